@@ -1,0 +1,3 @@
+"""A model-serving sidecar with shadow evaluation."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,141 @@
+"""The bundle: what a model is on disk.
+
+An immutable folder named by the digest of its content:
+
+    manifest.json    what it is: name, version, signature, feature names, decision rule and costs, digests,
+                     library versions, parity measured at export
+    pipeline.onnx    raw blocks in; features, score and decision out, in one run
+    transform.onnx   raw blocks in, features out: what training reads its matrix from
+    reference.npz    the training profile, which drift is compared with
+
+The digest is the SHA-256 over the sorted lines "<file's SHA-256>  <name>". Nothing in a bundle is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sidecar.domain import BundleRef, ModelId
+from sidecar.errors import BundleError
+from sidecar.signature import Signature
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT = 1
+MANIFEST, PIPELINE, TRANSFORM, REFERENCE = "manifest.json", "pipeline.onnx", "transform.onnx", "reference.npz"
+FILES = frozenset({MANIFEST, PIPELINE, TRANSFORM, REFERENCE})
+MAX_FILE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle whose content has been checked against its name."""
+
+    path: Path
+    model: ModelId
+    signature: Signature
+    feature_names: tuple[str, ...]
+    manifest: Mapping[str, Any]
+
+    @property
+    def ref(self) -> BundleRef:
+        """The model and where it lies."""
+        return BundleRef(self.model, self.path)
+
+
+def write_bundle(
+    root: Path,
+    *,
+    name: str,
+    version: str,
+    signature: Signature,
+    feature_names: tuple[str, ...],
+    files: Mapping[str, bytes],
+    facts: Mapping[str, Any],
+) -> Bundle:
+    """Write a bundle below `root` and open it. The same content gives the same folder.
+
+    files: the bytes of PIPELINE, TRANSFORM and REFERENCE. facts: what else the manifest shall say
+    (plain JSON data). The folder appears whole or not at all.
+    """
+    manifest = {
+        **facts,
+        "format": FORMAT,
+        "name": name,
+        "version": version,
+        "signature": signature.to_json(),
+        "signature_digest": signature.digest,
+        "transform_digest": hashlib.sha256(files[TRANSFORM]).hexdigest(),
+        "feature_names": list(feature_names),
+    }
+    text = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    content = {**files, MANIFEST: text.encode()}
+    if content.keys() != FILES:
+        raise ValueError(f"a bundle holds {sorted(FILES)}, not {sorted(content)}")
+    digest = _digest({file: hashlib.sha256(data).hexdigest() for file, data in content.items()})
+    target = root / digest
+    if not target.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=root, prefix=".writing-"))
+        try:
+            for file, data in content.items():
+                (staging / file).write_bytes(data)
+                (staging / file).chmod(0o444)
+            staging.chmod(0o755)
+            staging.rename(target)
+        except OSError:
+            shutil.rmtree(staging, ignore_errors=True)
+            if not target.exists():
+                raise
+    return open_bundle(target)
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Check a bundle's content against its name and read its manifest.
+
+    Raises BundleError when a file is absent, added or changed, or the format is not known.
+    """
+    if not path.is_dir():
+        raise BundleError(f"no bundle at {path}: not a folder")
+    found = {entry.name for entry in path.iterdir()}
+    if found != FILES:
+        odd = ", ".join(sorted(found ^ FILES))
+        raise BundleError(f"bundle {path.name[:12]}: files absent or added: {odd}; export it again")
+    digest = _digest({file: _file_digest(path / file) for file in FILES})
+    if digest != path.name:
+        raise BundleError(
+            f"bundle {path.name[:12]}: its content has digest {digest[:12]}, so it was damaged or edited; "
+            "export it again"
+        )
+    manifest = json.loads((path / MANIFEST).read_text())
+    if manifest.get("format") != FORMAT:
+        raise BundleError(
+            f"bundle {path.name[:12]}: format {manifest.get('format')!r}; this version reads format {FORMAT}"
+        )
+    return Bundle(
+        path=path,
+        model=ModelId(manifest["name"], manifest["version"], digest),
+        signature=Signature.from_json(manifest["signature"]),
+        feature_names=tuple(manifest["feature_names"]),
+        manifest=manifest,
+    )
+
+
+def _digest(files: Mapping[str, str]) -> str:
+    lines = "".join(f"{digest}  {file}\n" for file, digest in sorted(files.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    if path.is_symlink() or not path.is_file() or os.stat(path).st_size > MAX_FILE_BYTES:
+        raise BundleError(f"bundle {path.parent.name[:12]}: {path.name} is not a plain file under 1 GiB")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,162 @@
+"""The nouns. Frozen when made; everything imports inward from here.
+
+Rows travel in columns: one `ServedBatch` holds many answered requests as arrays, because a Python object
+for each row would cost more than the row is worth. Times are nanoseconds: `*_ns` of events since the Unix
+epoch, durations of a monotonic clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from sidecar.signature import Blocks
+
+
+@dataclass(frozen=True, slots=True)
+class ModelId:
+    """Which model, to the byte: the task's name, the version's name, the bundle's SHA-256 in hex."""
+
+    name: str
+    version: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}@{self.digest[:8]}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServedBatch:
+    """Rows that one champion answered, in the order they were answered.
+
+    group: int64 [n], equal for rows that ran in one inference call, so that a shadow can score them alike.
+    features: float32 [n, features]; score: float32 [n]; decision: bool [n].
+    queue_ns, infer_ns, cpu_ns: int64 [n]; infer_ns and cpu_ns are those of the whole inference call the row
+    was part of, on the wall clock and on the thread's CPU clock.
+    """
+
+    model: ModelId
+    request_ids: Sequence[str]
+    received_ns: NDArray[np.int64]
+    event_ns: NDArray[np.int64]
+    group: NDArray[np.int64]
+    blocks: Blocks
+    features: NDArray[np.float32]
+    score: NDArray[np.float32]
+    decision: NDArray[np.bool_]
+    queue_ns: NDArray[np.int64]
+    infer_ns: NDArray[np.int64]
+    cpu_ns: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.request_ids)
+
+
+class Failure(StrEnum):
+    """Why a candidate has no score for a row. A failure is data, never an exception in flight."""
+
+    NONE = ""
+    RAISED = "raised"
+    """The candidate's graph ended with an error, or gave a score that is not a number."""
+    CRASHED = "crashed"
+    """The candidate's process died while it worked on the row."""
+    TIMED_OUT = "timed_out"
+    """The candidate was killed because it took too long over the row."""
+    SHED = "shed"
+    """The candidate's queue was full, so the row was not offered to it."""
+    QUARANTINED = "quarantined"
+    """The candidate crashed too often and is no longer run."""
+    STOPPED = "stopped"
+    """The shadow ended (shutdown, or the candidate left) before the row's turn came."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreBatch:
+    """What one candidate made of rows the champion answered: exactly one entry for each row offered.
+
+    failure: one `Failure` a row; where it is not NONE, score is NaN, decision False and both times 0.
+    detail: one short text a row, "" without failure.
+    """
+
+    model: ModelId
+    champion: ModelId
+    request_ids: Sequence[str]
+    score: NDArray[np.float32]
+    decision: NDArray[np.bool_]
+    infer_ns: NDArray[np.int64]
+    cpu_ns: NDArray[np.int64]
+    failure: Sequence[Failure]
+    detail: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.request_ids)
+
+    @classmethod
+    def failed(
+        cls, model: ModelId, champion: ModelId, request_ids: Sequence[str], why: Failure, detail: str
+    ) -> ScoreBatch:
+        """A batch in which every row has the same failure."""
+        rows = len(request_ids)
+        return cls(
+            model=model,
+            champion=champion,
+            request_ids=request_ids,
+            score=np.full(rows, np.nan, np.float32),
+            decision=np.zeros(rows, bool),
+            infer_ns=np.zeros(rows, np.int64),
+            cpu_ns=np.zeros(rows, np.int64),
+            failure=[why] * rows,
+            detail=[detail] * rows,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What really happened after a prediction.
+
+    label: 1 when the predicted event happened, else 0. value: money it moved, where known.
+    observed_ns: when the label became known; a later one for the same request is a correction.
+    """
+
+    request_id: str
+    label: float
+    value: float | None
+    observed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeReceipt:
+    """How a call's outcomes were taken: newly stored, already known, and in conflict (by request_id)."""
+
+    stored: int
+    duplicates: int
+    conflicts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleRef:
+    """A model and the folder its bundle lies in."""
+
+    model: ModelId
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What serves. Replaced whole, never edited; the generation grows with every change."""
+
+    generation: int
+    champion: BundleRef | None
+    candidates: tuple[BundleRef, ...] = ()
+
+
+NOTHING_DEPLOYED = Deployment(generation=0, champion=None)

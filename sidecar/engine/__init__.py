@@ -1,0 +1,1 @@
+"""The request path: one contract, several engines."""

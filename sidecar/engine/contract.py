@@ -1,0 +1,98 @@
+"""What an engine is: the request path, and nothing else. One contract test-suite runs against each.
+
+An engine answers the application's calls with the deployed champion. It never waits for anything behind the
+reply: answered rows go into a bounded ring that the recorder drains, and when the ring is full the row is
+dropped and counted. Outcomes are different: their call replies only after the recorder has settled it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from sidecar.config import Limits, Listeners
+    from sidecar.domain import Deployment, Outcome, OutcomeReceipt, ServedBatch
+    from sidecar.errors import SidecarError
+    from sidecar.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where an engine listens, once started."""
+
+    uds: str
+    """Absolute path, or empty."""
+    tcp: str
+    """host:port with the real port, or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingOutcomes:
+    """One RecordOutcome call that waits to be settled."""
+
+    ticket: int
+    outcomes: Sequence[Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What an engine hands to the recorder."""
+
+    served: Sequence[ServedBatch] = ()
+    outcomes: Sequence[PendingOutcomes] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """Counters since the start. Rows, not calls, except for `errors` (calls by gRPC status name)."""
+
+    served: int = 0
+    dropped: int = 0
+    queued: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """The request path."""
+
+    name: str
+    """"python" or "native"."""
+
+    async def start(self, home: Path, listeners: Listeners, limits: Limits, ledger: Ledger) -> Endpoints:
+        """Listen. Until the first deployment, predictions are refused and health says NOT_SERVING.
+
+        Raises ConfigError when a listener cannot be opened.
+        """
+
+    async def deploy(self, deployment: Deployment) -> None:
+        """Load and warm the deployment's champion, then swap; each call is answered by one deployment.
+
+        Raises SidecarError and keeps serving the previous deployment when the champion cannot be loaded.
+        """
+
+    @property
+    def deployment(self) -> Deployment:
+        """The deployment in force."""
+
+    def drain(self, max_rows: int, wait_seconds: float) -> Drained:
+        """Take what waits for the recorder, oldest first; called by one thread, never by the event loop.
+
+        Returns after `wait_seconds` with what there is (perhaps nothing), and earlier as soon as outcomes
+        wait or the ring is half full.
+        """
+
+    def settle(self, ticket: int, result: OutcomeReceipt | SidecarError) -> None:
+        """Answer a RecordOutcome call; called by the draining thread."""
+
+    def stats(self) -> EngineStats:
+        """Counters now; called by any thread."""
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Health says NOT_SERVING, new calls are refused, calls in progress get `grace_seconds`.
+
+        What still waits for the recorder stays drainable.
+        """

@@ -1,0 +1,73 @@
+"""Everything that can go wrong on purpose, and the one table that maps it to gRPC status codes."""
+
+from __future__ import annotations
+
+import grpc
+
+
+class SidecarError(Exception):
+    """Base of all errors whose message is written for the person who caused them."""
+
+
+class InvalidRequestError(SidecarError):
+    """A request that does not fit the contract; the message names the field and the fix."""
+
+
+class SignatureMismatchError(SidecarError):
+    """The caller, or a candidate, was built against another signature than the deployed one."""
+
+
+class NoChampionError(SidecarError):
+    """Nothing is deployed yet."""
+
+
+class OverloadedError(SidecarError):
+    """More work is in flight than the limits admit."""
+
+
+class UnavailableError(SidecarError):
+    """Not done, nothing kept: the same call may succeed later."""
+
+
+class ModelFailedError(SidecarError):
+    """The champion raised, or gave a score that is not a number."""
+
+
+class BundleError(SidecarError):
+    """A bundle is damaged, edited, incomplete, or of a format this version does not read."""
+
+
+class AdmissionError(SidecarError):
+    """A bundle failed the admission check; the message is the finding."""
+
+
+class NotFoundError(SidecarError):
+    """No such model, version or row."""
+
+
+class ConflictError(SidecarError):
+    """Somebody else moved first, or the lifecycle has no such arrow."""
+
+
+class ConfigError(SidecarError):
+    """The configuration cannot be used; the message names the key and the fix."""
+
+
+STATUS: dict[type[SidecarError], grpc.StatusCode] = {
+    InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
+    SignatureMismatchError: grpc.StatusCode.FAILED_PRECONDITION,
+    NoChampionError: grpc.StatusCode.FAILED_PRECONDITION,
+    OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    UnavailableError: grpc.StatusCode.UNAVAILABLE,
+    ModelFailedError: grpc.StatusCode.INTERNAL,
+    BundleError: grpc.StatusCode.INVALID_ARGUMENT,
+    AdmissionError: grpc.StatusCode.INVALID_ARGUMENT,
+    NotFoundError: grpc.StatusCode.NOT_FOUND,
+    ConflictError: grpc.StatusCode.FAILED_PRECONDITION,
+    ConfigError: grpc.StatusCode.INVALID_ARGUMENT,
+}
+
+
+def status_of(error: SidecarError) -> grpc.StatusCode:
+    """The gRPC status for `error`; UNKNOWN for a kind that is missing from the table."""
+    return STATUS.get(type(error), grpc.StatusCode.UNKNOWN)

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol; generated from proto/sidecar/oip by `make proto`."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -115,6 +114,13 @@ def open_bundle(path: Path) -> Bundle:
             f"bundle {path.name[:12]}: its content has digest {digest[:12]}, so it was damaged or edited; "
             "export it again"
         )
+    try:
+        return _read_manifest(path, digest)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"bundle {path.name[:12]}: its manifest is not one: {error!r}") from error
+
+
+def _read_manifest(path: Path, digest: str) -> Bundle:
     manifest = json.loads((path / MANIFEST).read_text())
     if manifest.get("format") != FORMAT:
         raise BundleError(
@@ -135,7 +141,7 @@ def _digest(files: Mapping[str, str]) -> str:
 
 
 def _file_digest(path: Path) -> str:
-    if path.is_symlink() or not path.is_file() or os.stat(path).st_size > MAX_FILE_BYTES:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
         raise BundleError(f"bundle {path.parent.name[:12]}: {path.name} is not a plain file under 1 GiB")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,21 +1,30 @@
 """Configuration: one TOML file plus environment variables. Only this module reads either.
 
-Every key `[section] key` can be overridden by the variable `SIDECAR_<SECTION>_<KEY>`. Each part of the
-process gets its own small frozen object.
+Every key `[section] key` can be overridden by the variable `SIDECAR_<SECTION>_<KEY>`, and the two that stand
+before the sections by SIDECAR_HOME and SIDECAR_ENGINE. Each part of the process gets its own small frozen
+object.
 """
 
 from __future__ import annotations
 
-import os
+import difflib
+import math
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
+from urllib.parse import quote
 
 from sidecar.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+ENGINES = ("auto", "python")
+_PREFIX = "SIDECAR_"
+_MAX_SOCKET_PATH_BYTES = 107
+_HOST_PORT = re.compile(r"[^/]+:\d{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,11 @@ class Config:
     shadow: Shadow = field(default_factory=Shadow)
 
     @property
+    def admin_address(self) -> str:
+        """The admin listener as a gRPC target."""
+        return address(self.home, self.listeners.admin)
+
+    @property
     def registry_path(self) -> Path:
         """The registry's database."""
         return self.home / "registry.db"
@@ -112,3 +126,194 @@ class Config:
     def snapshots_path(self) -> Path:
         """The folder of training snapshots."""
         return self.home / "snapshots"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One effective value and where it comes from: "default", the file and line, or the variable.
+
+    `section` is "" for the keys that stand before the sections.
+    """
+
+    section: str
+    key: str
+    value: str | float
+    source: str
+
+    @property
+    def name(self) -> str:
+        """How messages name it."""
+        return f"[{self.section}] {self.key}" if self.section else self.key
+
+
+_SECTIONS: Mapping[str, type] = {
+    "": Config,
+    "listeners": Listeners,
+    "limits": Limits,
+    "recorder": Recorder,
+    "shadow": Shadow,
+}
+_MAY_BE_ZERO = frozenset({("limits", "grace_seconds"), ("shadow", "nice"), ("shadow", "backoff_seconds")})
+
+
+def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """The configuration from the file at `path` (None for none) and the environment.
+
+    Raises ConfigError naming the file's line or the variable, and the fix.
+    """
+    values: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
+    for setting in describe(path, environ):
+        values[setting.section][setting.key] = setting.value
+    return Config(
+        home=Path(values[""]["home"]),
+        engine=values[""]["engine"],
+        listeners=Listeners(**values["listeners"]),
+        limits=Limits(**values["limits"]),
+        recorder=Recorder(**values["recorder"]),
+        shadow=Shadow(**values["shadow"]),
+    )
+
+
+def describe(path: Path | None, environ: Mapping[str, str]) -> list[Setting]:
+    """Every setting with its effective value and source, in the order of the classes above.
+
+    `home` is absolute: in the file relative to the file's folder, in the environment to the working one.
+    Raises ConfigError as `load_config` does.
+    """
+    given = _from_file(path) if path is not None else {}
+    given |= _from_environment(environ)
+    beside = Path.cwd() if path is None else path.absolute().parent
+    settings = []
+    for section, key, default in _keys():
+        setting = given.get((section, key), Setting(section, key, default, "default"))
+        if (section, key) == ("", "home"):
+            base = Path.cwd() if setting.source.startswith(_PREFIX) else beside
+            setting = Setting(section, key, str(base / str(setting.value)), setting.source)
+        _check(setting)
+        settings.append(setting)
+    _check_listeners({setting.key: setting for setting in settings if setting.section in ("", "listeners")})
+    return settings
+
+
+def address(home: Path, listener: str) -> str:
+    """A listener as a gRPC target: host:port as it is, anything else as the path of a socket in `home`."""
+    # gRPC decodes percent signs in a target.
+    return listener if _HOST_PORT.fullmatch(listener) else f"unix:{quote(str((home / listener).absolute()))}"
+
+
+def _keys() -> Iterator[tuple[str, str, Any]]:
+    for section, kind in _SECTIONS.items():
+        for item in fields(kind):
+            if item.name not in _SECTIONS:
+                default = str(item.default) if isinstance(item.default, Path) else item.default
+                yield section, item.name, default
+
+
+def _from_file(path: Path) -> dict[tuple[str, str], Setting]:
+    try:
+        text = path.read_text()
+        content = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    found: dict[tuple[str, str], Setting] = {}
+    for name, value in content.items():
+        if name in _SECTIONS and isinstance(value, dict):
+            for key, inner in value.items():
+                found[name, key] = _given(name, key, inner, _where(path, text, name, key))
+        elif isinstance(value, dict):
+            near = _did_you_mean(name, [section for section in _SECTIONS if section])
+            raise ConfigError(f"{_where(path, text, name, '')}: unknown section [{name}]{near}")
+        else:
+            found["", name] = _given("", name, value, _where(path, text, "", name))
+    return found
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[tuple[str, str], Setting]:
+    found: dict[tuple[str, str], Setting] = {}
+    for name, text in environ.items():
+        section, _, key = name.removeprefix(_PREFIX).lower().partition("_")
+        if name in ("SIDECAR_HOME", "SIDECAR_ENGINE"):
+            section, key = "", section
+        elif not name.startswith(_PREFIX) or section not in _SECTIONS or not section:
+            continue  # Kubernetes sets variables such as SIDECAR_PORT for a service called "sidecar".
+        kind = _kind(section, key, name)
+        try:
+            value = text if kind is str else kind(text)
+        except ValueError:
+            raise ConfigError(f"{name}: {text!r} is not {_KINDS[kind]}") from None
+        found[section, key] = Setting(section, key, value, name)
+    return found
+
+
+_KINDS = {str: "text", int: "a whole number", float: "a number"}
+
+
+def _given(section: str, key: str, value: Any, where: str) -> Setting:
+    kind = _kind(section, key, where)
+    fits = isinstance(value, int | float if kind is float else kind) and not isinstance(value, bool)
+    if not fits:
+        raise ConfigError(f"{where}: {key} is {value!r}; it must be {_KINDS[kind]}")
+    return Setting(section, key, kind(value), where)
+
+
+def _kind(section: str, key: str, where: str) -> type:
+    keys = [name for of, name, _ in _keys() if of == section]
+    if key not in keys:
+        place = f" in [{section}]" if section else ""
+        raise ConfigError(f"{where}: unknown key '{key}'{place}{_did_you_mean(key, keys)}")
+    kind: type = get_type_hints(_SECTIONS[section])[key]
+    return str if kind is Path else kind
+
+
+def _did_you_mean(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"
+
+
+def _where(path: Path, text: str, section: str, key: str) -> str:
+    """The file, and the line too where the key stands in the plain form. tomllib keeps no positions."""
+    inside = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([\w-]+)\s*\]", line):
+            inside = header[1]
+            if not key and inside == section:
+                return f"{path}:{number}"
+        elif key and inside == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
+            return f"{path}:{number}"
+    return str(path)
+
+
+def _check(setting: Setting) -> None:
+    where = f"{setting.name} ({setting.source})"
+    if isinstance(setting.value, str):
+        if (setting.section, setting.key) == ("", "engine") and setting.value not in ENGINES:
+            raise ConfigError(f"{where} is {setting.value!r}; it must be one of: {', '.join(ENGINES)}")
+        return
+    zero = (setting.section, setting.key) in _MAY_BE_ZERO
+    if not (setting.value >= 0 if zero else setting.value > 0) or math.isinf(setting.value):
+        least = "0 or more" if zero else "greater than 0"
+        raise ConfigError(f"{where} is {setting.value}; it must be {least}")
+
+
+def _check_listeners(settings: Mapping[str, Setting]) -> None:
+    uds, tcp, admin = (str(settings[key].value) for key in ("uds", "tcp", "admin"))
+    if not uds and not tcp:
+        raise ConfigError("[listeners] uds and tcp are both empty; give one of them")
+    if tcp and not _HOST_PORT.fullmatch(tcp):
+        raise ConfigError(
+            f"{settings['tcp'].name} ({settings['tcp'].source}) is {tcp!r}; it must be host:port"
+        )
+    if not admin:
+        raise ConfigError(
+            f"{settings['admin'].name} ({settings['admin'].source}) is empty; give a path or host:port"
+        )
+    home = Path(str(settings["home"].value))
+    for listener in filter(None, (uds, admin)):
+        path = str(home / listener)
+        if not _HOST_PORT.fullmatch(listener) and len(path.encode()) > _MAX_SOCKET_PATH_BYTES:
+            raise ConfigError(
+                f"the socket path {path} has over {_MAX_SOCKET_PATH_BYTES} bytes, which the system "
+                "does not allow; choose a shorter home"
+            )

@@ -25,6 +25,10 @@ class OverloadedError(SidecarError):
     """More work is in flight than the limits admit."""
 
 
+class DeadlineError(SidecarError):
+    """The caller's deadline had passed before the work began; nothing was done."""
+
+
 class UnavailableError(SidecarError):
     """Not done, nothing kept: the same call may succeed later."""
 
@@ -58,6 +62,7 @@ STATUS: dict[type[SidecarError], grpc.StatusCode] = {
     SignatureMismatchError: grpc.StatusCode.FAILED_PRECONDITION,
     NoChampionError: grpc.StatusCode.FAILED_PRECONDITION,
     OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
     UnavailableError: grpc.StatusCode.UNAVAILABLE,
     ModelFailedError: grpc.StatusCode.INTERNAL,
     BundleError: grpc.StatusCode.INVALID_ARGUMENT,

@@ -9,10 +9,12 @@ memory-mapped file, so that after `kill -9` the next process can say exactly how
 from __future__ import annotations
 
 import mmap
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _COUNTERS = ("offered", "dropped", "failed")
 _BYTES = 8 * len(_COUNTERS)
@@ -39,6 +41,18 @@ class Ledger:
         """A ledger with all counters at zero."""
         path.unlink(missing_ok=True)
         return cls(path)
+
+    @staticmethod
+    def read(path: Path) -> tuple[int, int, int] | None:
+        """What the ledger at `path` says now: offered, dropped, failed. None when there is none."""
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        if len(data) != _BYTES:
+            return None
+        offered, dropped, failed = np.frombuffer(data, np.int64).tolist()
+        return offered, dropped, failed
 
     def offer(self, rows: int) -> None:
         """Count answered rows."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
@@ -57,9 +57,13 @@ def open_session(model: Path | bytes) -> ort.InferenceSession:
         raise BundleError(f"ONNX Runtime cannot load the graph: {_first_line(error)}") from error
 
 
-def feed(blocks: Blocks) -> dict[str, NDArray[np.generic] | NDArray[np.object_]]:
+def feed(blocks: Blocks) -> dict[str, NDArray[Any]]:
     """The inputs of an exported graph: one per kind that has fields."""
-    inputs = {NUMBERS: blocks.numbers, INTEGERS: blocks.integers, TEXTS: blocks.texts}
+    inputs: dict[str, NDArray[Any]] = {
+        NUMBERS: blocks.numbers,
+        INTEGERS: blocks.integers,
+        TEXTS: blocks.texts,
+    }
     return {name: block for name, block in inputs.items() if block.shape[1]}
 
 

@@ -27,6 +27,7 @@ FieldValue = float | int | str | None
 """One raw value; None means missing."""
 
 MAX_TEXT_BYTES = 1024
+_MAX_SHOWN = 64  # characters of a caller's field name in an error message
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
@@ -40,6 +41,9 @@ class Kind(StrEnum):
     """int64, timestamps included; cannot be missing."""
     TEXT = "text"
     """UTF-8; "" stands for missing."""
+
+
+_WANTED = {Kind.NUMBER: "a number", Kind.INTEGER: "an integer", Kind.TEXT: "text"}
 
 
 class Outside(StrEnum):
@@ -177,13 +181,28 @@ class Signature:
             )
         )
 
+    def check_names(self, given: Mapping[str, Any]) -> None:
+        """Check that every field is given and nothing else; raises InvalidRequestError naming a field."""
+        if given.keys() == self.by_name.keys():
+            return
+        for name in given:
+            if name not in self.by_name:
+                shown = name[:_MAX_SHOWN]  # a caller's megabytes are neither compared nor repeated
+                near = difflib.get_close_matches(shown, self.by_name, n=1)
+                hint = f"; did you mean '{near[0]}'?" if near else "; remove it"
+                raise InvalidRequestError(f"field '{shown}' is not in the signature{hint}")
+        for field in self.fields:
+            if field.name not in given:
+                fix = "send it as missing" if field.missing_allowed else f"send {_WANTED[field.kind]}"
+                raise InvalidRequestError(f"field '{field.name}' is left out; {fix}")
+
     def pack(self, record: Mapping[str, FieldValue]) -> Blocks:
         """One record as one-row blocks.
 
         Raises InvalidRequestError naming the first field that is unknown, left out, mistyped, missing
         where that is not allowed, or out of bounds.
         """
-        self._check_names(record)
+        self.check_names(record)
         numbers = np.empty((1, len(self.numbers)), np.float32)
         for column, field in enumerate(self.numbers):
             numbers[0, column] = _number(field, record[field.name])
@@ -200,7 +219,7 @@ class Signature:
 
         Raises InvalidRequestError naming the field and the first row that does not fit.
         """
-        self._check_names(columns)
+        self.check_names(columns)
         rows = len(next(iter(columns.values())))
         for name, column in columns.items():
             if len(column) != rows:
@@ -222,19 +241,6 @@ class Signature:
         for column, field in enumerate(self.texts):
             values[field.name] = blocks.texts[row, column] or None
         return {field.name: values[field.name] for field in self.fields}
-
-    def _check_names(self, given: Mapping[str, Any]) -> None:
-        if given.keys() == self.by_name.keys():
-            return
-        for name in given:
-            if name not in self.by_name:
-                near = difflib.get_close_matches(name, self.by_name, n=1)
-                hint = f"; did you mean '{near[0]}'?" if near else "; remove it"
-                raise InvalidRequestError(f"field '{name}' is not in the signature{hint}")
-        for field in self.fields:
-            if field.name not in given:
-                fix = "send it as missing" if field.missing_allowed else f"send a {field.kind}"
-                raise InvalidRequestError(f"field '{field.name}' is left out; {fix}")
 
 
 def _number(field: Field, value: FieldValue) -> float:
@@ -289,7 +295,7 @@ def _name_of(value: object) -> str:
 
 
 def _stack(columns: list[NDArray[Any]], rows: int, dtype: type) -> NDArray[Any]:
-    block = np.empty((rows, len(columns)), dtype)
+    block: NDArray[Any] = np.empty((rows, len(columns)), dtype)
     for index, column in enumerate(columns):
         block[:, index] = column
     return block
@@ -299,9 +305,11 @@ def _number_column(field: Field, column: Sequence[FieldValue] | NDArray[Any]) ->
     if not (isinstance(column, np.ndarray) and column.dtype.kind in "fiu"):
         return np.array(_each(field, column, _number), np.float64)
     values = column.astype(np.float64)
+    missing = np.isnan(values)
+    values[missing] = np.nan  # one NaN of the many, so that the same record is the same bits
     bad = np.abs(values) > _FLOAT32_MAX
     if not field.missing_allowed:
-        bad |= np.isnan(values)
+        bad |= missing
     if field.outside is Outside.REJECT:
         bad |= _outside(field, values)
     if bad.any():

@@ -1,7 +1,7 @@
 """The committed generated code is what the .proto files say."""
 
 import filecmp
-from importlib import import_module
+from importlib import import_module, resources
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,8 @@ PROTOS = sorted(path.relative_to(ROOT / "proto").as_posix() for path in (ROOT / 
 def generated(tmp_path_factory):
     target = tmp_path_factory.mktemp("generated")
     flags = [f"--{plugin}_out={target}" for plugin in ("python", "pyi", "grpc_python")]
-    assert protoc.main(["protoc", f"-I{ROOT / 'proto'}", *flags, *PROTOS]) == 0
+    well_known = resources.files("grpc_tools") / "_proto"
+    assert protoc.main(["protoc", f"-I{ROOT / 'proto'}", f"-I{well_known}", *flags, *PROTOS]) == 0
     return target
 
 

@@ -99,7 +99,11 @@ def _graph(weight: float, misbehaviour: Misbehaviour, *, pipeline: bool) -> byte
         outputs,
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)], ir_version=10)
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)],
+        ir_version=10,
+    )
     onnx.checker.check_model(model)
     return model.SerializeToString(deterministic=True)
 

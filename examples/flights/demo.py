@@ -1,0 +1,313 @@
+"""The whole loop on real flights: train, serve, log, retrain, shadow, decide, swap under load, roll back.
+
+Everything is done by the commands that a user would type, each in a process of its own, against a sidecar in
+a process of its own. This file only drives the traffic, in the order in which it happened in 2013, and tells
+the story. Nothing is tuned to make a candidate win: what is printed is what the data says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from flights_data import Flights, load_flights, new_york_ns
+from replay import Replay
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from traffic import Traffic
+
+from sidecar.session import load_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from replay import Answer, Tally
+
+ROOT = Path(__file__).resolve().parents[2]
+TASK = "examples/flights/task.py"
+HOME = ROOT / "var" / "demo"
+CONFIG = "var/demo/sidecar.toml"
+BIN = Path(sys.executable).parent
+
+CHAMPION_UNTIL = "2013-03-16"  # the first champion knows the flights before this day
+RETRAIN_AT = "2013-05-01"  # what the sidecar logged until then is added for the retraining
+SLICES = (
+    "2013-05-31",
+    "2013-06-30",
+    "2013-07-31",
+)  # the gate looks at these ends of traffic, until it decides
+RATE = 1_200.0  # requests a second while logging
+SHADOW_RATE = 1_000.0  # while candidates share the two cores
+SWAP_RATE = 500.0  # while the trainer's commands run beside
+
+CONFIG_TEXT = """\
+# Written by the demo.
+home = "."
+"""
+
+console = Console(highlight=False, width=min(Console().width, 120))
+
+
+@dataclass
+class Story:
+    """What the summary is made of. decisions: the last one on each candidate, by version."""
+
+    began: float = field(default_factory=time.perf_counter)
+    decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tallies: list[Tally] = field(default_factory=list)
+    swaps: list[str] = field(default_factory=list)
+    mixed: int = 0
+    status: dict[str, Any] = field(default_factory=dict)
+    exit_code: int | None = None
+
+
+def chapter(text: str) -> None:
+    """Begin a part of the story."""
+    console.print()
+    console.rule(f"[bold]{text}", align="left")
+
+
+async def command(*words: str) -> dict[str, Any]:
+    """Show a command, run it, and return its JSON; end the demo when it fails."""
+    console.print(f"[bold cyan]$ {' '.join(words)}[/]")
+    program, *rest = words
+    process = await asyncio.create_subprocess_exec(
+        str(BIN / program),
+        *rest,
+        "--config",
+        CONFIG,
+        "--json",
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "SIDECAR_ACTOR": "demo"},
+    )
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise SystemExit(f"demo: `{' '.join(words)}` ended with exit code {process.returncode}")
+    result: dict[str, Any] = json.loads(output)
+    return result
+
+
+async def serve() -> asyncio.subprocess.Process:
+    """Start the sidecar and wait until it says that it is ready."""
+    console.print("[bold cyan]$ sidecar serve &[/]")
+    log = (HOME / "sidecar.log").open("w")
+    process = await asyncio.create_subprocess_exec(
+        str(BIN / "sidecar"),
+        "serve",
+        "--config",
+        CONFIG,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=log,
+    )
+    log.close()
+    assert process.stdout is not None
+    async for line in process.stdout:
+        text = line.decode().strip()
+        console.print(f"  {text}")
+        if text == "ready":
+            return process
+    raise SystemExit(f"demo: the sidecar did not start; see {HOME / 'sidecar.log'}")
+
+
+async def drive(replay: Replay, until: str, flights: Flights, story: Story, rate: float) -> Tally:
+    """Replay up to a day with a progress bar, and say what came of it."""
+    replay.rate = rate
+    total = len(flights.between(replay.now_ns, new_york_ns(until)))
+    with Progress(
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} requests"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
+        bar = progress.add_task(f"traffic up to {until}", total=total)
+        tally = await replay.until(
+            new_york_ns(until), progress=lambda sent: progress.update(bar, completed=sent)
+        )
+    story.tallies.append(tally)
+    console.print(f"  {tally}")
+    return tally
+
+
+async def fit(snapshot: str, *options: str) -> list[dict[str, Any]]:
+    """Run `trainer fit`, show the offline table, and return what was fitted."""
+    result = await command("trainer", "fit", TASK, "--snapshot", snapshot[:12], *options)
+    fitted: list[dict[str, Any]] = result["fitted"]
+    for one in fitted:
+        console.print(
+            f"  {one['recipe']:<18} accuracy {one['accuracy']:.3f}  AUC {one['auc']:.3f}  "
+            f"{one['utility_per_1000']:>7,.0f} USD per 1,000  one row {one['cpu_us_p50']:.0f} us"
+        )
+    if result["note"]:
+        console.print(f"  On the hold-out, before any live row. {result['note']}")
+    return fitted
+
+
+def show(decisions: Sequence[dict[str, Any]]) -> None:
+    """Say what the gate made of each candidate."""
+    for one in decisions:
+        style = {"promote": "bold green", "reject": "bold red"}.get(one["action"], "yellow")
+        name = one["candidate"]["version"]
+        console.print(f"  [{style}]{one['action']:<8}[/] {name}: {' '.join(one['reasons'])}")
+
+
+async def swap_under_load(replay: Replay, digest: str, story: Story) -> None:
+    """Promote and roll back while traffic flows, and check every reply afterwards."""
+    chapter("6. Promote, then roll back, under load")
+    done = asyncio.Event()
+    replay.rate = SWAP_RATE
+    traffic = asyncio.create_task(
+        replay.until(new_york_ns("2014-01-01"), stop=done.is_set, keep_answers=True)
+    )
+    await asyncio.sleep(1)
+    for words in (
+        ("promote", digest[:12], "--why", "earned on live traffic"),
+        ("rollback", "--why", "the demo shows the way back"),
+    ):
+        result = await command("trainer", *words)
+        story.swaps.append(f"{words[0]}: {result['activation']}")
+        console.print(f"  champion is now {result['champion']['version']}; {result['activation']}")
+        await asyncio.sleep(2)
+    done.set()
+    tally = await traffic
+    story.tallies.append(tally)
+    console.print(f"  {tally}")
+    for model, rows in tally.models.items():
+        console.print(f"  {rows:,} replies by {model}")
+    story.mixed = wrong_answers(tally.answers)
+    console.print(
+        f"  {len(tally.answers):,} replies scored again by the model they name: {story.mixed} differ"
+    )
+
+
+def wrong_answers(answers: Sequence[Answer]) -> int:
+    """Count replies whose score is not, bit for bit, what the model they name gives."""
+    models = {digest: load_model(HOME / "bundles" / digest) for digest in {one.digest for one in answers}}
+    wrong = 0
+    for answer in answers:
+        model = models[answer.digest]
+        score = model.run(model.bundle.signature.pack(answer.request.fields)).score[0]
+        wrong += score != np.float32(answer.score)
+    return wrong
+
+
+async def judge(replay: Replay, flights: Flights, story: Story) -> str:
+    """Let traffic flow and the gate decide, slice by slice; the digest of who earned it, or nothing."""
+    for end in SLICES:
+        chapter(f"5. Traffic up to {end}, scored by the champion and by the candidates in the shadow")
+        await drive(replay, end, flights, story, SHADOW_RATE)
+        decided = await command("trainer", "decide", TASK)
+        show(decided["decisions"])
+        story.decisions |= {one["candidate"]["version"]: one for one in decided["decisions"]}
+        earned = [one for one in decided["decisions"] if one["action"] == "promote"]
+        if earned:
+            return str(max(earned, key=lambda one: one["gain"]["lower"])["candidate"]["digest"])
+        console.print(f"  [yellow]Nobody earned promotion on the traffic up to {end}.[/]")
+    return ""
+
+
+async def tell(flights: Flights, story: Story) -> None:
+    """The story, from an empty folder to a model promoted and rolled back."""
+    chapter("1. A first champion: logistic regression on 1 January to 15 March")
+    history = await command("trainer", "snapshot", TASK, "--history-until", CHAMPION_UNTIL)
+    console.print(f"  {history['rows']:,} labelled rows")
+    first = await fit(history["digest"], "--recipe", "logistic")
+    await command(
+        "trainer", "promote", first[0]["bundle"][:12], "--first", "--why", "first champion", "--patience", "0"
+    )
+
+    chapter("2. The sidecar, a process of its own")
+    sidecar = await serve()
+    try:
+        async with Replay(
+            HOME / "sidecar.sock", Traffic(flights, new_york_ns(CHAMPION_UNTIL)), RATE
+        ) as replay:
+            chapter("3. Live traffic, 16 March to 30 April; outcomes arrive when they were known")
+            await drive(replay, RETRAIN_AT, flights, story, RATE)
+
+            chapter("4. Retrain on what the sidecar logged, and shadow the candidates")
+            grown = await command("trainer", "snapshot", TASK, "--base", history["digest"][:12])
+            counts = grown["facts"]["counts"]
+            console.print(
+                f"  {grown['rows']:,} labelled rows: of {counts['served']:,} logged, {counts['labelled']:,} "
+                f"are labelled and {counts['pending']:,} have not matured"
+            )
+            bundles = await fit(grown["digest"])
+            bundles += await fit(history["digest"], "--recipe", "logistic", "--version", "copy-of-champion")
+            await command("trainer", "shadow", *(one["bundle"][:12] for one in bundles))
+
+            earned = await judge(replay, flights, story)
+            if earned:
+                await swap_under_load(replay, earned, story)
+        story.status = await command("sidecar", "status")
+    finally:
+        sidecar.terminate()
+        await sidecar.wait()
+    story.exit_code = sidecar.returncode
+
+
+def summary(story: Story) -> None:
+    """What a stranger should take home."""
+    chapter("What happened")
+    sent = sum(tally.sent for tally in story.tallies)
+    failed = sum(sum(tally.errors.values()) for tally in story.tallies)
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in (
+        "candidate",
+        "verdict",
+        "USD per 1,000 decisions against the champion",
+        "p99 us",
+        "accuracy",
+    ):
+        table.add_column(column, justify="left" if column in ("candidate", "verdict") else "right")
+    for version, one in story.decisions.items():
+        evidence, gain = one["evidence"], one["gain"]
+        latency, quality = evidence["latency"], evidence["candidate_quality"]
+        table.add_row(
+            version,
+            one["action"],
+            f"{gain['estimate']:+,.0f} [{gain['lower']:+,.0f}; {gain['upper']:+,.0f}]" if quality else "-",
+            f"{latency['candidate_cpu']['p99_us']:,.0f}" if latency else "-",
+            f"{quality['accuracy']:.3f}" if quality else "-",
+        )
+    console.print(table)
+    status = story.status
+    console.print(
+        f"  {sent:,} live requests, {failed} failed, {story.mixed} answered by a mixture of models.\n"
+        f"  {status['written']:,} rows written to the log, {status['dropped']} dropped; "
+        f"{status['outcomes']:,} outcomes stored.\n"
+        f"  {len(story.swaps)} swaps of the champion under load. The sidecar drained and ended with exit "
+        f"code {story.exit_code}.\n"
+        f"  Look around: sidecar log tail --config {CONFIG}; log and registry are SQLite files in var/demo.\n"
+        f"  {time.perf_counter() - story.began:.0f} seconds in all."
+    )
+
+
+def main() -> None:
+    """Run the demo in var/demo, which it empties first."""
+    shutil.rmtree(HOME, ignore_errors=True)
+    HOME.mkdir(parents=True)
+    (ROOT / CONFIG).write_text(CONFIG_TEXT)
+    story = Story()
+    chapter("Flights out of New York, 2013: is it worth protecting this flight's connecting passengers?")
+    flights = load_flights()
+    console.print(f"  {len(flights):,} flights, {flights.label.mean():.1%} end 30 minutes late or worse")
+    asyncio.run(tell(flights, story))
+    summary(story)
+
+
+if __name__ == "__main__":
+    main()

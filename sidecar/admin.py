@@ -1,0 +1,204 @@
+"""The admin service: the lifecycle by hand, and how things are. It has a listener of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from grpc_reflection.v1alpha import reflection
+
+from sidecar import admin_messages
+from sidecar.admission import register_and_admit
+from sidecar.bundle import open_bundle
+from sidecar.config import address
+from sidecar.errors import ConfigError, ConflictError, NoChampionError, SidecarError, status_of
+from sidecar.lifecycle import ModelState
+from sidecar.v1 import admin_pb2, admin_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sidecar.engine.contract import Engine
+    from sidecar.lifecycle import Version
+    from sidecar.recorder import Recorder
+    from sidecar.registry import Registry
+    from sidecar.shadow.supervisor import ShadowSupervisor
+    from sidecar.watcher import Watcher
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+DEPLOY_SECONDS = 60.0
+"""A change that is not in force after this time is answered with UNAVAILABLE; it stays registered."""
+_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
+_SOCKET_MODE = 0o600  # whoever can call this can change what serves
+_MAX_DETAIL = 1000
+
+
+class AdminService(admin_pb2_grpc.AdminServiceServicer):
+    """Answers the admin API from the registry and the parts that run."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        watcher: Watcher,
+        engine: Engine,
+        shadows: ShadowSupervisor,
+        recorder: Recorder,
+        *,
+        started_ns: int,
+    ) -> None:
+        self._registry = registry
+        self._watcher = watcher
+        self._engine = engine
+        self._shadows = shadows
+        self._recorder = recorder
+        self._started_ns = started_ns
+
+    async def RegisterModel(  # noqa: N802 - the names here are the API's
+        self, request: admin_pb2.RegisterModelRequest, context: Context
+    ) -> admin_pb2.RegisterModelResponse:
+        """Check a bundle in a child process; admitted or refused."""
+        async with _errors_as_status(context):
+            reason = admin_messages.reason(request.reason)
+            version, finding = await asyncio.to_thread(
+                register_and_admit, self._registry, Path(request.path), reason
+            )
+            return admin_pb2.RegisterModelResponse(model=admin_messages.version(version), finding=finding)
+
+    async def StartShadow(  # noqa: N802
+        self, request: admin_pb2.StartShadowRequest, context: Context
+    ) -> admin_pb2.StartShadowResponse:
+        """Have a candidate score live traffic."""
+        async with _errors_as_status(context):
+            reason = admin_messages.reason(request.reason)
+            version = await asyncio.to_thread(self._registry.find, request.digest)
+            await asyncio.to_thread(
+                self._registry.move,
+                version.model.digest,
+                expected=version.state,
+                to=ModelState.SHADOW,
+                reason=reason,
+            )
+            generation = await asyncio.to_thread(self._registry.generation)
+            return admin_pb2.StartShadowResponse(deployment=await self._live(generation))
+
+    async def Promote(  # noqa: N802
+        self, request: admin_pb2.PromoteRequest, context: Context
+    ) -> admin_pb2.PromoteResponse:
+        """Make a version the champion."""
+        async with _errors_as_status(context):
+            reason = admin_messages.reason(request.reason)
+            version = await asyncio.to_thread(self._registry.find, request.digest)
+            self._refuse_quarantined(version)
+            decided = await asyncio.to_thread(self._registry.promote, version.model.digest, reason)
+            return admin_pb2.PromoteResponse(deployment=await self._live(decided.generation))
+
+    async def RollBack(  # noqa: N802
+        self, request: admin_pb2.RollBackRequest, context: Context
+    ) -> admin_pb2.RollBackResponse:
+        """Return to the previous champion."""
+        async with _errors_as_status(context):
+            reason = admin_messages.reason(request.reason)
+            decided = await asyncio.to_thread(self._registry.roll_back, reason)
+            return admin_pb2.RollBackResponse(deployment=await self._live(decided.generation))
+
+    async def DescribeModel(  # noqa: N802
+        self, request: admin_pb2.DescribeModelRequest, context: Context
+    ) -> admin_pb2.DescribeModelResponse:
+        """Tell everything about one version."""
+        async with _errors_as_status(context):
+            version = await asyncio.to_thread(self._find_or_champion, request.digest)
+            bundle = await asyncio.to_thread(open_bundle, version.path)
+            trail = await asyncio.to_thread(self._registry.transitions, version.model.digest)
+            return admin_pb2.DescribeModelResponse(
+                model=admin_messages.version(version),
+                fields=admin_messages.fields(bundle.signature),
+                transitions=map(admin_messages.transition, trail),
+            )
+
+    async def ListModels(  # noqa: N802
+        self, _: admin_pb2.ListModelsRequest, context: Context
+    ) -> admin_pb2.ListModelsResponse:
+        """List all versions, newest first."""
+        async with _errors_as_status(context):
+            versions = await asyncio.to_thread(self._registry.versions)
+            return admin_pb2.ListModelsResponse(models=map(admin_messages.version, versions))
+
+    async def WatchDeployment(  # noqa: N802
+        self, _: admin_pb2.WatchDeploymentRequest, context: Context
+    ) -> AsyncIterator[admin_pb2.WatchDeploymentResponse]:
+        """Send the deployment in force, then each one that replaces it."""
+        async with _errors_as_status(context):
+            async for deployment in self._watcher.deployments():
+                yield admin_pb2.WatchDeploymentResponse(deployment=admin_messages.deployment(deployment))
+
+    async def GetStatus(  # noqa: N802
+        self, _: admin_pb2.GetStatusRequest, context: Context
+    ) -> admin_pb2.GetStatusResponse:
+        """Tell what runs, and what became of the rows."""
+        async with _errors_as_status(context):
+            engine, recorder = self._engine.stats(), self._recorder.stats()
+            return admin_pb2.GetStatusResponse(
+                engine=self._engine.name,
+                started_time=admin_messages.time_of(self._started_ns),
+                deployment=admin_messages.deployment(self._engine.deployment),
+                served=engine.served,
+                errors=engine.errors,
+                dropped=engine.dropped,
+                written=recorder.written,
+                failed=recorder.failed,
+                queued=engine.queued,
+                outcomes=recorder.outcomes,
+                lost_before=recorder.lost_before,
+                shadows=map(admin_messages.shadow_status, self._shadows.status()),
+                deploy_error=self._watcher.error,
+            )
+
+    async def _live(self, generation: int) -> admin_pb2.Deployment:
+        return admin_messages.deployment(await self._watcher.live(generation, DEPLOY_SECONDS))
+
+    def _find_or_champion(self, digest: str) -> Version:
+        if digest:
+            return self._registry.find(digest)
+        champion = self._registry.champion()
+        if champion is None:
+            raise NoChampionError("there is no champion; promote one, or name a version by its digest")
+        return champion
+
+    def _refuse_quarantined(self, version: Version) -> None:
+        for status in self._shadows.status():
+            if status.model == version.model and status.state == "quarantined":
+                raise ConflictError(f"{version.model} is quarantined: it crashed too often as a shadow")
+
+
+async def start_admin(service: AdminService, home: Path, listener: str) -> tuple[grpc.aio.Server, str]:
+    """Serve the admin API on `listener`; the server, and the gRPC target it can be reached at.
+
+    Raises ConfigError when it cannot listen there.
+    """
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    admin_pb2_grpc.add_AdminServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
+    reflection.enable_server_reflection([_SERVICE, reflection.SERVICE_NAME], server)
+    target = address(home, listener)
+    try:
+        port = server.add_insecure_port(target)
+        if target.startswith("unix:"):
+            (home / listener).chmod(_SOCKET_MODE)
+        else:
+            target = f"{listener.rpartition(':')[0]}:{port}"
+    except (RuntimeError, OSError) as error:
+        words = str(error).strip().split("\n", 1)[0]
+        raise ConfigError(f"[listeners] admin: cannot listen on {listener}: {words}") from error
+    await server.start()
+    return server, target
+
+
+@asynccontextmanager
+async def _errors_as_status(context: Context) -> AsyncIterator[None]:
+    try:
+        yield
+    except SidecarError as error:
+        await context.abort(status_of(error), str(error)[:_MAX_DETAIL])

@@ -1,0 +1,94 @@
+"""`sidecar status`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from sidecar.cli.admin_call import DEADLINE_SECONDS, admin_stub
+from sidecar.cli.options import as_json, with_config
+from sidecar.v1 import admin_pb2
+
+if TYPE_CHECKING:
+    from sidecar.config import Config
+    from sidecar.v1.prediction_pb2 import ModelIdentity
+
+_COUNTERS = ("served", "written", "queued", "dropped", "failed", "outcomes", "lost_before")
+_OF_A_SHADOW = ("scored", "failed", "shed", "queued", "restarts")
+
+
+@click.command()
+@with_config
+@as_json
+def status(config: Config, *, as_json: bool) -> None:
+    """Show what serves, what became of the rows, and how the candidates are doing.
+
+    Asks the running sidecar over its admin listener. served: rows answered; written, queued, dropped and
+    failed: where they are now; lost_before: rows that earlier processes took with them when they died.
+    """
+    with admin_stub(config) as stub:
+        found = stub.GetStatus(admin_pb2.GetStatusRequest(), timeout=DEADLINE_SECONDS)
+    if as_json:
+        click.echo(json.dumps(_facts(found), indent=1))
+    else:
+        _print(found)
+
+
+def _print(found: admin_pb2.GetStatusResponse) -> None:
+    console = Console(highlight=False, markup=False)
+    deployment = found.deployment
+    champion = _name(deployment.champion) if deployment.HasField("champion") else "none yet; promote one"
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("champion", champion)
+    facts.add_row("generation", str(deployment.generation))
+    facts.add_row("engine", f"{found.engine}, since {found.started_time.ToDatetime():%Y-%m-%d %H:%M:%S} UTC")
+    facts.add_row("rows", ", ".join(f"{getattr(found, name):,} {name}" for name in _COUNTERS))
+    if found.errors:
+        facts.add_row(
+            "errors", ", ".join(f"{count:,} {name}" for name, count in sorted(found.errors.items()))
+        )
+    if found.deploy_error:
+        facts.add_row("deploy error", found.deploy_error)
+    console.print(facts)
+    if found.shadows:
+        table = Table("candidate", "state", *_OF_A_SHADOW, box=None, pad_edge=False)
+        for shadow in found.shadows:
+            counts = (f"{getattr(shadow, name):,}" for name in _OF_A_SHADOW)
+            table.add_row(_name(shadow.model), shadow.state, *counts)
+        console.print()
+        console.print(table)
+
+
+def _facts(found: admin_pb2.GetStatusResponse) -> dict[str, Any]:
+    deployment = found.deployment
+    champion = _identity(deployment.champion) if deployment.HasField("champion") else None
+    return {
+        "engine": found.engine,
+        "started_ns": found.started_time.ToNanoseconds(),
+        "generation": deployment.generation,
+        "champion": champion,
+        "candidates": [_identity(candidate) for candidate in deployment.candidates],
+        **{name: getattr(found, name) for name in _COUNTERS},
+        "errors": dict(found.errors),
+        "deploy_error": found.deploy_error,
+        "shadows": [
+            {
+                "model": _identity(shadow.model),
+                "state": shadow.state,
+                **{name: getattr(shadow, name) for name in _OF_A_SHADOW},
+            }
+            for shadow in found.shadows
+        ],
+    }
+
+
+def _identity(model: ModelIdentity) -> dict[str, str]:
+    return {"name": model.name, "version": model.version, "digest": model.digest}
+
+
+def _name(model: ModelIdentity) -> str:
+    return f"{model.name}/{model.version}@{model.digest[:8]}"

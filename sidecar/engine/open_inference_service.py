@@ -1,0 +1,130 @@
+"""inference.GRPCInferenceService: the Open Inference Protocol, so that clients of other servers work here."""
+# ruff: noqa: N802 - the method names are the protocol's
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from sidecar import __version__
+from sidecar.engine.request_id import MAX_LENGTH, RequestIds, check_request_id
+from sidecar.engine.ring import Answered, Ring
+from sidecar.engine.tensors import PREFERRED, read_columns, write_outputs
+from sidecar.errors import InvalidRequestError, NotFoundError
+from sidecar.oip import open_inference_pb2 as oip
+from sidecar.oip import open_inference_pb2_grpc
+from sidecar.session import DECISION, FEATURES, SCORE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sidecar.domain import ModelId
+    from sidecar.engine.champion import Champion
+    from sidecar.session import Model
+
+_OUTPUTS = (SCORE, DECISION, FEATURES)
+_DEFAULT_OUTPUTS = (SCORE, DECISION)
+
+
+class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
+    """One input tensor for each raw field; outputs `score`, `decision` and, when asked for, `features`."""
+
+    def __init__(self, champion: Champion, ring: Ring, ids: RequestIds, max_rows: int) -> None:
+        self._champion = champion
+        self._ring = ring
+        self._ids = ids
+        self._max_rows = max_rows
+
+    async def ServerLive(self, _: oip.ServerLiveRequest, __: Any) -> oip.ServerLiveResponse:
+        """Answer, which is the answer."""
+        return oip.ServerLiveResponse(live=True)
+
+    async def ServerReady(self, _: oip.ServerReadyRequest, __: Any) -> oip.ServerReadyResponse:
+        """Tell whether a champion is deployed."""
+        return oip.ServerReadyResponse(ready=self._champion.deployed)
+
+    async def ModelReady(self, request: oip.ModelReadyRequest, _: Any) -> oip.ModelReadyResponse:
+        """Tell whether this model is the champion."""
+        return oip.ModelReadyResponse(
+            ready=self._champion.deployed
+            and _is(self._champion.model.bundle.model, request.name, request.version)
+        )
+
+    async def ServerMetadata(self, _: oip.ServerMetadataRequest, __: Any) -> oip.ServerMetadataResponse:
+        """Name the server."""
+        return oip.ServerMetadataResponse(name="model-sidecar", version=__version__)
+
+    async def ModelMetadata(self, request: oip.ModelMetadataRequest, _: Any) -> oip.ModelMetadataResponse:
+        """List the champion's inputs and outputs."""
+        bundle = self._named(request.name, request.version).bundle
+        tensor = oip.ModelMetadataResponse.TensorMetadata
+        return oip.ModelMetadataResponse(
+            name=bundle.model.name,
+            versions=[bundle.model.version],
+            platform="onnxruntime",
+            inputs=[
+                tensor(name=field.name, datatype=PREFERRED[field.kind], shape=[-1])
+                for field in bundle.signature.fields
+            ],
+            outputs=[
+                tensor(name=SCORE, datatype="FP32", shape=[-1]),
+                tensor(name=DECISION, datatype="BOOL", shape=[-1]),
+                tensor(name=FEATURES, datatype="FP32", shape=[-1, len(bundle.feature_names)]),
+            ],
+        )
+
+    async def ModelInfer(self, request: oip.ModelInferRequest, _: Any) -> oip.ModelInferResponse:
+        """Score all rows in one inference call."""
+        start = time.perf_counter_ns()
+        received_ns = time.time_ns()
+        model = self._named(request.model_name, request.model_version)
+        identity, signature = model.bundle.model, model.bundle.signature
+        names = _asked_for(request)
+        queue_ns = time.perf_counter_ns() - start
+        blocks = signature.pack_columns(read_columns(request, signature, self._max_rows))
+        request_id = request.id or self._ids.make()
+        request_ids = _row_ids(request_id, len(blocks))
+        prediction = model.run(blocks)
+        self._ring.push(
+            Answered(identity, request_ids, received_ns, received_ns, blocks, prediction, queue_ns)
+        )
+        response = oip.ModelInferResponse(
+            model_name=identity.name, model_version=identity.version, id=request_id
+        )
+        response.parameters["digest"].string_param = identity.digest
+        outputs = {SCORE: prediction.score, DECISION: prediction.decision, FEATURES: prediction.features}
+        write_outputs(response, {name: outputs[name] for name in names}, raw=bool(request.raw_input_contents))
+        return response
+
+    def _named(self, name: str, version: str) -> Model:
+        model = self._champion.model
+        if not _is(model.bundle.model, name, version):
+            deployed = f"{model.bundle.model.name}/{model.bundle.model.version}"
+            raise NotFoundError(f"model {name[:128]}/{version[:128]} is not deployed; {deployed} is")
+        return model
+
+
+def _is(model: ModelId, name: str, version: str) -> bool:
+    return name == model.name and version in ("", model.version)
+
+
+def _asked_for(request: oip.ModelInferRequest) -> Sequence[str]:
+    names = [output.name for output in request.outputs] or _DEFAULT_OUTPUTS
+    for name in names:
+        if name not in _OUTPUTS:
+            raise InvalidRequestError(f"there is no output '{name}'; ask for {', '.join(_OUTPUTS)}")
+    if len(set(names)) != len(names):
+        raise InvalidRequestError("an output is asked for twice; ask for each once")
+    return names
+
+
+def _row_ids(request_id: str, rows: int) -> Sequence[str]:
+    """Key each row: the request's own key for a single row, else `id/0`, `id/1`, and so on."""
+    check_request_id(request_id)
+    if rows == 1:
+        return (request_id,)
+    if len(request_id) + len(f"/{rows - 1}") > MAX_LENGTH:
+        raise InvalidRequestError(
+            f"id {request_id[:16]}... leaves no room for a row's number; send a shorter one"
+        )
+    return [f"{request_id}/{row}" for row in range(rows)]

@@ -1,0 +1,122 @@
+"""The life of a model version: its states, the arrows between them, the words for both; nothing that acts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sidecar.errors import ConflictError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sidecar.domain import ModelId
+
+
+class ModelState(StrEnum):
+    """Where a version stands.
+
+        (new) ──▶ REGISTERED ──▶ ADMITTED ──▶ SHADOW ──▶ CHAMPION ──▶ RETIRED ──┐
+                      │            │  │         │         ▲  │  ▲               │
+                      ▼            ▼  └─────────┼─────────┘  │  └───────────────┘
+                   REFUSED      REFUSED         ▼            ▼    (on a roll-back)
+                                             REJECTED   ROLLED_BACK
+
+    REFUSED, REJECTED and ROLLED_BACK have no way out: to try again, export a new version.
+    """
+
+    REGISTERED = "registered"
+    """Known, not yet checked."""
+    ADMITTED = "admitted"
+    """Passed the admission check."""
+    SHADOW = "shadow"
+    """Scores live traffic beside the champion."""
+    CHAMPION = "champion"
+    """Makes the replies. At most one version at a time."""
+    RETIRED = "retired"
+    """A former champion that a better one replaced; a roll-back returns to the newest of these."""
+    REFUSED = "refused"
+    """Failed the admission check."""
+    REJECTED = "rejected"
+    """A candidate the gate turned down."""
+    ROLLED_BACK = "rolled_back"
+    """A former champion that was taken back."""
+
+
+ARROWS: frozenset[tuple[ModelState | None, ModelState]] = frozenset(
+    {
+        (None, ModelState.REGISTERED),
+        (ModelState.REGISTERED, ModelState.ADMITTED),
+        (ModelState.REGISTERED, ModelState.REFUSED),
+        (ModelState.ADMITTED, ModelState.REFUSED),
+        (ModelState.ADMITTED, ModelState.SHADOW),
+        (ModelState.ADMITTED, ModelState.CHAMPION),
+        (ModelState.SHADOW, ModelState.CHAMPION),
+        (ModelState.SHADOW, ModelState.REJECTED),
+        (ModelState.CHAMPION, ModelState.RETIRED),
+        (ModelState.CHAMPION, ModelState.ROLLED_BACK),
+        (ModelState.RETIRED, ModelState.CHAMPION),
+    }
+)
+"""Every change of state there is; None stands for a version the registry does not know yet."""
+
+SERVING = frozenset({ModelState.SHADOW, ModelState.CHAMPION})
+"""The states of the versions that a deployment holds."""
+
+
+def next_states(state: ModelState | None) -> list[ModelState]:
+    """The states that `state` has an arrow to, in the order of the enum."""
+    return [to for to in ModelState if (state, to) in ARROWS]
+
+
+def check_arrow(state: ModelState | None, to: ModelState) -> None:
+    """Raise ConflictError, saying what is possible instead, when there is no arrow from `state` to `to`."""
+    if (state, to) not in ARROWS:
+        possible = ", ".join(next_states(state)) or "nothing: export a new version to try again"
+        raise ConflictError(f"a version that is {state or 'new'} cannot become {to}; possible: {possible}")
+
+
+def changes_serving(state: ModelState | None, to: ModelState) -> bool:
+    """Whether this arrow changes what is deployed."""
+    return state in SERVING or to in SERVING
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Who changes something and why, for the audit trail.
+
+    Raises InvalidRequestError when `actor` or `why` is empty.
+    """
+
+    actor: str
+    why: str
+    evidence_digest: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("actor", "why"):
+            if not getattr(self, name).strip():
+                raise InvalidRequestError(f"the reason has no '{name}'; say who acts and why")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One registered version and where it stands now. `path` is absolute."""
+
+    model: ModelId
+    state: ModelState
+    signature_digest: str
+    path: Path
+    registered_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One arrow of the lifecycle, as it was taken. `sequence` is the registry's running number."""
+
+    sequence: int
+    digest: str
+    from_state: ModelState | None
+    to_state: ModelState
+    reason: Reason
+    at_ns: int

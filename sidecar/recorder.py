@@ -1,0 +1,158 @@
+"""Carries what the engine answered to the shadows and into the log. Nothing here can hold up a reply."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sidecar.errors import UnavailableError
+from sidecar.store.backlog import Backlog
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sidecar import config
+    from sidecar.domain import ScoreBatch, ServedBatch
+    from sidecar.engine.contract import Engine, PendingOutcomes
+    from sidecar.ledger import Ledger
+    from sidecar.shadow.supervisor import ShadowSupervisor
+    from sidecar.store.log import LogStore
+
+_HELD_BATCHES = 8
+"""Times `batch_rows`: rows kept in memory at most while the log refuses them."""
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderStats:
+    """Rows since the start.
+
+    written: answered rows in the log; failed: answered rows that the log refused for too long;
+    scores_failed: the same of candidates' scores. outcomes: newly stored. lost_before: answered rows that
+    earlier runs lost when they were killed.
+    """
+
+    written: int
+    failed: int
+    scores_failed: int
+    outcomes: int
+    lost_before: int
+
+
+class Recorder:
+    """One thread between engine, shadows and log; the only user of the store's open run.
+
+    A call's outcomes are settled once they are on disk, or refused at once when the log cannot be written.
+    Answered rows and scores that the log refuses are tried again with the next batch; the oldest are given up
+    and counted when too many wait.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: LogStore,
+        shadows: ShadowSupervisor,
+        ledger: Ledger,
+        settings: config.Recorder,
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._shadows = shadows
+        self._ledger = ledger
+        self._settings = settings
+        self._served: Backlog[ServedBatch] = Backlog(_HELD_BATCHES * settings.batch_rows)
+        self._scores: Backlog[ScoreBatch] = Backlog(_HELD_BATCHES * settings.batch_rows)
+        self._written = self._failed = self._scores_failed = self._outcomes = 0
+        self._lost_before = store.lost_before
+        self._refused = False
+        self._grace_seconds = 0.0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the store's run must be open."""
+        self._thread.start()
+
+    def stop(self, grace_seconds: float = 10.0) -> None:
+        """Record what is left, end the shadows, close the run's books; stop the engine before.
+
+        The shadows get `grace_seconds` for the rows that still wait for them.
+        """
+        self._grace_seconds = grace_seconds
+        self._stopping.set()
+        self._thread.join()
+
+    def stats(self) -> RecorderStats:
+        """Counters now; called by any thread."""
+        return RecorderStats(
+            self._written, self._failed, self._scores_failed, self._outcomes, self._lost_before
+        )
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._step(self._settings.flush_seconds)
+        while self._step(0.0):
+            pass
+        self._scores.add(self._shadows.stop(self._grace_seconds))
+        self._write(())
+        self._give_up(self._served.remove(len(self._served)), self._scores.remove(len(self._scores)))
+        try:
+            self._store.close_run()
+        except UnavailableError as error:
+            _logger.warning("the run's books stay open for the next process: %s", error)
+
+    def _step(self, wait_seconds: float) -> bool:
+        """Carry one batch; says whether there was anything."""
+        try:
+            drained = self._engine.drain(self._settings.batch_rows, wait_seconds)
+            self._served.add(drained.served)
+            for batch in drained.served:
+                self._shadows.offer(batch)
+            self._scores.add(self._shadows.collect())
+            self._write(drained.outcomes)
+        except Exception:  # whatever it was, the next batch must still be recorded
+            _logger.exception("a batch was not recorded as it should be")
+            self._stopping.wait(wait_seconds)
+            return False
+        return bool(drained.served or drained.outcomes)
+
+    def _write(self, calls: Sequence[PendingOutcomes]) -> None:
+        """Write all that waits, and settle `calls` with the first transaction."""
+        while calls or self._served or self._scores:
+            served = self._served.head(self._settings.batch_rows)
+            scores = self._scores.head(self._settings.batch_rows)
+            try:
+                receipts = self._store.write(served, scores, [call.outcomes for call in calls])
+            except UnavailableError as error:
+                self._refuse(calls, error)
+                self._give_up(self._served.trim(), self._scores.trim())
+                return
+            except Exception as error:  # rows that can never be written must not hold up those behind them
+                _logger.exception("rows that the log cannot take")
+                self._refuse(calls, UnavailableError(f"not recorded: {error}"))
+                self._give_up(self._served.remove(len(served)), self._scores.remove(len(scores)))
+            else:
+                self._refused = False
+                self._written += self._served.remove(len(served))
+                self._scores.remove(len(scores))
+                self._outcomes += sum(receipt.stored for receipt in receipts)
+                for call, receipt in zip(calls, receipts, strict=True):
+                    self._engine.settle(call.ticket, receipt)
+            calls = ()
+
+    def _refuse(self, calls: Sequence[PendingOutcomes], error: UnavailableError) -> None:
+        if not self._refused:
+            _logger.warning("%s", error)
+        self._refused = True
+        for call in calls:
+            self._engine.settle(call.ticket, error)
+
+    def _give_up(self, served: int, scores: int) -> None:
+        if served:
+            self._ledger.fail(served)
+            self._failed += served
+        self._scores_failed += scores
+        if served or scores:
+            _logger.error("given up: %d answered rows and %d scores that the log refused", served, scores)

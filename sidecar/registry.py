@@ -1,0 +1,380 @@
+"""The registry: which versions there are, where each stands, and how it came there.
+
+One SQLite file that many processes share; the trainer speaks to the sidecar through it and nothing else.
+Each change is one transaction: the comparison with the expected state, the swap, and one audit row for each
+arrow taken. The database itself refuses a second champion, and refuses to change an audit row.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Deployment, ModelId
+from sidecar.errors import (
+    ConflictError,
+    InvalidRequestError,
+    NoChampionError,
+    NotFoundError,
+    SignatureMismatchError,
+)
+from sidecar.lifecycle import ModelState, Reason, Transition, Version, changes_serving, check_arrow
+from sidecar.registry_file import RegistryFile
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    from sidecar.bundle import Bundle
+
+__all__ = ["Activation", "ModelState", "Reason", "Registry", "StoredDecision", "Transition", "Version"]
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """What a sidecar said about a generation: it is live (`error` is empty), or why it is not."""
+
+    generation: int
+    sidecar: str
+    error: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    """A decision of the gate, kept with the evidence it rests on. Models are named by digest."""
+
+    candidate: str
+    champion: str
+    action: str
+    reasons: list[str]
+    evidence_digest: str
+    policy_digest: str
+    evidence_json: str
+    decided_ns: int
+    actor: str
+
+
+class Registry:
+    """The registry in the file at `path`.
+
+    Reading before the file exists finds nothing; the first change, or `create`, makes it. Any number of
+    threads and processes may use it. Every method raises UnavailableError when the file cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._file = RegistryFile(self.path)
+
+    def __repr__(self) -> str:
+        return f"Registry({str(self.path)!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def create(self) -> None:
+        """Make the file if there is none."""
+        with self._file.write():
+            pass
+
+    def close(self) -> None:
+        """Close the file; another call opens it again."""
+        self._file.close()
+
+    # Changes.
+
+    def register(self, bundle: Bundle, reason: Reason) -> Version:
+        """Make a version known as REGISTERED. One that is known already is returned as it stands."""
+        digest = bundle.model.digest
+        with self._file.write() as db:
+            if not db.execute("SELECT 1 FROM versions WHERE digest = ?", (digest,)).fetchone():
+                db.execute(
+                    "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        digest,
+                        bundle.model.name,
+                        bundle.model.version,
+                        ModelState.REGISTERED,
+                        bundle.signature.digest,
+                        self._stored_path(bundle.path),
+                        time.time_ns(),
+                    ),
+                )
+                _audit(db, digest, (None, ModelState.REGISTERED), reason)
+            return self._version(db, digest)
+
+    def move(self, digest: str, *, expected: ModelState, to: ModelState, reason: Reason) -> Version:
+        """Take one arrow that concerns one version only; `promote` and `roll_back` move champions.
+
+        Raises ConflictError when the version is not in `expected` or there is no such arrow, NotFoundError
+        when there is no such version, and for a move to SHADOW NoChampionError when there is nothing to
+        compare with and SignatureMismatchError when the champion expects other fields.
+        """
+        check_arrow(expected, to)
+        if ModelState.CHAMPION in (expected, to):
+            raise ConflictError("a champion changes together with its successor: promote or roll back")
+        with self._file.write() as db:
+            version = self._version(db, digest)
+            if to is ModelState.SHADOW:
+                champion = self._champion(db)
+                if champion is None:
+                    raise NoChampionError("nothing to shadow yet: promote a first champion")
+                _check_signature(version, champion, SignatureMismatchError)
+            self._swap(db, version, expected, to, reason)
+            return self._version(db, digest)
+
+    def promote(self, digest: str, reason: Reason, *, over: str | None = None) -> Deployment:
+        """Make a version that is ADMITTED or SHADOW the champion, and retire the one before it.
+
+        over: the digest of the champion that the version was judged against.
+        Raises ConflictError when the version is in another state, when `over` is not the champion now, or
+        when the champion expects other fields; NotFoundError when there is no such version.
+        """
+        with self._file.write() as db:
+            version = self._version(db, digest)
+            check_arrow(version.state, ModelState.CHAMPION)
+            if version.state is ModelState.RETIRED:
+                raise ConflictError(f"{version.model} is retired; roll back to return to a former champion")
+            champion = self._champion(db)
+            if over is not None and (champion is None or champion.model.digest != over):
+                now = "there is none" if champion is None else f"it is {champion.model}"
+                raise ConflictError(
+                    f"{version.model} was judged against champion {over[:8]}, but now {now}; judge it again"
+                )
+            if champion is not None:
+                _check_signature(version, champion, ConflictError)
+                self._swap(db, champion, ModelState.CHAMPION, ModelState.RETIRED, reason)
+            self._swap(db, version, version.state, ModelState.CHAMPION, reason)
+            return self._deployment(db)
+
+    def roll_back(self, reason: Reason) -> Deployment:
+        """Take the champion back and return to the one before it.
+
+        Raises NoChampionError when there is no champion, ConflictError when there is none before it.
+        """
+        with self._file.write() as db:
+            champion = self._champion(db)
+            if champion is None:
+                raise NoChampionError("there is no champion to roll back")
+            former = db.execute(
+                "SELECT digest FROM transitions JOIN versions USING (digest)"
+                " WHERE to_state = ? AND state = ? ORDER BY sequence DESC LIMIT 1",
+                (ModelState.RETIRED, ModelState.RETIRED),
+            ).fetchone()
+            if former is None:
+                raise ConflictError(f"{champion.model} is the first champion; there is none to return to")
+            self._swap(db, champion, ModelState.CHAMPION, ModelState.ROLLED_BACK, reason)
+            self._swap(
+                db, self._version(db, former["digest"]), ModelState.RETIRED, ModelState.CHAMPION, reason
+            )
+            return self._deployment(db)
+
+    def record_activation(self, generation: int, sidecar: str, error: str) -> None:
+        """Say that `sidecar` serves a generation, or why not; what it said before of it is replaced."""
+        with self._file.write() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO activations VALUES (?, ?, ?, ?)",
+                (generation, sidecar, error, time.time_ns()),
+            )
+
+    def save_decision(self, decision: StoredDecision) -> None:
+        """Keep a decision for ever."""
+        with self._file.write() as db:
+            db.execute(
+                "INSERT INTO decisions (candidate, champion, action, reasons, evidence_digest, policy_digest,"
+                " evidence_json, decided_ns, actor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    decision.candidate,
+                    decision.champion,
+                    decision.action,
+                    json.dumps(decision.reasons),
+                    decision.evidence_digest,
+                    decision.policy_digest,
+                    decision.evidence_json,
+                    decision.decided_ns,
+                    decision.actor,
+                ),
+            )
+
+    # Questions.
+
+    def find(self, prefix: str) -> Version:
+        """The version whose digest begins with `prefix`.
+
+        Raises NotFoundError when there is none, InvalidRequestError when there are several.
+        """
+        with self._file.read() as db:
+            found = (
+                db.execute(
+                    "SELECT * FROM versions WHERE substr(digest, 1, length(?1)) = ?1 LIMIT 2", (prefix,)
+                ).fetchall()
+                if db and prefix
+                else []
+            )
+            if not found:
+                raise NotFoundError(f"no version has a digest that begins with {prefix!r}")
+            if len(found) > 1:
+                raise InvalidRequestError(
+                    f"several versions have a digest that begins with {prefix!r}; give more of it"
+                )
+            return self._row_version(found[0])
+
+    def champion(self) -> Version | None:
+        """The champion, or None."""
+        with self._file.read() as db:
+            return self._champion(db) if db else None
+
+    def versions(self) -> list[Version]:
+        """All versions, newest first."""
+        with self._file.read() as db:
+            rows = db.execute("SELECT * FROM versions ORDER BY rowid DESC").fetchall() if db else []
+            return [self._row_version(row) for row in rows]
+
+    def transitions(self, digest: str | None = None) -> list[Transition]:
+        """The audit trail, oldest first; of one version if its digest is given."""
+        with self._file.read() as db:
+            rows = (
+                db.execute(
+                    "SELECT * FROM transitions WHERE ?1 IS NULL OR digest = ?1 ORDER BY sequence", (digest,)
+                ).fetchall()
+                if db
+                else []
+            )
+        return [
+            Transition(
+                sequence=row["sequence"],
+                digest=row["digest"],
+                from_state=ModelState(row["from_state"]) if row["from_state"] else None,
+                to_state=ModelState(row["to_state"]),
+                reason=Reason(row["actor"], row["why"], row["evidence_digest"]),
+                at_ns=row["at_ns"],
+            )
+            for row in rows
+        ]
+
+    def generation(self) -> int:
+        """The number of the newest transition that changed what is deployed; 0 before the first."""
+        with self._file.read() as db:
+            return _generation(db) if db else 0
+
+    def deployment(self) -> Deployment:
+        """What should serve: the champion, and the shadows in the order in which they became such."""
+        with self._file.read() as db:
+            return self._deployment(db) if db else NOTHING_DEPLOYED
+
+    def activation(self, generation: int) -> Activation | None:
+        """What a sidecar said last about this generation, or about a later one that contains it."""
+        with self._file.read() as db:
+            row = (
+                db.execute(
+                    "SELECT * FROM activations WHERE generation >= ? ORDER BY at_ns DESC LIMIT 1",
+                    (generation,),
+                ).fetchone()
+                if db
+                else None
+            )
+        return None if row is None else Activation(**dict(row))
+
+    def decisions(self) -> list[StoredDecision]:
+        """All decisions, oldest first."""
+        with self._file.read() as db:
+            rows = db.execute("SELECT * FROM decisions ORDER BY sequence").fetchall() if db else []
+        fields = [{key: row[key] for key in row.keys() if key != "sequence"} for row in rows]  # noqa: SIM118 - a Row
+        return [StoredDecision(**{**values, "reasons": json.loads(values["reasons"])}) for values in fields]
+
+    def _swap(
+        self,
+        db: sqlite3.Connection,
+        version: Version,
+        expected: ModelState,
+        to: ModelState,
+        reason: Reason,
+    ) -> None:
+        digest = version.model.digest
+        swapped = db.execute(
+            "UPDATE versions SET state = ? WHERE digest = ? AND state = ?", (to, digest, expected)
+        )
+        if swapped.rowcount != 1:
+            raise ConflictError(f"{version.model} is {version.state}, not {expected}; somebody moved first")
+        _audit(db, digest, (expected, to), reason)
+
+    def _version(self, db: sqlite3.Connection, digest: str) -> Version:
+        row = db.execute("SELECT * FROM versions WHERE digest = ?", (digest,)).fetchone()
+        if row is None:
+            raise NotFoundError(f"no version has the digest {digest!r}")
+        return self._row_version(row)
+
+    def _champion(self, db: sqlite3.Connection) -> Version | None:
+        row = db.execute("SELECT * FROM versions WHERE state = ?", (ModelState.CHAMPION,)).fetchone()
+        return None if row is None else self._row_version(row)
+
+    def _deployment(self, db: sqlite3.Connection) -> Deployment:
+        champion = self._champion(db)
+        shadows = db.execute(
+            "SELECT versions.*, max(sequence) AS since FROM versions JOIN transitions USING (digest)"
+            " WHERE state = ? GROUP BY digest ORDER BY since",
+            (ModelState.SHADOW,),
+        ).fetchall()
+        return Deployment(
+            generation=_generation(db),
+            champion=None if champion is None else BundleRef(champion.model, champion.path),
+            candidates=tuple(
+                BundleRef(version.model, version.path) for version in map(self._row_version, shadows)
+            ),
+        )
+
+    def _row_version(self, row: Any) -> Version:
+        return Version(
+            model=ModelId(row["name"], row["version"], row["digest"]),
+            state=ModelState(row["state"]),
+            signature_digest=row["signature_digest"],
+            path=self.path.parent / row["path"],
+            registered_ns=row["registered_ns"],
+        )
+
+    def _stored_path(self, path: Path) -> str:
+        """Relative where the bundle lies beside the registry, so that the whole folder can be moved."""
+        absolute = path.absolute()
+        inside = absolute.is_relative_to(self.path.parent)
+        return str(absolute.relative_to(self.path.parent) if inside else absolute)
+
+
+def _audit(
+    db: sqlite3.Connection, digest: str, arrow: tuple[ModelState | None, ModelState], reason: Reason
+) -> None:
+    state, to = arrow
+    check_arrow(state, to)
+    db.execute(
+        "INSERT INTO transitions (digest, from_state, to_state, serving, actor, why, evidence_digest, at_ns)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            digest,
+            state,
+            to,
+            changes_serving(state, to),
+            reason.actor,
+            reason.why,
+            reason.evidence_digest,
+            time.time_ns(),
+        ),
+    )
+
+
+def _generation(db: sqlite3.Connection) -> int:
+    newest = db.execute("SELECT max(sequence) FROM transitions WHERE serving").fetchone()[0]
+    return int(newest or 0)
+
+
+def _check_signature(
+    version: Version, champion: Version, kind: type[ConflictError | SignatureMismatchError]
+) -> None:
+    if version.signature_digest != champion.signature_digest:
+        raise kind(
+            f"{version.model} expects other fields (signature {version.signature_digest[:12]}) than the "
+            f"champion {champion.model} (signature {champion.signature_digest[:12]})"
+        )

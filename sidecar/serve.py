@@ -1,0 +1,122 @@
+"""The serving process: every part, started in order, and drained in the opposite one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from sidecar.admin import AdminService, start_admin
+from sidecar.engine.python import PythonEngine
+from sidecar.errors import ConfigError
+from sidecar.recorder import Recorder
+from sidecar.registry import Registry
+from sidecar.shadow.supervisor import ShadowSupervisor
+from sidecar.store.log import LogStore
+from sidecar.watcher import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sidecar.config import Config
+    from sidecar.engine.contract import Endpoints, Engine
+
+_ADMIN_GRACE_SECONDS = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+def run(config: Config, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the process at once.
+
+    announce is told, a line at a time, where the process listens, and last "ready".
+    Raises ConfigError or ConflictError when the configuration or the home cannot be used.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(config, announce))
+
+
+async def serve(config: Config, announce: Callable[[str], None]) -> None:
+    """What `run` does, on the running event loop."""
+    started_ns = time.time_ns()
+    stop = _stop_signal()
+    async with AsyncExitStack() as parts:
+        config.home.mkdir(parents=True, exist_ok=True)
+        store = LogStore(config.log_path)  # locks the home: two processes must not share it
+        parts.callback(store.close)
+        registry = parts.enter_context(Registry(config.registry_path))
+        registry.create()
+        ledger = store.new_ledger()
+        parts.callback(ledger.close)
+        engine = choose_engine(config.engine)
+        endpoints = await engine.start(config.home, config.listeners, config.limits, ledger)
+        store.open_run(ledger)
+        if store.lost_before:
+            _log.warning("earlier processes were killed and lost %d answered rows", store.lost_before)
+        shadows = ShadowSupervisor(config.shadow)
+        recorder = Recorder(engine, store, shadows, ledger, config.recorder)
+        recorder.start()
+        parts.push_async_callback(asyncio.to_thread, recorder.stop, config.limits.grace_seconds)
+        parts.push_async_callback(engine.stop, config.limits.grace_seconds)
+        watcher = Watcher(registry, engine, shadows, sidecar=f"{socket.gethostname()}:{os.getpid()}")
+        await watcher.look()
+        parts.push_async_callback(_cancel, asyncio.create_task(watcher.run(), name="watcher"))
+        service = AdminService(registry, watcher, engine, shadows, recorder, started_ns=started_ns)
+        admin, target = await start_admin(service, config.home, config.listeners.admin)
+        parts.push_async_callback(admin.stop, _ADMIN_GRACE_SECONDS)
+        for line in (*_listeners(endpoints), f"admin       {target}", "ready"):
+            announce(line)
+        await stop.wait()
+        _log.info("draining: calls in progress have %g s", config.limits.grace_seconds)
+    _log.info("stopped")
+
+
+def choose_engine(name: str) -> Engine:
+    """The engine that the configuration names. Raises ConfigError for one there is not."""
+    if name in ("auto", "python"):
+        return PythonEngine()
+    raise ConfigError(f"engine is {name!r}; it must be one of: auto, python")
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - not everywhere
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+
+    def received(number: int) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, received, number)
+    return stop
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _listeners(endpoints: Endpoints) -> list[str]:
+    lines = []
+    if endpoints.uds:
+        lines.append(f"predictions unix:{quote(endpoints.uds)}")
+    if endpoints.tcp:
+        lines.append(f"predictions {endpoints.tcp}")
+    return lines

@@ -1,0 +1,165 @@
+import json
+import sqlite3
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from sidecar.codec import (
+    SCORES,
+    SERVED,
+    pack_scores,
+    pack_served,
+    pack_work,
+    unpack_scores,
+    unpack_served,
+    unpack_work,
+)
+from sidecar.domain import Failure, ModelId, ScoreBatch, ServedBatch
+from sidecar.signature import Blocks
+
+CHAMPION = ModelId("tiny", "1", "a" * 64)
+CANDIDATE = ModelId("tiny", "2", "b" * 64)
+
+
+def floats(*shape):
+    return hnp.arrays(np.float32, shape, elements=st.floats(width=32, allow_nan=True))
+
+
+def integers(*shape):
+    # Narrow, wide and extreme columns take different widths in the codec.
+    edges = st.sampled_from([-(2**63), 2**63 - 1, 0, 255, 256, 65536, 2**32])
+    small = st.integers(1000, 1200)
+    element = st.one_of(small, edges, st.integers(-(2**63), 2**63 - 1))
+    return st.one_of(*(hnp.arrays(np.int64, shape, elements=kind) for kind in (small, edges, element)))
+
+
+def flags(rows):
+    return hnp.arrays(bool, rows)
+
+
+def texts(rows):
+    return st.lists(st.text(max_size=5), min_size=rows, max_size=rows)
+
+
+@st.composite
+def blocks(draw, rows):
+    text_columns = draw(st.integers(0, 3))
+    words = np.empty((rows, text_columns), object)
+    for column in range(text_columns):
+        words[:, column] = draw(texts(rows))
+    return Blocks(
+        draw(floats(rows, draw(st.integers(0, 3)))), draw(integers(rows, draw(st.integers(0, 3)))), words
+    )
+
+
+@st.composite
+def served(draw):
+    rows = draw(st.integers(1, 20))
+    return ServedBatch(
+        model=CHAMPION,
+        request_ids=draw(texts(rows)),
+        received_ns=draw(integers(rows)),
+        event_ns=draw(integers(rows)),
+        group=draw(integers(rows)),
+        blocks=draw(blocks(rows)),
+        features=draw(floats(rows, draw(st.integers(0, 4)))),
+        score=draw(floats(rows)),
+        decision=draw(flags(rows)),
+        queue_ns=draw(integers(rows)),
+        infer_ns=draw(integers(rows)),
+        cpu_ns=draw(integers(rows)),
+    )
+
+
+@st.composite
+def scored(draw):
+    rows = draw(st.integers(1, 20))
+    return ScoreBatch(
+        model=CANDIDATE,
+        champion=CHAMPION,
+        request_ids=draw(texts(rows)),
+        score=draw(floats(rows)),
+        decision=draw(flags(rows)),
+        infer_ns=draw(integers(rows)),
+        cpu_ns=draw(integers(rows)),
+        failure=draw(st.lists(st.sampled_from(Failure), min_size=rows, max_size=rows)),
+        detail=draw(texts(rows)),
+    )
+
+
+def through_sqlite(cells, columns):
+    """The cells as SQLite gives them back, from a STRICT table of the declared types."""
+    names = {int: "INTEGER", str: "TEXT", bytes: "BLOB"}
+    database = sqlite3.connect(":memory:")
+    database.row_factory = sqlite3.Row
+    database.execute(f"CREATE TABLE t ({', '.join(f'{n} {names[k]}' for n, k in columns.items())}) STRICT")
+    database.execute(f"INSERT INTO t VALUES ({', '.join(f':{name}' for name in columns)})", cells)
+    row = database.execute("SELECT * FROM t").fetchone()
+    database.close()
+    return row
+
+
+def assert_same(one, other, names):
+    for name in names:
+        left, right = getattr(one, name), getattr(other, name)
+        if isinstance(left, np.ndarray):
+            assert left.dtype == right.dtype
+            assert left.shape == right.shape
+            assert left.tobytes() == right.tobytes(), name
+        else:
+            assert list(left) == list(right), name
+
+
+SERVED_NAMES = (
+    "request_ids",
+    "received_ns",
+    "event_ns",
+    "group",
+    "features",
+    "score",
+    "decision",
+    "queue_ns",
+    "infer_ns",
+    "cpu_ns",
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(served())
+def test_served_rows_come_back_bit_for_bit(batch):
+    back = unpack_served(through_sqlite(pack_served(batch), SERVED), CHAMPION)
+    assert back.model == CHAMPION
+    assert_same(batch, back, SERVED_NAMES)
+    assert batch.blocks.equals(back.blocks)
+    assert back.blocks.texts.shape == batch.blocks.texts.shape
+
+
+@settings(deadline=None, max_examples=50)
+@given(scored())
+def test_scores_come_back_bit_for_bit(batch):
+    back = unpack_scores(through_sqlite(pack_scores(batch), SCORES), CANDIDATE, CHAMPION)
+    assert (back.model, back.champion) == (CANDIDATE, CHAMPION)
+    assert_same(batch, back, ("request_ids", "score", "decision", "infer_ns", "cpu_ns", "failure", "detail"))
+    assert all(isinstance(failure, Failure) for failure in back.failure)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.data(), st.integers(1, 20))
+def test_work_comes_back_bit_for_bit(data, rows):
+    sent, group = data.draw(blocks(rows)), data.draw(integers(rows))
+    back, back_group = unpack_work(pack_work(sent, group))
+    assert sent.equals(back)
+    assert (back.integers.shape, back.texts.shape) == (sent.integers.shape, sent.texts.shape)
+    assert np.array_equal(group, back_group)
+
+
+def test_integers_take_as_few_bytes_as_their_range_needs():
+    rows = 1000
+    batch = ScoreBatch.failed(CANDIDATE, CHAMPION, ["r"] * rows, Failure.SHED, "full")
+    cells = pack_scores(batch)
+    assert len(cells["infer_ns"]) == 9
+    assert len(cells["failure_rows"]) == 9
+    assert len(cells["decision"]) == rows / 8
+    assert json.loads(cells["failures"]) == [["shed", "full"]]

@@ -1,0 +1,174 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_log import CHAMPION, model, oracle, outcomes, scored, served, write_log
+from small_task import START_NS, task, traffic
+
+from sidecar.domain import Failure
+from sidecar.store.log import LogReader
+from trainer.days import DAY_NS, iso_day
+from trainer.evidence import Evidence
+from trainer.gather import gather
+
+DAYS = 6
+LIVE = traffic(30, DAYS, rows_a_day=100)
+ROWS = np.arange(DAYS * 100)
+CHAMPION_SCORE = oracle(LIVE, wrong=0.3, seed=1)
+CANDIDATE_SCORE = oracle(LIVE, wrong=0.1, seed=2)
+CANDIDATE = model("a")
+
+
+def log(path, *, score_batches=None, known=None, champion_batches=None):
+    return write_log(
+        path / "log.db",
+        champion_batches or [served(LIVE, CHAMPION_SCORE, ROWS)],
+        [scored(LIVE, CANDIDATE_SCORE, ROWS, CANDIDATE)] if score_batches is None else score_batches,
+        [outcomes(LIVE, known)],
+    )
+
+
+def evidence_of(path, *, candidates=(CANDIDATE,), of=task, **options):
+    with LogReader(path) as reader:
+        return gather(of, reader, CHAMPION, candidates, **options)[0]
+
+
+def test_gain_is_the_difference_of_utilities_day_by_day(tmp_path):
+    evidence = evidence_of(log(tmp_path))
+    # The last row is late on day 6, and the last half day has not matured: five whole days are left.
+    assert [day.day for day in evidence.days] == [iso_day(START_NS + day * DAY_NS) for day in range(30, 35)]
+    amount = LIVE.columns["amount"]
+    worth = np.where(LIVE.label == 1, 0.5 * amount - 20, -20.0)
+    acted = worth * (CHAMPION_SCORE > 0.5), worth * (CANDIDATE_SCORE > 0.5)
+    day_of = (LIVE.event_ns - START_NS) // DAY_NS
+    for number, day in enumerate(evidence.days, 30):
+        inside = day_of == number
+        assert day.decisions == inside.sum()
+        assert day.changed == ((CHAMPION_SCORE > 0.5) != (CANDIDATE_SCORE > 0.5))[inside].sum()
+        assert day.champion == pytest.approx(acted[0][inside].sum(), rel=1e-5)
+        assert day.candidate == pytest.approx(acted[1][inside].sum(), rel=1e-5)
+        assert day.gain == pytest.approx(day.candidate - day.champion)
+    inside = day_of < 35
+    assert evidence.candidate_quality.utility_per_1000 == pytest.approx(
+        1000 * acted[1][inside].mean(), rel=1e-5
+    )
+    assert evidence.candidate_quality.accuracy == pytest.approx(
+        ((CANDIDATE_SCORE > 0.5) == LIVE.label)[inside].mean()
+    )
+    assert evidence.candidate_quality.auc > evidence.champion_quality.auc
+
+
+def test_days_that_have_not_matured_are_not_judged(tmp_path):
+    path = log(tmp_path)
+    for as_of_ns, days in {
+        START_NS + 32 * DAY_NS: 1,
+        START_NS + 32 * DAY_NS + DAY_NS // 2 - 2: 1,
+        START_NS + 32 * DAY_NS + DAY_NS // 2: 2,
+    }.items():
+        assert len(evidence_of(path, as_of_ns=as_of_ns).days) == days
+
+
+def test_day_the_shadow_began_in_is_not_judged(tmp_path):
+    late = ROWS[150:]
+    evidence = evidence_of(log(tmp_path, score_batches=[scored(LIVE, CANDIDATE_SCORE, late, CANDIDATE)]))
+    assert evidence.first_scored_ns == LIVE.event_ns[150]
+    assert evidence.judged.since_ns == (LIVE.event_ns[150] // DAY_NS + 1) * DAY_NS
+    assert evidence.judged.coverage == 1
+
+
+def test_shadow_that_saw_a_day_from_its_first_row_judges_that_day(tmp_path):
+    first = np.flatnonzero(LIVE.event_ns >= START_NS + 31 * DAY_NS)[0]
+    evidence = evidence_of(
+        log(tmp_path, score_batches=[scored(LIVE, CANDIDATE_SCORE, ROWS[first:], CANDIDATE)])
+    )
+    assert evidence.judged.since_ns == START_NS + 31 * DAY_NS
+
+
+def test_only_the_newest_days_of_the_slice_are_judged(tmp_path):
+    short = replace(task, policy=replace(task.policy, slice_days=3))
+    evidence = evidence_of(log(tmp_path), of=short)
+    assert [day.day for day in evidence.days] == [iso_day(START_NS + day * DAY_NS) for day in (32, 33, 34)]
+
+
+def test_every_missing_score_is_counted_by_its_kind(tmp_path):
+    kinds = [kind for kind in Failure if kind is not Failure.NONE]
+    batches = [scored(LIVE, CANDIDATE_SCORE, ROWS[:400], CANDIDATE)]
+    batches += [
+        scored(LIVE, CANDIDATE_SCORE, ROWS[400 + 10 * number : 410 + 10 * number], CANDIDATE, failure=kind)
+        for number, kind in enumerate(kinds)
+    ]
+    evidence = evidence_of(log(tmp_path, score_batches=batches))
+    judged = evidence.judged
+    assert {kind: judged.failures[kind] for kind in kinds} == dict.fromkeys(kinds, 10)
+    assert judged.failures["unaccounted"] == judged.served - judged.valued - 60
+    assert judged.coverage == judged.valued / judged.served == 400 / judged.served
+    assert evidence.joined == 400
+
+
+def test_rows_without_a_label_lower_the_labelled_share(tmp_path):
+    evidence = evidence_of(log(tmp_path, known=range(0, 600, 2)))
+    assert evidence.labelled_share == pytest.approx(0.5, abs=0.02)
+    assert evidence.joined == evidence.labelled < evidence.judged.served
+
+
+def test_latency_compares_the_same_rows(tmp_path):
+    batches = [
+        scored(LIVE, CANDIDATE_SCORE, ROWS[:500], CANDIDATE, cpu_ns=30_000),
+        scored(LIVE, CANDIDATE_SCORE, ROWS[500:], CANDIDATE, failure=Failure.SHED),
+    ]
+    champion = [
+        served(LIVE, CHAMPION_SCORE, ROWS[:500]),
+        served(LIVE, CHAMPION_SCORE, ROWS[500:], cpu_ns=10**9),
+    ]
+    latency = evidence_of(log(tmp_path, score_batches=batches, champion_batches=champion)).latency
+    assert latency.champion_cpu.p999_us == 20
+    assert latency.candidate_cpu.p50_us == 30
+    assert latency.candidate_infer.p50_us == 60
+
+
+def test_evidence_does_not_depend_on_the_order_of_arrival(tmp_path):
+    rng = np.random.default_rng(3)
+    digests = set()
+    for name in ("first", "second", "third"):
+        parts = np.array_split(rng.permutation(ROWS), 13)
+        others = np.array_split(rng.permutation(ROWS), 7)
+        path = write_log(
+            tmp_path / name / "log.db",
+            [served(LIVE, CHAMPION_SCORE, part) for part in parts],
+            [scored(LIVE, CANDIDATE_SCORE, part, CANDIDATE) for part in others],
+            [outcomes(LIVE, part) for part in parts],
+        )
+        digests.add(evidence_of(path).digest)
+    assert len(digests) == 1
+
+
+def test_same_moment_gives_the_same_evidence_when_the_log_has_grown(tmp_path):
+    path = log(tmp_path)
+    before = evidence_of(path)
+    later = traffic(40, 2, rows_a_day=50)
+    write_log(path, [served(later, oracle(later, wrong=0.5, seed=4), range(100))], [], [outcomes(later)])
+    assert evidence_of(path, as_of_ns=before.query.as_of_ns) == before
+    assert evidence_of(path).digest != before.digest
+
+
+def test_evidence_survives_json(tmp_path):
+    evidence = evidence_of(log(tmp_path))
+    again = Evidence.from_json(json.loads(evidence.canonical_json))
+    assert again == evidence
+    assert again.digest == evidence.digest
+
+
+def test_candidate_never_scored_has_no_evidence_and_no_error(tmp_path):
+    evidence = evidence_of(log(tmp_path, score_batches=[]))
+    assert evidence.first_scored_ns is None
+    assert evidence.days == ()
+    assert evidence.latency is None
+    assert evidence.judged.coverage == 0
+    assert Evidence.from_json(json.loads(evidence.canonical_json)) == evidence
+
+
+def test_candidates_given_share_the_budget_with_those_tried_before(tmp_path):
+    path = log(tmp_path)
+    assert evidence_of(path, candidates=[CANDIDATE, model("b")]).candidates_tried == 2
+    assert evidence_of(path, candidates_tried=5).candidates_tried == 5

@@ -1,0 +1,345 @@
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sidecar.domain import Failure, ModelId, Outcome, OutcomeReceipt, ScoreBatch, ServedBatch
+from sidecar.errors import ConfigError, ConflictError, NotFoundError, UnavailableError
+from sidecar.ledger import Ledger
+from sidecar.signature import Blocks
+from sidecar.store.log import LogReader, LogStore
+
+CHAMPION = ModelId("tiny", "1", "a" * 64)
+OTHER = ModelId("tiny", "2", "b" * 64)
+
+
+def served(ids, event_ns=None, model=CHAMPION):
+    rows = len(ids)
+    events = np.arange(rows) if event_ns is None else np.array(event_ns)
+    return ServedBatch(
+        model=model,
+        request_ids=ids,
+        received_ns=events + 5,
+        event_ns=events,
+        group=np.arange(rows),
+        blocks=Blocks(
+            np.linspace(0, 1, 2 * rows, dtype=np.float32).reshape(rows, 2),
+            np.full((rows, 1), 7),
+            np.array([["red"]] * rows, object).reshape(rows, 1),
+        ),
+        features=np.ones((rows, 3), np.float32),
+        score=np.linspace(0, 1, rows, dtype=np.float32),
+        decision=np.arange(rows) % 2 == 0,
+        queue_ns=np.full(rows, 10),
+        infer_ns=np.full(rows, 20),
+        cpu_ns=np.full(rows, 15),
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "log.db"
+
+
+@pytest.fixture
+def store(path):
+    store = LogStore(path)
+    ledger = store.new_ledger()
+    store.open_run(ledger)
+    yield store
+    store.close()
+    ledger.close()
+
+
+def ids_of(batches):
+    return [request for batch in batches for request in batch.request_ids]
+
+
+def test_served_rows_come_back_in_order_of_writing_with_repeats(store, path):
+    store.write([served(["a", "b"]), served(["c"], model=OTHER)], [], [])
+    store.write([served([]), served(["a"])], [], [])
+    with LogReader(path) as reader:
+        batches = list(reader.served())
+        assert [batch.model for batch in batches] == [CHAMPION, OTHER, CHAMPION]
+        assert ids_of(batches) == ["a", "b", "c", "a"]
+        assert batches[0].blocks.equals(served(["a", "b"]).blocks)
+        assert ids_of(reader.served(champion=OTHER.digest)) == ["c"]
+        assert reader.counts().served == 4
+
+
+def test_range_selects_rows_inside_batches(store, path):
+    store.write(
+        [served(["a", "b", "c"], [10, 20, 30]), served(["d", "e"], [15, 40]), served(["f"], [5])], [], []
+    )
+    with LogReader(path) as reader:
+        assert ids_of(reader.served(since_ns=15, until_ns=30)) == ["b", "d"]
+        assert ids_of(reader.served(since_ns=30)) == ["c", "e"]
+        assert ids_of(reader.served(until_ns=10)) == ["f"]
+        assert ids_of(reader.served(since_ns=31, until_ns=39)) == []
+        (part,) = reader.served(since_ns=20, until_ns=21)
+        assert part.event_ns.tolist() == [20]
+        assert part.blocks.numbers.tobytes() == served(["a", "b", "c"]).blocks.numbers[1:2].tobytes()
+        assert reader.watermark_ns() == 40
+
+
+def test_scores_are_kept_by_candidate_and_champion(store, path):
+    shed = ScoreBatch.failed(OTHER, CHAMPION, ["a", "b"], Failure.SHED, "queue full")
+    store.write(
+        [],
+        [shed, replace(shed, champion=OTHER), ScoreBatch.failed(OTHER, CHAMPION, [], Failure.SHED, "")],
+        [],
+    )
+    with LogReader(path) as reader:
+        (batch,) = reader.scores(OTHER.digest, CHAMPION.digest)
+        assert (batch.model, batch.champion) == (OTHER, CHAMPION)
+        assert list(batch.failure) == [Failure.SHED] * 2
+        assert list(batch.detail) == ["queue full"] * 2
+        assert np.isnan(batch.score).all()
+        assert list(reader.scores(CHAMPION.digest, CHAMPION.digest)) == []
+        assert reader.counts().scores == 4
+
+
+def test_outcomes_are_idempotent_and_the_first_of_two_that_differ_stays(store, path):
+    first = Outcome("a", 1.0, 12.5, 100)
+    receipts = store.write(
+        [],
+        [],
+        [
+            [first, Outcome("b", 0.0, None, 100)],
+            [first, Outcome("b", 0.0, None, 100), Outcome("a", 0.0, 12.5, 100), Outcome("b", 0.0, 1.0, 100)],
+            [],
+        ],
+    )
+    assert receipts == [
+        OutcomeReceipt(2, 0, ()),
+        OutcomeReceipt(0, 2, ("a", "b")),
+        OutcomeReceipt(0, 0, ()),
+    ]
+    with LogReader(path) as reader:
+        table = reader.outcomes()
+        assert dict(zip(table.request_ids, table.label.tolist(), strict=True)) == {"a": 1.0, "b": 0.0}
+        assert table.value[0] == 12.5
+        assert np.isnan(table.value[1])
+
+
+def test_a_correction_wins_from_when_it_was_observed(store, path):
+    store.write(
+        [], [], [[Outcome("a", 0.0, None, 200), Outcome("a", 1.0, 3.0, 100), Outcome("b", 1.0, None, 300)]]
+    )
+    with LogReader(path) as reader:
+        now, then = reader.outcomes(), reader.outcomes(as_of_ns=199)
+        assert (list(now.request_ids), now.label.tolist()) == (["a", "b"], [0.0, 1.0])
+        assert (list(then.request_ids), then.label.tolist(), then.observed_ns.tolist()) == (
+            ["a"],
+            [1.0],
+            [100],
+        )
+        assert len(reader.outcomes(as_of_ns=0)) == 0
+
+
+def test_sql_finds_a_request(store, path):
+    store.write([served(["a", "b"])], [], [])
+    database = sqlite3.connect(path)
+    (found,) = database.execute(
+        "SELECT sequence FROM served, json_each(request_ids) WHERE json_each.value = 'b'"
+    ).fetchone()
+    database.close()
+    assert found == 1
+
+
+@pytest.mark.usefixtures("store")
+def test_an_empty_log_reads_as_empty(path):
+    with LogReader(path) as reader:
+        assert list(reader.served()) == []
+        assert len(reader.outcomes()) == 0
+        assert reader.watermark_ns() is None
+        counts = reader.counts()
+        assert (counts.served, counts.scores, counts.outcomes) == (0, 0, 0)
+
+
+def test_no_log_is_not_found(path):
+    with pytest.raises(NotFoundError, match="no log at"):
+        LogReader(path)
+    path.touch()
+    with pytest.raises(NotFoundError, match="empty"):
+        LogReader(path)
+
+
+@pytest.mark.parametrize("opened", [LogReader, LogStore])
+def test_a_file_that_is_no_log_of_this_format_is_refused(path, opened):
+    path.write_text("not a database, " * 100)
+    with pytest.raises(ConfigError, match="cannot be read as a log"):
+        opened(path)
+    path.unlink()
+    database = sqlite3.connect(path)
+    database.execute("CREATE TABLE other (x)")
+    with pytest.raises(ConfigError, match="another kind"):
+        opened(path)
+    database.execute("PRAGMA user_version = 2")
+    with pytest.raises(ConfigError, match="format 2, this version reads format 1; upgrade"):
+        opened(path)
+    database.close()
+
+
+def test_one_writer_at_a_time(store, path):
+    with pytest.raises(ConflictError, match="written by another process"):
+        LogStore(path)
+    store.close()
+    LogStore(path).close()
+
+
+def test_reading_goes_on_while_the_writer_writes(store, path):
+    store.write([served([f"{batch}-0"]) for batch in range(3)], [], [])
+    with LogReader(path) as reader:
+        batches = reader.served()
+        seen = next(batches).request_ids
+        store.write([served(["later"])], [], [[Outcome("a", 1.0, None, 1)]])
+        assert seen + ids_of(batches) == ["0-0", "1-0", "2-0"]
+        assert ids_of(reader.served())[-1] == "later"
+        assert len(reader.outcomes()) == 1
+
+
+def test_a_full_disk_writes_nothing_and_says_so(store, path):
+    (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
+    store._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    many = [served([f"{batch}-{row}" for row in range(1000)]) for batch in range(5)]
+    with pytest.raises(UnavailableError, match="full"):
+        store.write(many, [], [[Outcome("a", 1.0, None, 1)]])
+    store._connection.execute("PRAGMA max_page_count = 100000")
+    with LogReader(path) as reader:
+        assert (reader.counts().served, reader.counts().outcomes) == (0, 0)
+    assert store.write(many, [], [[Outcome("a", 1.0, None, 1)]]) == [OutcomeReceipt(1, 0, ())]
+
+
+def test_a_locked_log_writes_nothing_and_says_so(store, path):
+    store._connection.execute("PRAGMA busy_timeout = 20")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(UnavailableError, match="locked"):
+        store.write([served(["a"])], [], [])
+    other.execute("ROLLBACK")
+    other.close()
+    store.write([served(["a"])], [], [])
+
+
+def test_a_run_closed_in_order_has_its_books_and_no_ledger(path):
+    store = LogStore(path)
+    ledger = store.new_ledger()
+    run = store.open_run(ledger)
+    ledger.offer(5)
+    ledger.drop(2)
+    ledger.fail(1)
+    store.write([served(["a"])], [], [])
+    with LogReader(path) as reader:
+        (now,) = reader.runs()
+        assert (now.number, now.offered, now.written, now.lost, now.closed_ns) == (run.number, 5, 1, 1, None)
+    ledger.offer(-1)
+    store.close_run()
+    store.close()
+    assert not ledger.path.exists()
+    ledger.close()
+    with LogReader(path) as reader:
+        (closed,) = reader.runs()
+    assert closed.closed_ns is not None
+    assert (closed.offered, closed.dropped, closed.failed, closed.written, closed.lost) == (4, 2, 1, 1, 0)
+
+
+KILLED = """
+    import sys, threading
+    from pathlib import Path
+    from sidecar.domain import Outcome
+    from sidecar.store.log import LogStore
+    from test_log_store import served
+
+    store = LogStore(Path(sys.argv[1]))
+    ledger = store.new_ledger()
+    store.open_run(ledger)
+    ledger.drop(3)
+    ledger.fail(2)
+    ledger.offer(5)
+    number = 0
+    while True:
+        batches = []
+        for _ in range(20):
+            ledger.offer(50)
+            batches.append(served([f"{number}-{row}" for row in range(50)]))
+        (receipt,) = store.write(batches, [], [[Outcome(f"o{number}", 1.0, None, number)]])
+        print(number, receipt.stored, flush=True)
+        number += 1
+"""
+
+
+def test_after_kill_9_every_acknowledged_outcome_is_there_and_lost_rows_are_counted(path):
+    for life in range(1, 4):
+        child = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(KILLED), path],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parent,
+        )
+        with child:
+            acknowledged = [child.stdout.readline() for _ in range(20)]
+            # A little later each time, so that the kill falls into different moments of a write.
+            threading.Event().wait(0.003 * life)
+            child.send_signal(signal.SIGKILL)
+            acknowledged += child.stdout
+        acknowledged = [line.split()[0] for line in acknowledged if line.endswith("\n")]
+        (ledger_path,) = path.parent.glob("*.ledger")
+        offered, dropped, failed = Ledger.read(ledger_path)
+
+        with LogReader(path) as reader:  # before the next run, with the write-ahead log as the kill left it
+            assert {f"o{number}" for number in acknowledged} <= set(reader.outcomes().request_ids)
+
+        store = LogStore(path)
+        run = store.open_run(store.new_ledger())
+        with LogReader(path) as reader:
+            dead = reader.runs()[-2]
+            written = sum(len(batch) for batch in reader.served())
+            earlier = sum(r.written for r in reader.runs()[:-2])
+        assert dead.number == run.number - 1
+        assert dead.closed_ns is not None
+        assert (dead.offered, dead.dropped, dead.failed) == (offered, dropped, failed)
+        assert dead.written == written - earlier
+        assert dead.lost == offered - dropped - failed - dead.written
+        assert dead.lost <= 1000
+        assert store.lost_before >= dead.lost
+        assert not ledger_path.exists()
+        store.close_run()
+        store.close()
+
+
+def test_a_run_without_its_ledger_stays_open(path, caplog):
+    for _ in range(2):
+        store = LogStore(path)
+        ledger = store.new_ledger()
+        store.open_run(ledger)
+        store.write([served(["a"])], [], [])
+        store.close()
+        ledger.close()
+        ledger.path.unlink()
+    with LogReader(path) as reader:
+        assert [run.closed_ns for run in reader.runs()] == [None, None]
+        assert [run.lost for run in reader.runs()] == [0, 0]
+    assert "its lost rows are not known" in caplog.text
+
+
+def test_a_home_that_moved_after_a_crash_still_closes_its_books(tmp_path):
+    (tmp_path / "one").mkdir()
+    store = LogStore(tmp_path / "one" / "log.db")
+    ledger = store.new_ledger()
+    store.open_run(ledger)
+    ledger.offer(4)
+    store.close()
+    ledger.close()
+    (tmp_path / "one").rename(tmp_path / "two")
+    store = LogStore(tmp_path / "two" / "log.db")
+    store.open_run(store.new_ledger())
+    assert store.lost_before == 4
+    store.close()

@@ -1,0 +1,393 @@
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_bundles import SIGNATURE, TRIGGER, Misbehaviour, row, tiny_bundle
+
+from sidecar.bundle import PIPELINE
+from sidecar.config import Shadow
+from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Deployment, Failure, ServedBatch
+from sidecar.session import load_model
+from sidecar.shadow.supervisor import ShadowSupervisor
+from sidecar.signature import Field, Kind, Signature
+
+SETTINGS = Shadow(backoff_seconds=0.01, stall_seconds=60.0, load_seconds=60.0, nice=0)
+IMPATIENT = replace(SETTINGS, stall_seconds=1.0)
+MISBEHAVIOURS = [Misbehaviour.SLEEPS, Misbehaviour.RAISES, Misbehaviour.DIES]
+BLAME = {
+    Misbehaviour.SLEEPS: Failure.TIMED_OUT,
+    Misbehaviour.RAISES: Failure.RAISED,
+    Misbehaviour.DIES: Failure.CRASHED,
+}
+
+
+@pytest.fixture
+def champion(tmp_path):
+    return tiny_bundle(tmp_path, "champion").ref
+
+
+@pytest.fixture
+def start(champion):
+    """Starts supervisors for bundles and stops them all in the end."""
+    started = []
+
+    def make(*candidates, settings=SETTINGS):
+        supervisor = ShadowSupervisor(settings)
+        started.append(supervisor)
+        supervisor.deploy(Deployment(1, champion, candidates))
+        return supervisor
+
+    yield make
+    for supervisor in started:
+        supervisor.stop(0)
+
+
+def served(champion, rows, *, triggers=(), group=None, prefix="r"):
+    records = [row(x=number / rows, trigger=TRIGGER if number in triggers else 0) for number in range(rows)]
+    blocks = SIGNATURE.pack_columns({name: [record[name] for record in records] for name in records[0]})
+    nothing = np.zeros(rows, np.int64)
+    return ServedBatch(
+        model=champion.model,
+        request_ids=[f"{prefix}{number}" for number in range(rows)],
+        received_ns=nothing,
+        event_ns=nothing,
+        group=np.arange(rows) if group is None else np.array(group),
+        blocks=blocks,
+        features=np.zeros((rows, 3), np.float32),
+        score=np.zeros(rows, np.float32),
+        decision=np.zeros(rows, bool),
+        queue_ns=nothing,
+        infer_ns=nothing,
+        cpu_ns=nothing,
+    )
+
+
+def until(holds, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.005)
+
+
+def until_idle(supervisor):
+    until(lambda: not any(status.queued for status in supervisor.status()))
+
+
+def entries(batches):
+    """All entries as (candidate's version, request, failure, detail)."""
+    return [
+        (batch.model.version, request, failure, detail)
+        for batch in batches
+        for request, failure, detail in zip(batch.request_ids, batch.failure, batch.detail, strict=True)
+    ]
+
+
+def failures_of(batches):
+    """Failure by request of one candidate; fails when a request has two entries."""
+    found = entries(batches)
+    by_request = {request: failure for _, request, failure, _ in found}
+    assert len(by_request) == len(found)
+    return by_request
+
+
+def worker_pid(supervisor):
+    until(lambda: supervisor._candidates[0]._worker is not None)
+    return supervisor._candidates[0]._worker._process.pid
+
+
+def test_a_candidate_scores_as_it_would_serve(tmp_path, champion, start):
+    candidate = tiny_bundle(tmp_path, "2", weight=-1.5).ref
+    supervisor = start(candidate)
+    batch = served(champion, 10, group=[4, 4, 4, 5, 6, 6, 7, 7, 7, 7])
+    supervisor.offer(batch)
+    until_idle(supervisor)
+    (scores,) = supervisor.collect()
+    expected = load_model(candidate.path).run(batch.blocks)
+    assert (scores.model, scores.champion) == (candidate.model, champion.model)
+    assert list(scores.request_ids) == list(batch.request_ids)
+    assert scores.score.tobytes() == expected.score.tobytes()
+    assert scores.decision.tolist() == expected.decision.tolist()
+    assert list(scores.failure) == [Failure.NONE] * 10
+    assert (scores.infer_ns > 0).all()
+    assert (scores.cpu_ns > 0).all()
+    # One inference call for each of the champion's: its rows share their time, and no other row has it.
+    times = list(zip(scores.infer_ns.tolist(), scores.cpu_ns.tolist(), strict=True))
+    assert [times.index(time) for time in times] == [0, 0, 0, 3, 4, 4, 6, 6, 6, 6]
+
+
+@pytest.mark.parametrize("misbehaviour", MISBEHAVIOURS)
+def test_trouble_with_a_row_is_an_entry_and_costs_no_other_row(tmp_path, champion, start, misbehaviour):
+    candidate = tiny_bundle(tmp_path, "2", misbehaviour=misbehaviour).ref
+    supervisor = start(candidate, settings=replace(IMPATIENT, chunk_rows=16))
+    # Rows 20 and 21 run in one call with the row that makes trouble, so they share its fate.
+    group = np.arange(60)
+    group[19:22] = 19
+    batch = served(champion, 60, triggers={19, 40}, group=group)
+    supervisor.offer(batch)
+    until_idle(supervisor)
+    batches = supervisor.collect()
+    by_request = failures_of(batches)
+    expected = dict.fromkeys(batch.request_ids, Failure.NONE)
+    expected |= dict.fromkeys(["r19", "r20", "r21", "r40"], BLAME[misbehaviour])
+    assert by_request == expected
+    assert all(bool(detail) == bool(failure) for _, _, failure, detail in entries(batches))
+    scores = {request: score for b in batches for request, score in zip(b.request_ids, b.score, strict=True)}
+    assert {request for request, score in scores.items() if np.isnan(score)} == {"r19", "r20", "r21", "r40"}
+    (status,) = supervisor.status()
+    assert (status.scored, status.failed, status.shed, status.queued) == (56, 4, 0, 0)
+    assert status.restarts == (0 if misbehaviour is Misbehaviour.RAISES else 2)
+    assert status.state == "running"
+
+
+def test_the_detail_says_what_happened(tmp_path, champion, start):
+    details = {}
+    for misbehaviour in MISBEHAVIOURS:
+        supervisor = start(tiny_bundle(tmp_path, "2", misbehaviour=misbehaviour).ref, settings=IMPATIENT)
+        supervisor.offer(served(champion, 1, triggers={0}))
+        until_idle(supervisor)
+        ((_, _, _, details[misbehaviour]),) = entries(supervisor.collect())
+    assert "SIGFPE" in details[Misbehaviour.DIES]
+    assert "over 1 s in one inference call" in details[Misbehaviour.SLEEPS]
+    assert "Gather" in details[Misbehaviour.RAISES]
+
+
+@pytest.mark.parametrize("misbehaviour", [Misbehaviour.SLEEPS, Misbehaviour.DIES])
+def test_too_many_crashes_quarantine_a_candidate(tmp_path, champion, start, misbehaviour):
+    settings = replace(IMPATIENT, crashes=3)
+    supervisor = start(tiny_bundle(tmp_path, "2", misbehaviour=misbehaviour).ref, settings=settings)
+    supervisor.offer(served(champion, 50, triggers={10, 20, 30, 40}))
+    until_idle(supervisor)
+    supervisor.offer(served(champion, 5, prefix="later"))
+    batches = supervisor.collect()
+    by_request = failures_of(batches)
+    assert Counter(by_request.values()) == {
+        Failure.NONE: 28,
+        BLAME[misbehaviour]: 3,
+        Failure.QUARANTINED: 19 + 5,
+    }
+    assert by_request["r31"] is by_request["later0"] is Failure.QUARANTINED
+    assert "3 crashes or time-outs" in entries(batches)[-1][3]
+    (status,) = supervisor.status()
+    assert (status.state, status.scored, status.failed, status.shed) == ("quarantined", 28, 3, 24)
+    # A deployment that keeps the candidate does not set it free.
+    supervisor.deploy(Deployment(2, champion, (BundleRef(status.model, tmp_path),)))
+    assert supervisor.status()[0].state == "quarantined"
+
+
+def test_a_candidate_that_cannot_be_loaded_is_quarantined(tmp_path, champion, start):
+    bundle = tiny_bundle(tmp_path, "2")
+    (bundle.path / PIPELINE).chmod(0o644)
+    (bundle.path / PIPELINE).write_bytes(b"no model")
+    supervisor = start(bundle.ref, settings=replace(SETTINGS, crashes=2))
+    supervisor.offer(served(champion, 3))
+    until_idle(supervisor)
+    found = entries(supervisor.collect())
+    assert [failure for _, _, failure, _ in found] == [Failure.QUARANTINED] * 3
+    assert "damaged or edited" in found[0][3]
+
+
+def test_a_load_that_takes_too_long_is_ended(tmp_path, champion, start):
+    settings = replace(SETTINGS, crashes=1, load_seconds=0.001)
+    supervisor = start(tiny_bundle(tmp_path, "2").ref, settings=settings)
+    supervisor.offer(served(champion, 2))
+    until_idle(supervisor)
+    found = entries(supervisor.collect())
+    assert [failure for _, _, failure, _ in found] == [Failure.QUARANTINED] * 2
+    assert "not loaded after" in found[0][3]
+
+
+def test_rows_that_find_the_queue_full_are_shed_at_once(tmp_path, champion, start):
+    settings = replace(SETTINGS, queue_rows=100)
+    supervisor = start(tiny_bundle(tmp_path, "2", misbehaviour=Misbehaviour.SLEEPS).ref, settings=settings)
+    supervisor.offer(served(champion, 60, triggers={0}, prefix="a"))
+    group = np.arange(60)
+    group[35:45] = 35  # a call across the limit is shed whole
+    supervisor.offer(served(champion, 60, prefix="b", group=group))
+    supervisor.offer(served(champion, 60, prefix="c"))
+    shed = failures_of(supervisor.collect())
+    assert set(shed) == {f"b{row}" for row in range(35, 60)} | {f"c{row}" for row in range(5, 60)}
+    assert set(shed.values()) == {Failure.SHED}
+    (status,) = supervisor.status()
+    assert (status.shed, status.queued) == (len(shed), 100)
+    rest = failures_of(supervisor.stop(0))
+    assert set(rest.values()) == {Failure.STOPPED}
+    assert len(rest) + len(shed) == 180
+
+
+def test_a_call_larger_than_a_chunk_runs_in_one_piece(tmp_path, champion, start):
+    supervisor = start(tiny_bundle(tmp_path, "2").ref, settings=replace(SETTINGS, chunk_rows=16))
+    supervisor.offer(served(champion, 4096, group=np.zeros(4096), prefix="large"))
+    supervisor.offer(served(champion, 40))
+    until_idle(supervisor)
+    large, *small = supervisor.collect()
+    assert list(large.failure) == [Failure.NONE] * 4096
+    assert len(set(large.infer_ns.tolist())) == 1
+    assert [len(batch) for batch in small] == [16, 16, 8]
+    assert not np.isnan(large.score).any()
+
+
+def test_a_candidate_that_leaves_stops_and_one_that_stays_keeps_its_worker(tmp_path, champion, start):
+    stays = tiny_bundle(tmp_path, "stays").ref
+    leaves = tiny_bundle(tmp_path, "leaves", misbehaviour=Misbehaviour.SLEEPS).ref
+    supervisor = start(stays, leaves, settings=replace(SETTINGS, stall_seconds=600))
+    pid = worker_pid(supervisor)
+    supervisor.offer(served(champion, 10, triggers={4}, prefix="old"))
+    until(lambda: supervisor.status()[0].queued == 0 and supervisor.status()[1].state == "running")
+
+    new_champion = tiny_bundle(tmp_path, "3").ref
+    comes = tiny_bundle(tmp_path, "comes").ref
+    supervisor.deploy(Deployment(2, new_champion, (stays, comes)))
+    assert [status.model for status in supervisor.status()] == [stays.model, comes.model]
+    assert worker_pid(supervisor) == pid
+    supervisor.offer(served(new_champion, 10, prefix="new"))
+    until_idle(supervisor)
+    batches = supervisor.stop(60)
+
+    found = Counter(version for version, *_ in entries(batches))
+    assert found == {"stays": 20, "leaves": 10, "comes": 10}
+    of_stays = [batch for batch in batches if batch.model == stays.model]
+    assert [batch.champion for batch in of_stays] == [champion.model, new_champion.model]
+    left = failures_of([batch for batch in batches if batch.model == leaves.model])
+    assert left["old4"] is left["old9"] is Failure.STOPPED
+    assert set(left.values()) <= {Failure.NONE, Failure.STOPPED}
+
+
+def test_stop_lets_workers_finish_within_the_grace(tmp_path, champion, start):
+    supervisor = start(tiny_bundle(tmp_path, "2").ref)
+    for number in range(5):
+        supervisor.offer(served(champion, 1000, prefix=f"{number}-"))
+    by_request = failures_of(supervisor.stop(60))
+    assert Counter(by_request.values()) == {Failure.NONE: 5000}
+    supervisor.offer(served(champion, 2, prefix="late"))
+    assert set(failures_of(supervisor.collect()).values()) == {Failure.STOPPED}
+    assert supervisor.status()[0].state == "stopped"
+
+
+def test_a_candidate_of_another_signature_is_not_fed(tmp_path, champion, start):
+    other = tiny_bundle(
+        tmp_path, "2", signature=Signature((*SIGNATURE.fields[:-1], Field("renamed", Kind.TEXT)))
+    )
+    supervisor = start(other.ref)
+    supervisor.offer(served(champion, 3))
+    until_idle(supervisor)
+    found = entries(supervisor.collect())
+    assert [failure for _, _, failure, _ in found] == [Failure.RAISED] * 3
+    assert "another signature" in found[0][3]
+
+
+def test_a_worker_killed_while_idle_costs_no_row(tmp_path, champion, start):
+    supervisor = start(tiny_bundle(tmp_path, "2").ref)
+    until(lambda: supervisor.status()[0].state == "running")
+    os.kill(worker_pid(supervisor), signal.SIGKILL)
+    supervisor.offer(served(champion, 10))
+    until_idle(supervisor)
+    by_request = failures_of(supervisor.collect())
+    assert len(by_request) == 10
+    assert supervisor.status()[0].restarts == 1
+
+
+def test_a_worker_has_its_limits_and_ignores_signals_to_the_group(tmp_path, champion, start):
+    supervisor = start(tiny_bundle(tmp_path, "2").ref, settings=replace(SETTINGS, memory_mb=3000, nice=7))
+    until(lambda: supervisor.status()[0].state == "running")
+    pid = worker_pid(supervisor)
+    limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    (space,) = (line.split()[3:5] for line in limits if line.startswith("Max address space"))
+    (core,) = (line.split()[4:6] for line in limits if line.startswith("Max core file size"))
+    assert space == [str(3000 * 1024 * 1024)] * 2
+    assert core == ["0", "0"]
+    assert os.getpriority(os.PRIO_PROCESS, pid) == os.getpriority(os.PRIO_PROCESS, 0) + 7
+    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, signal.SIGINT)
+    supervisor.offer(served(champion, 10))
+    until_idle(supervisor)
+    assert supervisor.status()[0].scored == 10
+    assert supervisor.status()[0].restarts == 0
+
+
+def test_too_little_memory_costs_the_candidate_only(tmp_path, champion, start):
+    settings = replace(SETTINGS, memory_mb=8, crashes=1)
+    supervisor = start(tiny_bundle(tmp_path, "2").ref, settings=settings)
+    supervisor.offer(served(champion, 3))
+    until_idle(supervisor)
+    assert set(failures_of(supervisor.collect()).values()) == {Failure.QUARANTINED}
+
+
+def test_nothing_deployed_does_nothing(champion, start):
+    supervisor = start()
+    supervisor.offer(served(champion, 3))
+    assert supervisor.collect() == []
+    supervisor.deploy(NOTHING_DEPLOYED)
+    assert (supervisor.status(), supervisor.stop(1)) == ([], [])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_each_row_offered_has_exactly_one_entry_whatever_happens(tmp_path, champion, start, seed):
+    chance = random.Random(seed)
+    bundles = [tiny_bundle(tmp_path, kind.value, misbehaviour=kind).ref for kind in Misbehaviour]
+    settings = replace(SETTINGS, chunk_rows=16, queue_rows=400, crashes=4, stall_seconds=0.2)
+    supervisor = start(settings=settings)
+    offered, batches = Counter(), []
+    for number in range(60):
+        if number % 15 == 0:
+            deployed = chance.sample(bundles, 3)
+            supervisor.deploy(Deployment(number, champion, tuple(deployed)))
+        if number % 15 == 5:
+            until(lambda: all(status.state != "restarting" for status in supervisor.status()))
+        rows = chance.randint(1, 80)
+        triggers = {chance.randrange(rows)} if chance.random() < 0.15 else ()
+        group = np.sort([chance.randrange(30) for _ in range(rows)])
+        supervisor.offer(served(champion, rows, triggers=triggers, group=group, prefix=f"{number}-"))
+        offered.update((ref.model.version, f"{number}-{row}") for ref in deployed for row in range(rows))
+        batches += supervisor.collect()
+        time.sleep(0.02)
+    batches += supervisor.stop(1)
+    found = Counter((version, request) for version, request, *_ in entries(batches))
+    assert found == offered
+    assert len({failure for *_, failure, _ in entries(batches)}) > 3
+
+
+def test_a_worker_dies_with_a_sidecar_that_is_killed(tmp_path, champion):
+    candidate = tiny_bundle(tmp_path, "2", misbehaviour=Misbehaviour.SLEEPS).ref
+    program = """
+        import sys, time
+        from pathlib import Path
+        from sidecar.bundle import open_bundle
+        from sidecar.domain import Deployment
+        from test_shadow import SETTINGS, ShadowSupervisor, replace, served, until, worker_pid
+
+        champion, candidate = (open_bundle(Path(path)).ref for path in sys.argv[1:])
+        supervisor = ShadowSupervisor(replace(SETTINGS, stall_seconds=600))
+        supervisor.deploy(Deployment(1, champion, (candidate,)))
+        supervisor.offer(served(champion, 2, triggers={1}))
+        results = lambda: supervisor._candidates[0]._worker.results.done
+        until(lambda: supervisor.status()[0].state == "running" and results() == 1)
+        print(worker_pid(supervisor), flush=True)
+        time.sleep(600)
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program), champion.path, candidate.path],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parent,
+    )
+    with child:
+        pid = int(child.stdout.readline())
+        assert not is_gone(pid)
+        child.kill()
+    until(lambda: is_gone(pid))
+
+
+def is_gone(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True

@@ -1,0 +1,275 @@
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_task
+from click.testing import CliRunner
+from small_log import outcomes, write_log
+from small_task import SIGNATURE, traffic
+
+from sidecar.domain import Failure, ScoreBatch, ServedBatch
+from sidecar.lifecycle import ModelState
+from sidecar.registry import Registry
+from sidecar.session import load_model
+from trainer.cli import main
+from trainer.days import DAY_NS
+
+TASK = str(Path(small_task.__file__))
+DAYS = 5
+
+
+class Home:
+    """A sidecar's home, with commands that work on it and traffic that comes to it."""
+
+    def __init__(self, path):
+        self.path = path
+        self.config = path / "sidecar.toml"
+        self.config.write_text('home = "var"\n')
+        self.next_day = 30
+
+    @property
+    def registry(self):
+        return Registry(self.path / "var" / "registry.db")
+
+    def command(self, *arguments):
+        return CliRunner().invoke(
+            main, [*arguments, "--config", str(self.config), "--actor", "tester", "--patience", "0"]
+        )
+
+    def json(self, *arguments):
+        result = self.command(*arguments, "--json")
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+    def error(self, *arguments):
+        result = self.command(*arguments)
+        assert result.exit_code == 2, result.output
+        assert result.stdout == ""
+        lines = result.stderr.splitlines()
+        assert len(lines) == 1
+        assert lines[0].startswith("error: ")
+        return lines[0]
+
+    def live(self, days=DAYS):
+        """Serve so many days with what is deployed, as the sidecar would, and record all outcomes."""
+        rows = traffic(self.next_day, days)
+        self.next_day += days
+        with self.registry as registry:
+            deployment = registry.deployment()
+        blocks = SIGNATURE.pack_columns(rows.columns)
+        served = load_model(deployment.champion.path).run(blocks)
+        count = len(blocks)
+        nothing = np.zeros(count, np.int64)
+        batch = ServedBatch(
+            model=deployment.champion.model,
+            request_ids=rows.request_ids,
+            received_ns=rows.event_ns,
+            event_ns=rows.event_ns,
+            group=np.arange(count),
+            blocks=blocks,
+            features=served.features,
+            score=served.score,
+            decision=served.decision,
+            queue_ns=nothing,
+            infer_ns=nothing + 20_000,
+            cpu_ns=nothing + 10_000,
+        )
+        scores = []
+        for ref in deployment.candidates:
+            scored = load_model(ref.path).run(blocks)
+            scores.append(
+                ScoreBatch(
+                    model=ref.model,
+                    champion=batch.model,
+                    request_ids=rows.request_ids,
+                    score=scored.score,
+                    decision=scored.decision,
+                    infer_ns=nothing + 40_000,
+                    cpu_ns=nothing + 20_000,
+                    failure=[Failure.NONE] * count,
+                    detail=[""] * count,
+                )
+            )
+        write_log(self.path / "var" / "log.db", [batch], scores, [outcomes(rows)])
+
+
+@pytest.fixture(scope="module")
+def served_home(tmp_path_factory):
+    """A home with a first champion and some days of traffic."""
+    home = Home(tmp_path_factory.mktemp("served"))
+    home.json("run", TASK)
+    home.live(9)  # longer than the hold-out, so that the log alone can be fitted on
+    return home
+
+
+@pytest.fixture
+def home(served_home, tmp_path):
+    shutil.copytree(served_home.path, tmp_path, dirs_exist_ok=True)
+    copy = Home(tmp_path)
+    copy.next_day = served_home.next_day
+    return copy
+
+
+def test_first_run_makes_the_first_champion(served_home):
+    with served_home.registry as registry:
+        champion = registry.champion()
+        reason = registry.transitions(champion.model.digest)[-1].reason
+    assert champion.model.version.startswith("line-")
+    assert "first champion" in reason.why
+    assert reason.actor == "tester"
+
+
+def test_steps_one_by_one_lead_to_a_promotion_and_back(home):
+    snapshot = home.json("snapshot", TASK)
+    assert snapshot["rows"] == snapshot["facts"]["counts"]["labelled"] > 1500
+    on_top = home.json(
+        "snapshot", TASK, "--base", home.json("snapshot", TASK, "--history-until", "2024-02-01")["digest"]
+    )
+    assert on_top["rows"] > snapshot["rows"]
+
+    fitted = home.json("fit", TASK, "--snapshot", on_top["digest"][:10])["fitted"]
+    by_recipe = {one["recipe"]: one for one in fitted}
+    assert by_recipe["trees"]["utility_per_1000"] > by_recipe["line"]["utility_per_1000"]
+
+    started = home.json("shadow", by_recipe["trees"]["bundle"][:12], by_recipe["line"]["path"])
+    assert [version["state"] for version in started["shadow"]] == ["shadow", "shadow"]
+    trees = by_recipe["trees"]["bundle"]
+    assert "no decision" in home.error("promote", trees[:12], "--why", "because")
+
+    home.live()
+    evidence = home.json("evidence", TASK, trees[:12])["evidence"][0]
+    assert evidence["candidate"]["digest"] == trees
+    assert evidence["judged"]["served"] == evidence["judged"]["valued"] > 500
+    assert evidence["gain_per_1000"]["lower"] > 0
+
+    decided = home.json("decide", TASK)
+    assert {one["candidate"]["digest"]: one["action"] for one in decided["decisions"]}[trees] == "promote"
+    assert not decided["promoted"]
+    with home.registry as registry:
+        first = registry.champion().model.digest
+        assert first != trees
+
+    assert home.json("promote", trees[:12], "--why", "earned")["champion"]["digest"] == trees
+    assert home.json("rollback", "--why", "second thoughts")["champion"]["digest"] == first
+
+
+def test_decide_promotes_when_told_to(home):
+    snapshot = home.json("snapshot", TASK)["digest"]
+    trees = home.json("fit", TASK, "--snapshot", snapshot, "--recipe", "trees")["fitted"][0]["bundle"]
+    home.json("shadow", trees)
+    home.live()
+    assert home.json("decide", TASK, "--promote")["promoted"]
+    with home.registry as registry:
+        assert registry.champion().model.digest == trees
+
+
+def test_run_waits_for_evidence_and_promotes_what_earned_it(home):
+    results = []
+    run = threading.Thread(target=lambda: results.append(home.json("run", TASK, "--wait", "120")))
+    run.start()
+    while not results:
+        with home.registry as registry:
+            if len(registry.deployment().candidates) == 2:
+                home.live()
+                break
+        run.join(0.1)
+    run.join()
+    summary = results[0]
+    actions = {one["candidate"]["version"].split("-")[0]: one["action"] for one in summary["decisions"]}
+    assert actions["trees"] == "promote"
+    assert summary["promoted"]["version"].startswith("trees-")
+    assert "is the champion" in summary["ending"]
+    with home.registry as registry:
+        assert registry.champion().model.digest == summary["promoted"]["digest"]
+        assert len(registry.decisions()) == 2
+
+
+def test_run_that_waits_in_vain_holds_and_exits_well(home):
+    result = home.command("run", TASK, "--wait", "0")
+    assert result.exit_code == 0
+    assert "has not scored a row yet" in result.stderr
+    assert "stays champion" in result.stdout
+    with home.registry as registry:
+        states = {version.state for version in registry.versions()}
+    assert states == {ModelState.CHAMPION, ModelState.SHADOW}
+
+
+def test_tables_show_money_and_reasons(home):
+    snapshot = home.json("snapshot", TASK)["digest"]
+    table = home.command("fit", TASK, "--snapshot", snapshot).stdout
+    assert "USD per 1,000" in table
+    home.json(
+        "shadow", home.json("fit", TASK, "--snapshot", snapshot, "--recipe", "trees")["fitted"][0]["bundle"]
+    )
+    home.live()
+    assert "CPU us p50 / p99" in home.command("evidence", TASK).stdout
+    assert "earns more than the champion" in " ".join(home.command("decide", TASK).stdout.split())
+
+
+def test_override_needs_no_decision_and_first_needs_no_champion(home):
+    snapshot = home.json("snapshot", TASK)["digest"]
+    trees = home.json("fit", TASK, "--snapshot", snapshot, "--recipe", "trees")["fitted"][0]["bundle"]
+    assert "is the champion" in home.error("promote", trees, "--first", "--why", "again")
+    home.json("shadow", trees)
+    assert home.json("promote", trees, "--override", "--why", "known good")["champion"]["digest"] == trees
+
+
+def test_first_run_keeps_to_the_history_it_is_given(tmp_path):
+    new = Home(tmp_path)
+    new.json("run", TASK, "--history-until", "2024-01-21")
+    with new.registry as registry:
+        manifest = json.loads((registry.champion().path / "manifest.json").read_text())
+    assert manifest["training"]["last_event_ns"] < small_task.START_NS + 20 * DAY_NS
+
+
+def test_copy_of_the_champion_is_a_version_of_its_own_and_held(home):
+    with home.registry as registry:
+        champion = registry.champion()
+    snapshot = json.loads((champion.path / "manifest.json").read_text())["snapshot"]
+    names = ("--recipe", "line", "--version", "copy")
+    copy = home.json("fit", TASK, "--snapshot", snapshot, *names)["fitted"][0]["bundle"]
+    assert copy != champion.model.digest
+    home.json("shadow", copy)
+    home.live()
+    decision = home.json("decide", TASK, "--promote")["decisions"][0]
+    assert decision["action"] == "hold"
+    assert "exactly as the champion" in decision["reasons"][0]
+    assert "one --recipe" in home.error("fit", TASK, "--snapshot", snapshot, "--version", "copy")
+
+
+def test_mistakes_are_one_line(home, tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text("import math\n\nvalue = math.pi / 0\n")
+    assert f"{broken}:3: " in home.error("decide", str(broken))
+    broken.write_text("import math\n\ndef (:\n")
+    assert f"{broken}:3: " in home.error("decide", str(broken))
+    assert "no task file" in home.error("run", str(tmp_path / "none.py"))
+    assert "no snapshot" in home.error("fit", TASK, "--snapshot", "abc")
+    assert "no candidate is in the shadow" in home.error("decide", TASK)
+    assert "no bundles begin with" in home.error("shadow", "abc")
+    assert "no version has a digest" in home.error("promote", "abc", "--why", "because")
+    assert "--why" in home.error("rollback")
+    assert "first champion" in home.error("rollback", "--why", "because")
+    assert "No such command" in home.error("promot")
+
+
+def test_without_a_sidecar_home_it_says_what_to_do(tmp_path):
+    empty = Home(tmp_path)
+    assert "start the sidecar" in empty.error("snapshot", TASK)
+    assert "no version has a digest" in empty.error("promote", "abc", "--override", "--why", "because")
+
+
+def test_help_explains_every_command():
+    for command in main.commands.values():
+        text = CliRunner().invoke(main, [str(command.name), "--help"])
+        assert text.exit_code == 0
+        assert len(command.help or "") > 40
+        assert all(
+            option.help for option in command.params if getattr(option, "opts", [""])[0].startswith("-")
+        )
+    bare = CliRunner().invoke(main, [])
+    assert bare.exit_code == 0
+    assert "trainer run TASK" in bare.stdout

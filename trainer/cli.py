@@ -1,0 +1,325 @@
+"""The trainer's commands. Results go to stdout (JSON with --json), progress and errors to stderr."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sidecar.errors import NotFoundError
+from sidecar.lifecycle import Reason
+from trainer import report
+from trainer.command_line import OneLineErrors, Session, plain, with_session
+from trainer.days import moment
+from trainer.fit import fit_candidate
+from trainer.gate import choose
+from trainer.judge import judge, settle
+from trainer.promote import act, promote_as_decided, promote_by_override, promote_first, shadow
+from trainer.run import Run, activation_words
+from trainer.snapshot import code_version, find_snapshot, from_history, from_log, open_snapshot
+from trainer.task import load_task
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sidecar.domain import Deployment
+    from trainer.evidence import Evidence
+    from trainer.gate import Decision
+    from trainer.run import Summary
+
+TASK = click.argument("task_path", metavar="TASK", type=click.Path(path_type=Path))
+DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+WHY = click.option("--why", required=True, help="The reason, for the audit trail.")
+
+
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(code_version(), prog_name="trainer")
+def main() -> None:
+    """Retrain on what the sidecar logged, judge candidates on live traffic, promote what earned it.
+
+    TASK is a Python file with a module-level `task`: fields, recipes, money, policy.
+
+    `trainer run TASK` does everything in order; the other commands are its steps. The trainer works on the
+    sidecar's home folder (its log, registry, bundles and snapshots), so give both the same --config.
+
+    Errors are one line on standard error, with exit code 2.
+    """
+
+
+@main.command("snapshot")
+@TASK
+@click.option(
+    "--history-until",
+    type=DATE,
+    metavar="DATE",
+    help="Take the task's history as known at this UTC date, not the log.",
+)
+@click.option("--base", help="Put the log's rows on top of this snapshot (digest or its beginning).")
+@click.option(
+    "--as-of",
+    type=DATE,
+    metavar="DATE",
+    help="Take the log as known at this UTC date. Default: its newest event.",
+)
+@with_session
+def take_snapshot(
+    session: Session,
+    task_path: Path,
+    history_until: datetime | None,
+    base: str | None,
+    as_of: datetime | None,
+) -> None:
+    """Freeze labelled rows for training, from the log or from the task's history."""
+    if history_until and (base or as_of):
+        raise click.UsageError("--history-until takes the history; --base and --as-of belong to the log")
+    task, root = load_task(task_path), session.config.snapshots_path
+    if history_until:
+        snapshot = from_history(task, moment(history_until), root=root)
+    else:
+        below = open_snapshot(find_snapshot(root, base)) if base else None
+        with session.reader() as reader:
+            snapshot = from_log(task, reader, _moment(as_of), below, root=root)
+    data = {"digest": snapshot.digest, "path": str(snapshot.path), "rows": len(snapshot)}
+    session.show({**data, "facts": dict(snapshot.facts)}, report.snapshot_lines(snapshot))
+
+
+@main.command()
+@TASK
+@click.option("--snapshot", "digest", required=True, help="Digest of the snapshot, or its beginning.")
+@click.option(
+    "--recipe", "recipes", multiple=True, help="Fit only this recipe; may be repeated. Default: all."
+)
+@click.option(
+    "--version", help="The version's name, for one recipe. Default: the recipe's and the snapshot's."
+)
+@with_session
+def fit(
+    session: Session, task_path: Path, digest: str, recipes: tuple[str, ...], version: str | None
+) -> None:
+    """Fit recipes, export them as bundles, and compare them on the hold-out."""
+    if version and len(recipes) != 1:
+        raise click.UsageError("--version names one model: give one --recipe with it")
+    task = load_task(task_path)
+    snapshot = open_snapshot(find_snapshot(session.config.snapshots_path, digest))
+    fitted = {}
+    with session.narrator() as narrator:
+        for recipe in recipes or task.candidates:
+            narrator.stage(f"Fit {recipe}")
+            fitted[recipe] = fit_candidate(
+                task,
+                recipe,
+                snapshot,
+                bundles=session.config.bundles_path,
+                version=version,
+                progress=narrator.wait,
+            )
+            narrator.note(f"bundle {fitted[recipe].bundle.model.digest[:12]}")
+    reports = {recipe: one.report for recipe, one in fitted.items()}
+    rows = [
+        {
+            "recipe": recipe,
+            "bundle": one.bundle.model.digest,
+            "path": str(one.bundle.path),
+            **asdict(one.report),
+        }
+        for recipe, one in fitted.items()
+    ]
+    session.show(
+        {"fitted": rows, "note": report.ranking_note(reports)}, report.fit_table(reports, task.costs.currency)
+    )
+
+
+@main.command("shadow")
+@click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True)
+@click.option("--why", default="trainer shadow", show_default=True, help="The reason, for the audit trail.")
+@with_session
+def start_shadow(session: Session, bundles: tuple[str, ...], why: str) -> None:
+    """Let candidates score live traffic beside the champion, without touching a reply.
+
+    BUNDLE is a bundle's folder, or the beginning of its digest. Each is checked for admission first.
+    """
+    versions = []
+    with session.narrator() as narrator, session.registry() as registry:
+        for bundle in bundles:
+            path = _bundle(session, bundle)
+            narrator.wait(f"admission check of {path.name[:12]}")
+            versions.append(shadow(registry, path, Reason(session.actor, why)))
+            narrator.note(f"{versions[-1].model} is in the shadow")
+        narrator.wait("waiting for the sidecar to take it up")
+        words = activation_words(registry, registry.deployment(), session.patience_seconds)
+    models = [{**asdict(version.model), "state": version.state} for version in versions]
+    session.show({"shadow": models, "activation": words}, words)
+
+
+@main.command("evidence")
+@TASK
+@click.argument("candidate", required=False)
+@click.option(
+    "--as-of",
+    type=DATE,
+    metavar="DATE",
+    help="What was known at this UTC date. Default: the log's newest event.",
+)
+@with_session
+def show_evidence(session: Session, task_path: Path, candidate: str | None, as_of: datetime | None) -> None:
+    """Show what the log says about each candidate in the shadow (or one: digest or its beginning)."""
+    task = load_task(task_path)
+    with session.registry() as registry, session.reader() as reader:
+        only = registry.find(candidate).model.digest if candidate else None
+        judged = judge(task, registry, reader, actor=session.actor, as_of_ns=_moment(as_of), only=only)
+    views = [report.evidence_view(evidence, task.policy) for evidence, _ in judged]
+    session.show({"evidence": [_judged_json(*pair)["evidence"] for pair in judged]}, *views)
+
+
+@main.command("decide")
+@TASK
+@click.option("--promote", "promoting", is_flag=True, help="Promote the best of those that earned it.")
+@with_session
+def take_decision(session: Session, task_path: Path, promoting: bool) -> None:
+    """Judge every candidate in the shadow, and keep each decision with its evidence in the registry.
+
+    Rejected candidates leave the shadow. Nothing is promoted without --promote.
+    """
+    task = load_task(task_path)
+    with session.registry() as registry, session.reader() as reader:
+        judged = judge(task, registry, reader, actor=session.actor)
+        settle(registry, judged)
+        best = choose([decision for _, decision in judged])
+        deployment = act(registry, best) if best and promoting else None
+        if best is None:
+            words = "nobody earned promotion"
+        elif deployment is None:
+            words = f"{best.candidate} earned it: trainer promote {best.candidate.digest[:12]} --why ..."
+        else:
+            active = activation_words(registry, deployment, session.patience_seconds)
+            words = f"{best.candidate} is the champion; {active}"
+    data = {
+        "decisions": [_judged_json(*pair) for pair in judged],
+        "promoted": bool(deployment),
+        "ending": words,
+    }
+    session.show(data, report.decision_table(judged), words)
+
+
+@main.command("promote")
+@click.argument("bundle", metavar="DIGEST")
+@WHY
+@click.option("--first", is_flag=True, help="Make it the first champion; DIGEST may be a bundle's folder.")
+@click.option("--override", is_flag=True, help="Promote without the gate's consent; the audit trail says so.")
+@with_session
+def promote_candidate(session: Session, bundle: str, why: str, first: bool, override: bool) -> None:
+    """Make a candidate the champion, if its newest decision says so against the present champion."""
+    if first and override:
+        raise click.UsageError("give --first or --override, not both")
+    with session.registry() as registry:
+        if first:
+            deployment = promote_first(registry, _bundle(session, bundle), Reason(session.actor, why))
+        else:
+            digest = registry.find(bundle).model.digest
+            promote = promote_by_override if override else promote_as_decided
+            deployment = promote(registry, digest, session.actor, why)
+        _show_deployment(
+            session, deployment, activation_words(registry, deployment, session.patience_seconds)
+        )
+
+
+@main.command()
+@WHY
+@with_session
+def rollback(session: Session, why: str) -> None:
+    """Take the champion back and return to the one before it."""
+    with session.registry() as registry:
+        deployment = registry.roll_back(Reason(session.actor, why))
+        _show_deployment(
+            session, deployment, activation_words(registry, deployment, session.patience_seconds)
+        )
+
+
+@main.command()
+@TASK
+@click.option(
+    "--history-until",
+    type=DATE,
+    metavar="DATE",
+    help="Fit the first champion on what was known at this UTC date.",
+)
+@click.option(
+    "--wait",
+    "wait_seconds",
+    type=click.FloatRange(min=0),
+    help="Wait at most so many seconds for evidence to mature. Default: as long as it takes.",
+)
+@with_session
+def run(
+    session: Session, task_path: Path, history_until: datetime | None, wait_seconds: float | None
+) -> None:
+    """Do everything: snapshot, fit, shadow, wait for evidence, decide, promote.
+
+    Without a champion, the first is fitted on the task's history. Interrupting loses nothing: candidates stay
+    in the shadow, and `trainer decide` judges them later. Holding is a result too: the exit code is 0.
+    """
+    task = load_task(task_path)
+    with session.narrator() as narrator, session.registry() as registry:
+        summary = Run(
+            task=task,
+            config=session.config,
+            registry=registry,
+            actor=session.actor,
+            narrator=narrator,
+            history_until_ns=_moment(history_until),
+            patience_seconds=session.patience_seconds,
+            wait_seconds=wait_seconds,
+        )()
+    tables = []
+    if summary.fitted:
+        tables.append(report.fit_table(summary.fitted, task.costs.currency))
+    if summary.judged:
+        tables.append(report.decision_table(summary.judged))
+    session.show(_summary_json(summary), *tables, summary.ending)
+
+
+def _moment(when: datetime | None) -> int | None:
+    return None if when is None else moment(when)
+
+
+def _bundle(session: Session, given: str) -> Path:
+    """The folder that was named, or the one below the home's bundles whose digest begins so."""
+    path = Path(given)
+    if path.is_dir():
+        return path.resolve()
+    found = sorted(session.config.bundles_path.glob(f"{given}*")) if given.isalnum() else []
+    if len(found) != 1:
+        count = len(found) or "no"
+        raise NotFoundError(f"{count} bundles begin with {given!r} in {session.config.bundles_path}")
+    return found[0]
+
+
+def _judged_json(evidence: Evidence, decision: Decision) -> dict[str, Any]:
+    return {
+        **plain(asdict(decision)),
+        "evidence": {
+            **evidence.to_json(),
+            "digest": evidence.digest,
+            "gain_per_1000": plain(asdict(decision.gain)),
+        },
+    }
+
+
+def _summary_json(summary: Summary) -> dict[str, Any]:
+    return {
+        "task": summary.task,
+        "snapshot": summary.snapshot,
+        "fitted": {recipe: asdict(one) for recipe, one in summary.fitted.items()},
+        "decisions": [_judged_json(*pair) for pair in summary.judged],
+        "promoted": asdict(summary.promoted) if summary.promoted else None,
+        "ending": summary.ending,
+    }
+
+
+def _show_deployment(session: Session, deployment: Deployment, words: str) -> None:
+    assert deployment.champion is not None
+    model = deployment.champion.model
+    data = {"champion": asdict(model), "generation": deployment.generation, "activation": words}
+    session.show(data, f"{model} is the champion; {words}")

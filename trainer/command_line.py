@@ -1,0 +1,144 @@
+"""What every trainer command shares: configuration, actor, output, and errors of one line."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import math
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from sidecar.cli.options import as_json as json_option
+from sidecar.cli.options import config_path as config_option
+from sidecar.config import Config, load_config
+from sidecar.errors import SidecarError
+from sidecar.registry import Registry
+from sidecar.store.log import LogReader
+from trainer.progress import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from rich.console import RenderableType
+
+FAULT = 2
+"""Exit code when a command could not do its work."""
+INTERRUPTED = 130
+PATIENCE_SECONDS = 10.0
+
+
+class OneLineErrors(click.Group):
+    """A group whose errors are one line on stderr and exit code 2, whatever went wrong on purpose."""
+
+    def main(self, args: Any = None, *rest: Any, **options: Any) -> Any:
+        """Run a command line, sys.argv unless given, and exit."""
+        given = sys.argv[1:] if args is None else list(args)
+        options["standalone_mode"] = False
+        try:
+            code = super().main(given or ["--help"], *rest, **options)
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else "trainer"
+            _fail(f"{error.format_message()} (`{command} --help` explains)")
+        except click.ClickException as error:
+            _fail(error.format_message())
+        except SidecarError as error:
+            _fail(str(error))
+        except click.Abort:
+            sys.exit(INTERRUPTED)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> None:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    sys.exit(FAULT)
+
+
+@dataclass(frozen=True)
+class Session:
+    """One command's surroundings."""
+
+    config: Config
+    actor: str
+    as_json: bool
+    patience_seconds: float
+
+    def registry(self) -> Registry:
+        """The home's registry, to be used as a context manager."""
+        return Registry(self.config.registry_path)
+
+    def reader(self) -> LogReader:
+        """The home's log, to be used as a context manager. Raises NotFoundError when there is none."""
+        return LogReader(self.config.log_path)
+
+    @contextmanager
+    def narrator(self) -> Iterator[Terminal]:
+        """Where progress is told."""
+        with Terminal(Console(stderr=True)) as terminal:
+            yield terminal
+
+    def show(self, data: dict[str, Any], *views: RenderableType) -> None:
+        """Print the result: as JSON on one line, or as it reads best."""
+        if self.as_json:
+            click.echo(json.dumps(plain(data), allow_nan=False))
+            return
+        console = Console(highlight=False)
+        for view in views:
+            if view:
+                console.print(view)
+
+
+def with_session(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that all have, and a Session as its first argument."""
+
+    @config_option
+    @click.option(
+        "--actor",
+        envvar="SIDECAR_ACTOR",
+        help="Who acts, for the audit trail. Default: $SIDECAR_ACTOR, or the user's name.",
+    )
+    @json_option
+    @click.option(
+        "--patience",
+        "patience_seconds",
+        type=click.FloatRange(min=0),
+        default=PATIENCE_SECONDS,
+        show_default=True,
+        help="Seconds to wait for a sidecar to take up a change, before saying that none did.",
+    )
+    @wraps(command)
+    def inner(
+        *,
+        config_path: Path | None,
+        actor: str | None,
+        as_json: bool,
+        patience_seconds: float,
+        **arguments: Any,
+    ) -> None:
+        config = load_config(config_path, os.environ)
+        command(Session(config, actor or _user(), as_json, patience_seconds), **arguments)
+
+    return inner
+
+
+def plain(value: Any) -> Any:
+    """Data that JSON can say: NaN and infinities become null."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without a user database
+        return f"uid {os.getuid()}"

@@ -1,0 +1,154 @@
+"""Acts on decisions. The registry is the only way to the sidecar; nothing here speaks to it directly."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from sidecar.admission import register_and_admit
+from sidecar.errors import AdmissionError, ConflictError, NoChampionError
+from sidecar.lifecycle import ModelState, Reason
+from sidecar.registry import StoredDecision
+from trainer.gate import Action
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sidecar.domain import Deployment
+    from sidecar.lifecycle import Version
+    from sidecar.registry import Activation, Registry
+    from trainer.evidence import Evidence
+    from trainer.gate import Decision
+
+POLL_SECONDS = 0.1
+
+
+def register(registry: Registry, bundle_path: Path, reason: Reason) -> Version:
+    """Make a bundle known to the registry and admit it, unless that was done before.
+
+    Raises BundleError when it is damaged, and AdmissionError when it is or was refused; that stays on record.
+    """
+    version, finding = register_and_admit(registry, bundle_path, reason)
+    if version.state is ModelState.REFUSED:
+        raise AdmissionError(f"{version.model} is refused: {finding}")
+    return version
+
+
+def shadow(registry: Registry, bundle_path: Path, reason: Reason) -> Version:
+    """Let a bundle score live traffic beside the champion: admit it, register it, start its shadow.
+
+    One that is in the shadow already is left there. Raises ConflictError when the version's life is over or
+    it is the champion, and as `register` does.
+    """
+    version = register(registry, bundle_path, reason)
+    if version.state is ModelState.SHADOW:
+        return version
+    return registry.move(version.model.digest, expected=version.state, to=ModelState.SHADOW, reason=reason)
+
+
+def promote_first(registry: Registry, bundle_path: Path, reason: Reason) -> Deployment:
+    """Make a bundle the first champion; there is nothing yet that it could be compared with.
+
+    Raises ConflictError when there is a champion, and as `register` does.
+    """
+    champion = registry.champion()
+    if champion is not None:
+        raise ConflictError(f"{champion.model} is the champion; shadow the candidate and let the gate decide")
+    version = register(registry, bundle_path, reason)
+    return registry.promote(version.model.digest, reason)
+
+
+def save(registry: Registry, evidence: Evidence, decision: Decision) -> None:
+    """Keep a decision together with the evidence it rests on."""
+    registry.save_decision(
+        StoredDecision(
+            candidate=decision.candidate.digest,
+            champion=decision.champion.digest,
+            action=decision.action,
+            reasons=list(decision.reasons),
+            evidence_digest=decision.evidence_digest,
+            policy_digest=decision.policy_digest,
+            evidence_json=evidence.canonical_json,
+            decided_ns=decision.decided_ns,
+            actor=decision.actor,
+        )
+    )
+
+
+def act(registry: Registry, decision: Decision) -> Deployment | None:
+    """Do what was decided: promote over the champion it was judged against, reject, or (hold) nothing.
+
+    Returns what is to be deployed now, None for hold. Raises ConflictError when somebody moved first, such as
+    another promotion since the evidence was gathered.
+    """
+    reason = Reason(decision.actor, " ".join(decision.reasons), decision.evidence_digest)
+    digest = decision.candidate.digest
+    if decision.action is Action.PROMOTE:
+        return registry.promote(digest, reason, over=decision.champion.digest)
+    if decision.action is Action.REJECT:
+        registry.move(digest, expected=ModelState.SHADOW, to=ModelState.REJECTED, reason=reason)
+        return registry.deployment()
+    return None
+
+
+def promote_as_decided(registry: Registry, digest: str, actor: str, why: str) -> Deployment:
+    """Promote a candidate on the strength of its newest stored decision.
+
+    Raises ConflictError when that is not a decision to promote it over the present champion.
+    """
+    champion = registry.champion()
+    if champion is None:
+        raise NoChampionError("there is no champion to decide against; promote the first with --first")
+    decision = next((one for one in reversed(registry.decisions()) if one.candidate == digest), None)
+    if decision is None:
+        raise ConflictError(f"there is no decision on {digest[:12]}; run `trainer decide` first")
+    if decision.champion != champion.model.digest:
+        raise ConflictError(
+            f"{digest[:12]} was judged against {decision.champion[:12]}, but the champion is now "
+            f"{champion.model}; run `trainer decide` again"
+        )
+    if decision.action != Action.PROMOTE:
+        raise ConflictError(
+            f"the newest decision on {digest[:12]} is {decision.action}: {' '.join(decision.reasons)} "
+            "To promote it all the same, give --override"
+        )
+    grounds = " ".join([why, *decision.reasons])
+    return registry.promote(
+        digest, Reason(actor, grounds, decision.evidence_digest), over=champion.model.digest
+    )
+
+
+def promote_by_override(registry: Registry, digest: str, actor: str, why: str) -> Deployment:
+    """Promote against or without a decision; the audit says so."""
+    champion = registry.champion()
+    over = None if champion is None else champion.model.digest
+    return registry.promote(digest, Reason(actor, f"override of the gate: {why}"), over=over)
+
+
+def candidates_tried(registry: Registry, champion: str) -> int:
+    """Count the versions that were ever in the shadow while `champion` (a digest) made the replies.
+
+    They share one error budget: each of them is a chance for a lucky one.
+    """
+    serving = ""
+    in_shadow: set[str] = set()
+    tried: set[str] = set()
+    for step in registry.transitions():
+        in_shadow.discard(step.digest)
+        if step.to_state is ModelState.SHADOW:
+            in_shadow.add(step.digest)
+        elif step.to_state is ModelState.CHAMPION:
+            serving = step.digest
+        if serving == champion:
+            tried |= in_shadow
+    return len(tried)
+
+
+def wait_until_active(registry: Registry, generation: int, timeout_seconds: float) -> Activation | None:
+    """Wait for a sidecar to say what it made of a generation; None when none said anything in time."""
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        activation = registry.activation(generation)
+        if activation is not None or time.monotonic() > deadline:
+            return activation
+        time.sleep(POLL_SECONDS)

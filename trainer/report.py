@@ -1,0 +1,165 @@
+"""What the trainer shows a person: tables for the terminal, from values made elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from trainer.days import DAY_NS, iso_day, iso_minute
+from trainer.gate import Action
+from trainer.interval import PER, gain_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import RenderableType
+
+    from trainer.evidence import Accounting, Evidence, Latency, Quality, Quantiles
+    from trainer.fit import FitReport
+    from trainer.gate import Decision, Policy
+    from trainer.snapshot import Snapshot
+
+STYLES = {Action.PROMOTE: "bold green", Action.HOLD: "yellow", Action.REJECT: "bold red"}
+
+
+def snapshot_lines(snapshot: Snapshot) -> RenderableType:
+    """What a snapshot holds and how its rows were chosen."""
+    counts = snapshot.facts["counts"]
+    positive = f"{snapshot.label.mean():.1%} positive"
+    text = (
+        f"[bold]snapshot {snapshot.digest[:12]}[/]  {len(snapshot):,} labelled rows, {positive}\n"
+        f"  events {iso_minute(int(snapshot.event_ns[0]))} to {iso_minute(int(snapshot.event_ns[-1]))} UTC\n"
+        f"  of {counts['served']:,} rows in the {snapshot.facts['source']}: {counts['labelled']:,} labelled, "
+        f"{counts['expired']:,} without a label, {counts['pending']:,} not matured"
+    )
+    if snapshot.facts["base"]:
+        text += f"\n  on top of snapshot {snapshot.facts['base'][:12]}"
+    return Text.from_markup(text)
+
+
+def fit_table(reports: Mapping[str, FitReport], currency: str) -> RenderableType:
+    """The recipes side by side on the hold-out, and whether accuracy and money agree on the best."""
+    table = Table(box=box.SIMPLE_HEAD, title="On the hold-out, before any live row", title_justify="left")
+    for column in ("recipe", "accuracy", "AUC", f"{currency} per {PER:,}", "us p50 / p99", "kB"):
+        table.add_column(column, justify="left" if column == "recipe" else "right", no_wrap=True)
+    for recipe, report in by_money(reports):
+        table.add_row(
+            recipe,
+            f"{report.accuracy:.4f}",
+            f"{report.auc:.4f}",
+            f"{report.utility_per_1000:,.0f}",
+            f"{report.cpu_us_p50:,.0f} / {report.cpu_us_p99:,.0f}",
+            f"{report.bytes / 1e3:,.0f}",
+        )
+    return Group(table, Text(f"us: CPU time of one row. {ranking_note(reports)}"))
+
+
+def by_money(reports: Mapping[str, FitReport]) -> list[tuple[str, FitReport]]:
+    """The reports, the one that earns most first."""
+    return sorted(reports.items(), key=lambda item: -item[1].utility_per_1000)
+
+
+def ranking_note(reports: Mapping[str, FitReport]) -> str:
+    """One sentence on whether the ranking by accuracy is the ranking by money."""
+    if len(reports) < 2:  # noqa: PLR2004 - one has no rank
+        return ""
+    money = [recipe for recipe, _ in by_money(reports)]
+    accuracy = sorted(reports, key=lambda recipe: -reports[recipe].accuracy)
+    if money == accuracy:
+        return "Accuracy and money rank the recipes alike."
+    return f"Accuracy ranks them {' > '.join(accuracy)}; money ranks them {' > '.join(money)}. Money decides."
+
+
+def evidence_view(evidence: Evidence, policy: Policy) -> RenderableType:
+    """One candidate against the champion, side by side."""
+    gain = gain_interval(evidence.days, policy.confidence_each(evidence.candidates_tried))
+    title = Text(f"{evidence.candidate} against champion {evidence.champion}", "bold")
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("", "champion", "candidate"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    for name, champion, candidate in _side_by_side(evidence):
+        table.add_row(name, champion, candidate)
+    judged, shadowed = evidence.judged, evidence.shadowed
+    text = (
+        f"judged    {_days(judged)}, {judged.served:,} rows, coverage {judged.coverage:.2%}"
+        f"{_failures(judged)}, labelled {evidence.labelled_share:.2%}\n"
+        f"shadowed  {_days(shadowed)}, {shadowed.served:,} rows{_failures(shadowed)}\n"
+        f"gain      {evidence.currency} {gain} per {PER:,} decisions, {gain.confidence:.2%} interval, "
+        f"{evidence.changed:,} of {evidence.joined:,} decisions changed\n"
+        f"as of     {iso_minute(evidence.query.as_of_ns)} UTC, evidence {evidence.digest[:12]}"
+    )
+    return Group(title, table, Text(text))
+
+
+def decision_table(pairs: Sequence[tuple[Evidence, Decision]]) -> RenderableType:
+    """What the gate made of each candidate, with its reasons."""
+    currency = pairs[0][0].currency if pairs else ""
+    table = Table(box=box.SIMPLE_HEAD, show_lines=False)
+    table.add_column("candidate", no_wrap=True)
+    table.add_column("decision", no_wrap=True)
+    table.add_column(f"{currency} per {PER:,}", justify="right", no_wrap=True)
+    table.add_column("p99 us", justify="right", no_wrap=True)
+    table.add_column("reason", ratio=1)
+    for evidence, decision in pairs:
+        latency = evidence.latency
+        table.add_row(
+            f"{decision.candidate.version}",
+            Text(decision.action, STYLES[decision.action]),
+            str(decision.gain) if evidence.days else "-",
+            f"{latency.candidate_cpu.p99_us:,.0f}" if latency else "-",
+            " ".join(decision.reasons),
+        )
+    return table
+
+
+def _side_by_side(evidence: Evidence) -> list[tuple[str, str, str]]:
+    rows = []
+    pair = evidence.champion_quality, evidence.candidate_quality
+    rows += [
+        (f"{evidence.currency} per {PER:,} decisions", *_each(pair, "utility_per_1000", ",.0f")),
+        ("share acted on", *_each(pair, "act_rate", ".2%")),
+        ("accuracy", *_each(pair, "accuracy", ".4f")),
+        ("AUC", *_each(pair, "auc", ".4f")),
+    ]
+    if evidence.latency:
+        rows += _latency(evidence.latency)
+    return rows
+
+
+def _each(pair: tuple[Quality | None, Quality | None], name: str, form: str) -> tuple[str, str]:
+    champion, candidate = (None if quality is None else getattr(quality, name) for quality in pair)
+    return (
+        "-" if champion is None else format(champion, form),
+        "-" if candidate is None else format(candidate, form),
+    )
+
+
+def _latency(latency: Latency) -> list[tuple[str, str, str]]:
+    return [
+        ("CPU us p50 / p99 / p99.9", _quantiles(latency.champion_cpu), _quantiles(latency.candidate_cpu)),
+        (
+            "wall us p50 / p99 / p99.9",
+            _quantiles(latency.champion_infer),
+            _quantiles(latency.candidate_infer),
+        ),
+    ]
+
+
+def _quantiles(of: Quantiles) -> str:
+    return f"{of.p50_us:,.0f} / {of.p99_us:,.0f} / {of.p999_us:,.0f}"
+
+
+def _days(accounting: Accounting) -> str:
+    if not accounting.days:
+        return "no whole day yet"
+    first, last = iso_day(accounting.since_ns), iso_day(accounting.until_ns - DAY_NS)
+    return f"{accounting.days} whole days, {first} to {last}"
+
+
+def _failures(accounting: Accounting) -> str:
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in accounting.failures.items() if count)
+    return f" ({kinds})" if kinds else ""

@@ -1,0 +1,158 @@
+"""What a decision is worth, in money: the business metric that everything else is judged by.
+
+A cost table has one amount for each cell (acted or passed, positive or negative label). An amount may depend
+on the record, so that a decision about a large stake counts for more than one about a small stake.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from sidecar.signature import Kind, Outside
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sidecar.signature import Blocks, Signature
+
+
+@dataclass(frozen=True)
+class Amount:
+    """Money that depends on the record: constant + the sum of per[f] * f over number fields f.
+
+    missing: what a missing field f counts as; needed for every field of `per` that may be missing.
+    Raises ValueError for a figure that is not finite, or a `missing` entry that `per` does not use.
+    """
+
+    constant: float = 0.0
+    per: Mapping[str, float] = field(default_factory=dict)
+    missing: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Floats throughout, so that 100 and 100.0 have one digest.
+        object.__setattr__(self, "constant", float(self.constant))
+        object.__setattr__(self, "per", {name: float(weight) for name, weight in self.per.items()})
+        object.__setattr__(self, "missing", {name: float(value) for name, value in self.missing.items()})
+        if not all(map(math.isfinite, (self.constant, *self.per.values(), *self.missing.values()))):
+            raise ValueError(f"{self} has a figure that is not finite")
+        unused = self.missing.keys() - self.per.keys()
+        if unused:
+            raise ValueError(f"an amount says what missing '{min(unused)}' counts as, but does not use it")
+
+    def of(self, signature: Signature, numbers: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The money of each row, float64 [n]; numbers: float32 [n, number fields] as `usable` gives them."""
+        money = np.full(len(numbers), self.constant)
+        for name, weight in self.per.items():
+            column = numbers[:, number_column(signature, name)].astype(np.float64)
+            if name in self.missing:
+                column = np.where(np.isnan(column), self.missing[name], column)
+            money += weight * column
+        return money
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """Money for each cell of decision and label, gains positive and losses negative.
+
+    act_*: the decision was taken; pass_*: it was not. version names the table for people; its digest names
+    it for machines.
+    """
+
+    act_positive: Amount
+    act_negative: Amount
+    pass_positive: Amount
+    pass_negative: Amount
+    currency: str
+    version: str
+
+    @property
+    def amounts(self) -> tuple[Amount, Amount, Amount, Amount]:
+        """The four cells: act_positive, act_negative, pass_positive, pass_negative."""
+        return self.act_positive, self.act_negative, self.pass_positive, self.pass_negative
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 in hex of the canonical JSON of the table."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def utility(
+        self,
+        signature: Signature,
+        blocks: Blocks,
+        decision: NDArray[np.bool_],
+        label: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Money earned by each decision, float64 [n].
+
+        decision: bool [n]. label: float64 [n], 0 or 1. Raises ValueError for any other label, because an
+        outcome that is not known yet has no utility.
+        """
+        if not np.isin(label, (0.0, 1.0)).all():
+            raise ValueError("utility needs labels that are 0 or 1; leave out rows without an outcome")
+        numbers = usable(signature, blocks)
+        act_positive, act_negative, pass_positive, pass_negative = (
+            amount.of(signature, numbers) for amount in self.amounts
+        )
+        acted = np.where(label == 1, act_positive, act_negative)
+        passed = np.where(label == 1, pass_positive, pass_negative)
+        return np.where(decision, acted, passed)
+
+    def stakes(self, signature: Signature, blocks: Blocks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What acting earns over passing, for positive and for negative labels: two float64 [n]."""
+        numbers = usable(signature, blocks)
+        act_positive, act_negative, pass_positive, pass_negative = (
+            amount.of(signature, numbers) for amount in self.amounts
+        )
+        return act_positive - pass_positive, act_negative - pass_negative
+
+    def check(self, signature: Signature) -> None:
+        """Raise ValueError naming the first field that the table uses and the signature cannot give it."""
+        for amount in self.amounts:
+            for name in amount.per:
+                known = signature.by_name.get(name)
+                if known is None or known.kind is not Kind.NUMBER:
+                    raise ValueError(f"costs use '{name}', which is not a number field of the signature")
+                if known.missing_allowed and name not in amount.missing:
+                    raise ValueError(f"costs use '{name}', which may be missing; say what it then counts as")
+
+    def to_json(self) -> dict[str, Any]:
+        """The table as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        cells = {name: Amount(**cell) for name, cell in data.items() if isinstance(cell, Mapping)}
+        return cls(**cells, currency=data["currency"], version=data["version"])
+
+
+def number_column(signature: Signature, name: str) -> int:
+    """The column of number field `name` in the numbers block."""
+    return next(column for column, known in enumerate(signature.numbers) if known.name == name)
+
+
+def usable(signature: Signature, blocks: Blocks) -> NDArray[np.float32]:
+    """The numbers as the exported graph uses them: outside the bounds counts as missing where so declared."""
+    numbers = blocks.numbers
+    for column, known in enumerate(signature.numbers):
+        if known.outside is not Outside.MISSING:
+            continue
+        values = numbers[:, column]
+        wrong = np.zeros(len(values), bool)
+        if known.lower is not None:
+            wrong |= values < np.float32(known.lower)
+        if known.upper is not None:
+            wrong |= values > np.float32(known.upper)
+        if wrong.any():
+            numbers = numbers.copy() if numbers is blocks.numbers else numbers
+            numbers[wrong, column] = np.nan
+    return numbers

@@ -55,7 +55,9 @@ CONFIG_TEXT = """\
 home = "."
 """
 
-console = Console(highlight=False, width=min(Console().width, 120))
+console = Console(highlight=False)
+if not console.is_terminal:
+    console = Console(highlight=False, width=110)
 
 
 @dataclass
@@ -77,9 +79,10 @@ def chapter(text: str) -> None:
     console.rule(f"[bold]{text}", align="left")
 
 
-async def command(*words: str) -> dict[str, Any]:
+async def command(*words: str, shown: bool = True) -> dict[str, Any]:
     """Show a command, run it, and return its JSON; end the demo when it fails."""
-    console.print(f"[bold cyan]$ {' '.join(words)}[/]")
+    if shown:
+        console.print(f"[bold cyan]$ {' '.join(words)}[/]")
     program, *rest = words
     process = await asyncio.create_subprocess_exec(
         str(BIN / program),
@@ -207,8 +210,9 @@ def wrong_answers(answers: Sequence[Answer]) -> int:
 async def judge(replay: Replay, flights: Flights, story: Story) -> str:
     """Let traffic flow and the gate decide, slice by slice; the digest of who earned it, or nothing."""
     for end in SLICES:
-        chapter(f"5. Traffic up to {end}, scored by the champion and by the candidates in the shadow")
+        chapter(f"5. Traffic up to {end}, scored by champion and candidates")
         await drive(replay, end, flights, story, SHADOW_RATE)
+        await shadows_done()
         decided = await command("trainer", "decide", TASK)
         show(decided["decisions"])
         story.decisions |= {one["candidate"]["version"]: one for one in decided["decisions"]}
@@ -216,7 +220,17 @@ async def judge(replay: Replay, flights: Flights, story: Story) -> str:
         if earned:
             return str(max(earned, key=lambda one: one["gain"]["lower"])["candidate"]["digest"])
         console.print(f"  [yellow]Nobody earned promotion on the traffic up to {end}.[/]")
+        if all(one["action"] == "reject" for one in decided["decisions"]):
+            break
     return ""
+
+
+async def shadows_done() -> None:
+    """Wait until no row waits for the log or for a candidate; they may lag behind the replies."""
+    while True:
+        status = await command("sidecar", "status", shown=False)
+        if not status["queued"] and not any(shadow["queued"] for shadow in status["shadows"]):
+            return
 
 
 async def tell(flights: Flights, story: Story) -> None:
@@ -302,7 +316,7 @@ def main() -> None:
     HOME.mkdir(parents=True)
     (ROOT / CONFIG).write_text(CONFIG_TEXT)
     story = Story()
-    chapter("Flights out of New York, 2013: is it worth protecting this flight's connecting passengers?")
+    chapter("Flights out of New York, 2013: protect this one's connecting passengers, or not?")
     flights = load_flights()
     console.print(f"  {len(flights):,} flights, {flights.label.mean():.1%} end 30 minutes late or worse")
     asyncio.run(tell(flights, story))

@@ -141,6 +141,8 @@ task = Task(
     decision=ExpectedUtility(),
     maturity=timedelta(hours=36),  # the longest wait of the year is under 35 hours
     holdout=timedelta(days=14),
-    policy=Policy(latency_budget_us=150, slice_days=28, min_days=14, min_rows=5_000),
+    # The budget is for live traffic on two shared cores, where one call in twenty finds cold caches: there a
+    # pipeline that takes 20 us in a tight loop has a p99 of 200 us, the champion's own included.
+    policy=Policy(latency_budget_us=300, slice_days=28, min_days=14, min_rows=5_000),
     history=history,
 )

@@ -62,6 +62,7 @@ class PredictionServiceServicer:
         INVALID_ARGUMENT names the first field that does not fit the signature and says how to mend it.
         FAILED_PRECONDITION: no champion is deployed, or `signature_digest` is not the deployed one.
         RESOURCE_EXHAUSTED: more requests are in flight than the sidecar admits; retry with back-off.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,6 +1,10 @@
 # Two commands do everything: `make demo` and `make test`. Both make .venv from the locked versions first.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 BIN := .venv/bin
+# pip's own lines, told as one that counts.
+COUNT := awk '/^Collecting/ { printf "\r  %d packages fetched", ++n; fflush() } /^Installing/ { printf "\n  installing them\n"; fflush() }'
 PROTOS := sidecar/v1/prediction.proto sidecar/v1/admin.proto sidecar/oip/open_inference.proto
 
 .PHONY: help setup demo test lint types unit proto lock clean
@@ -11,10 +15,10 @@ help: ## Show the commands
 setup: .venv/ready ## Make .venv from the locked versions
 
 .venv/ready: requirements/all.txt pyproject.toml
-	@echo "Setting up .venv (once; about a minute)"
+	@echo "Setting up .venv from requirements/all.txt (once; about a minute)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 2; }
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on --require-hashes -r requirements/all.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --require-hashes -r requirements/all.txt | $(COUNT)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -22,7 +26,7 @@ setup: .venv/ready ## Make .venv from the locked versions
 .venv-triton/ready: requirements/triton.txt
 	@echo "Setting up .venv-triton (once): the Triton client, for the protocol test"
 	@$(PYTHON) -m venv .venv-triton
-	@.venv-triton/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/triton.txt
+	@.venv-triton/bin/python -m pip install --disable-pip-version-check --progress-bar off --require-hashes -r requirements/triton.txt | $(COUNT)
 	@touch $@
 
 demo: setup ## Real flights: train, serve, shadow, decide, swap, roll back

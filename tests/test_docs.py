@@ -38,7 +38,7 @@ def find(words):
 @pytest.mark.parametrize("words", list(shown_commands()))
 def test_a_shown_command_is_accepted(words):
     command, rest = find(words)
-    command.make_context(words[0], rest)
+    command.make_context(words[0], rest).close()
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

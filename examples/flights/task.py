@@ -83,7 +83,7 @@ candidates = {
     "boosting": Candidate(lambda: HistGradientBoostingClassifier(random_state=0), trees),
     "big_forest": Candidate(
         lambda: RandomForestClassifier(
-            n_estimators=300, min_samples_leaf=3, max_samples=0.3, n_jobs=-1, random_state=0
+            n_estimators=300, min_samples_leaf=5, max_samples=0.2, n_jobs=-1, random_state=0
         ),
         trees_imputed,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,16 @@ from sidecar import admin_messages
 from sidecar.admission import register_and_admit
 from sidecar.bundle import open_bundle
 from sidecar.config import address
-from sidecar.errors import ConfigError, ConflictError, NoChampionError, SidecarError, status_of
+from sidecar.errors import (
+    ConflictError,
+    InvalidRequestError,
+    NoChampionError,
+    SidecarError,
+    detail_of,
+    status_of,
+)
 from sidecar.lifecycle import ModelState
+from sidecar.listen import listen_tcp, listen_uds
 from sidecar.v1 import admin_pb2, admin_pb2_grpc
 
 if TYPE_CHECKING:
@@ -30,11 +39,13 @@ if TYPE_CHECKING:
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
+_log = logging.getLogger(__name__)
+
 DEPLOY_SECONDS = 60.0
 """A change that is not in force after this time is answered with UNAVAILABLE; it stays registered."""
 _SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 _SOCKET_MODE = 0o600  # whoever can call this can change what serves
-_MAX_DETAIL = 1000
+_KEY = "[listeners] admin"
 
 
 class AdminService(admin_pb2_grpc.AdminServiceServicer):
@@ -63,9 +74,8 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         """Check a bundle in a child process; admitted or refused."""
         async with _errors_as_status(context):
             reason = admin_messages.reason(request.reason)
-            version, finding = await asyncio.to_thread(
-                register_and_admit, self._registry, Path(request.path), reason
-            )
+            path = _folder(request.path)
+            version, finding = await asyncio.to_thread(register_and_admit, self._registry, path, reason)
             return admin_pb2.RegisterModelResponse(model=admin_messages.version(version), finding=finding)
 
     async def StartShadow(  # noqa: N802
@@ -93,6 +103,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
             reason = admin_messages.reason(request.reason)
             version = await asyncio.to_thread(self._registry.find, request.digest)
             self._refuse_quarantined(version)
+            await asyncio.to_thread(open_bundle, version.path)  # a champion that is gone serves nobody
             decided = await asyncio.to_thread(self._registry.promote, version.model.digest, reason)
             return admin_pb2.PromoteResponse(deployment=await self._live(decided.generation))
 
@@ -153,6 +164,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
                 queued=engine.queued,
                 outcomes=recorder.outcomes,
                 lost_before=recorder.lost_before,
+                scores_failed=recorder.scores_failed,
                 shadows=map(admin_messages.shadow_status, self._shadows.status()),
                 deploy_error=self._watcher.error,
             )
@@ -174,6 +186,12 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
                 raise ConflictError(f"{version.model} is quarantined: it crashed too often as a shadow")
 
 
+def _folder(path: str) -> Path:
+    if not path.startswith("/"):
+        raise InvalidRequestError(f"path is {path!r}; send the absolute path of a bundle's folder")
+    return Path(path)
+
+
 async def start_admin(service: AdminService, home: Path, listener: str) -> tuple[grpc.aio.Server, str]:
     """Serve the admin API on `listener`; the server, and the gRPC target it can be reached at.
 
@@ -183,15 +201,10 @@ async def start_admin(service: AdminService, home: Path, listener: str) -> tuple
     admin_pb2_grpc.add_AdminServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
     reflection.enable_server_reflection([_SERVICE, reflection.SERVICE_NAME], server)
     target = address(home, listener)
-    try:
-        port = server.add_insecure_port(target)
-        if target.startswith("unix:"):
-            (home / listener).chmod(_SOCKET_MODE)
-        else:
-            target = f"{listener.rpartition(':')[0]}:{port}"
-    except (RuntimeError, OSError) as error:
-        words = str(error).strip().split("\n", 1)[0]
-        raise ConfigError(f"[listeners] admin: cannot listen on {listener}: {words}") from error
+    if target.startswith("unix:"):
+        listen_uds(server, _KEY, (home / listener).absolute(), _SOCKET_MODE)
+    else:
+        target = listen_tcp(server, _KEY, listener)
     await server.start()
     return server, target
 
@@ -200,5 +213,7 @@ async def start_admin(service: AdminService, home: Path, listener: str) -> tuple
 async def _errors_as_status(context: Context) -> AsyncIterator[None]:
     try:
         yield
-    except SidecarError as error:
-        await context.abort(status_of(error), str(error)[:_MAX_DETAIL])
+    except Exception as error:  # noqa: BLE001 - this is the place where errors become status
+        if not isinstance(error, SidecarError):
+            _log.error("a call of the admin API failed unexpectedly", exc_info=error)
+        await context.abort(status_of(error), detail_of(error))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from sidecar.engine.event_time import set_nanoseconds
 from sidecar.lifecycle import ModelState, Reason
+from sidecar.timestamp import set_nanoseconds
 from sidecar.v1 import admin_pb2, prediction_pb2
 
 if TYPE_CHECKING:

@@ -32,6 +32,8 @@ FORMAT = 1
 MANIFEST, PIPELINE, TRANSFORM, REFERENCE = "manifest.json", "pipeline.onnx", "transform.onnx", "reference.npz"
 FILES = frozenset({MANIFEST, PIPELINE, TRANSFORM, REFERENCE})
 MAX_FILE_BYTES = 1 << 30
+_MOST_NAMED = 8
+_MOST_NAME = 128  # characters; names are shown on terminals and sent in every reply
 
 
 @dataclass(frozen=True)
@@ -100,15 +102,12 @@ def write_bundle(
 def open_bundle(path: Path) -> Bundle:
     """Check a bundle's content against its name and read its manifest.
 
-    Raises BundleError when a file is absent, added or changed, or the format is not known.
+    Raises BundleError when a file is absent, added, changed or cannot be read, or the format is not known.
     """
-    if not path.is_dir():
-        raise BundleError(f"no bundle at {path}: not a folder")
-    found = {entry.name for entry in path.iterdir()}
-    if found != FILES:
-        odd = ", ".join(sorted(found ^ FILES))
-        raise BundleError(f"bundle {path.name[:12]}: files absent or added: {odd}; export it again")
-    digest = _digest({file: _file_digest(path / file) for file in FILES})
+    try:
+        digest = _content_digest(path)
+    except OSError as error:
+        raise BundleError(f"bundle {path.name[:12]} cannot be read: {error}") from error
     if digest != path.name:
         raise BundleError(
             f"bundle {path.name[:12]}: its content has digest {digest[:12]}, so it was damaged or edited; "
@@ -120,12 +119,33 @@ def open_bundle(path: Path) -> Bundle:
         raise BundleError(f"bundle {path.name[:12]}: its manifest is not one: {error!r}") from error
 
 
+def _content_digest(path: Path) -> str:
+    if not path.is_dir():
+        raise BundleError(f"no bundle at {path}: not a folder")
+    found = {entry.name for entry in path.iterdir()}
+    if found != FILES:
+        odd = sorted(found ^ FILES)
+        more = f" and {len(odd) - _MOST_NAMED} more" if len(odd) > _MOST_NAMED else ""
+        raise BundleError(
+            f"bundle {path.name[:12]}: files absent or added: {', '.join(odd[:_MOST_NAMED])}{more}; "
+            "export it again"
+        )
+    return _digest({file: _file_digest(path / file) for file in FILES})
+
+
 def _read_manifest(path: Path, digest: str) -> Bundle:
     manifest = json.loads((path / MANIFEST).read_text())
     if manifest.get("format") != FORMAT:
         raise BundleError(
             f"bundle {path.name[:12]}: format {manifest.get('format')!r}; this version reads format {FORMAT}"
         )
+    for part in ("name", "version"):
+        text = manifest[part]
+        if not (isinstance(text, str) and text.isprintable() and 1 <= len(text) <= _MOST_NAME):
+            raise BundleError(
+                f"bundle {path.name[:12]}: its {part} is {str(text)[:_MOST_NAME]!r}; "
+                f"use 1 to {_MOST_NAME} printable characters"
+            )
     return Bundle(
         path=path,
         model=ModelId(manifest["name"], manifest["version"], digest),

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 import grpc
 
@@ -142,7 +143,8 @@ class Client:
     ) -> OutcomeReceipt:
         """Report what really happened after a prediction; returns once it is stored.
 
-        label: 1 or 0. value: money it moved. observed_ns: when it became known; now when None.
+        label: 1 or 0. value: money it moved. observed_ns: when it became known; the time of arrival when
+        None. Give it where a call may be repeated: only then is the repetition known as a duplicate.
         """
         return self._record([outcome_message(request_id, label, value, observed_ns)], None)
 
@@ -272,7 +274,7 @@ def _address(target: str | Path) -> str:
     text = str(target)
     if text.startswith("unix:") or ("/" not in text and ":" in text):
         return text
-    return f"unix:{Path(text).absolute()}"
+    return f"unix:{quote(str(Path(text).absolute()))}"  # gRPC decodes percent signs in a target
 
 
 @contextmanager

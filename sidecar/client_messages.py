@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidecar.domain import ModelId, OutcomeReceipt
-from sidecar.engine.event_time import set_nanoseconds
 from sidecar.errors import InvalidRequestError
+from sidecar.timestamp import set_nanoseconds
 from sidecar.v1 import prediction_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from sidecar.domain import Outcome
     from sidecar.signature import FieldValue
@@ -53,12 +54,25 @@ def request_message(record: Record | Mapping[str, FieldValue]) -> prediction_pb2
     """Build a request; raises InvalidRequestError naming a field whose value no message can carry."""
     if isinstance(record, Mapping):
         record = Record(record)
-    request = prediction_pb2.PredictRequest(request_id=record.request_id)
+    request = prediction_pb2.PredictRequest()
+    with _named("request_id"):
+        request.request_id = record.request_id
     for name, value in record.fields.items():
-        _set_value(request.fields[name], name, value)
+        with _named(f"field {name!r}"):
+            _set_value(request.fields[name], name, value)
     if record.event_ns is not None:
-        set_nanoseconds(request.event_time, record.event_ns)
+        with _named("event_ns"):
+            set_nanoseconds(request.event_time, record.event_ns)
     return request
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Name the part of a message that cannot carry its value: another type, too large, or not Unicode."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(f"{what}: {error}") from None
 
 
 def _set_value(message: prediction_pb2.FieldValue, name: str, value: FieldValue) -> None:
@@ -66,17 +80,14 @@ def _set_value(message: prediction_pb2.FieldValue, name: str, value: FieldValue)
         raise InvalidRequestError(
             f"field '{name}' is a {type(value).__name__}; send a number, text or None for missing"
         )
-    try:
-        if value is None:
-            message.missing.SetInParent()
-        elif isinstance(value, str):
-            message.text = value
-        elif isinstance(value, numbers.Integral):
-            message.integer = int(value)
-        else:
-            message.number = float(value)
-    except ValueError as error:  # too large for the wire, or text that is not Unicode
-        raise InvalidRequestError(f"field '{name}': {error}") from None
+    if value is None:
+        message.missing.SetInParent()
+    elif isinstance(value, str):
+        message.text = value
+    elif isinstance(value, numbers.Integral):
+        message.integer = int(value)
+    else:
+        message.number = float(value)
 
 
 def read_reply(response: prediction_pb2.PredictResponse) -> PredictionReply:
@@ -94,12 +105,15 @@ def read_reply(response: prediction_pb2.PredictResponse) -> PredictionReply:
 def outcome_message(
     request_id: str, label: float, value: float | None, observed_ns: int | None
 ) -> prediction_pb2.Outcome:
-    """Build one outcome; None leaves a field out."""
-    message = prediction_pb2.Outcome(request_id=request_id, label=float(label))
-    if value is not None:
-        message.value = float(value)
-    if observed_ns is not None:
-        set_nanoseconds(message.observed_time, observed_ns)
+    """Build one outcome; None leaves a field out. Raises InvalidRequestError as `request_message` does."""
+    message = prediction_pb2.Outcome()
+    with _named(f"outcome of request_id {request_id!r}"):
+        message.request_id = request_id
+        message.label = float(label)
+        if value is not None:
+            message.value = float(value)
+        if observed_ns is not None:
+            set_nanoseconds(message.observed_time, observed_ns)
     return message
 
 

@@ -8,7 +8,6 @@ object.
 from __future__ import annotations
 
 import difflib
-import math
 import re
 import tomllib
 from dataclasses import dataclass, field, fields
@@ -23,7 +22,10 @@ if TYPE_CHECKING:
 
 ENGINES = ("auto", "python")
 _PREFIX = "SIDECAR_"
-_MAX_SOCKET_PATH_BYTES = 107
+MAX_SOCKET_PATH_BYTES = 107
+"""What the address of a Unix domain socket holds."""
+MAX_PORT = 65_535
+_MOST = 2**31 - 1  # an int of gRPC's core; in seconds a lifetime
 _HOST_PORT = re.compile(r"[^/]+:\d{1,5}")
 
 
@@ -186,7 +188,7 @@ def describe(path: Path | None, environ: Mapping[str, str]) -> list[Setting]:
     settings = []
     for section, key, default in _keys():
         setting = given.get((section, key), Setting(section, key, default, "default"))
-        if (section, key) == ("", "home"):
+        if (section, key) == ("", "home") and setting.value:
             base = Path.cwd() if setting.source.startswith(_PREFIX) else beside
             setting = Setting(section, key, str(base / str(setting.value)), setting.source)
         _check(setting)
@@ -285,16 +287,24 @@ def _where(path: Path, text: str, section: str, key: str) -> str:
     return str(path)
 
 
+def _place(setting: Setting) -> str:
+    return f"{setting.name} ({setting.source})"
+
+
 def _check(setting: Setting) -> None:
-    where = f"{setting.name} ({setting.source})"
+    where = _place(setting)
     if isinstance(setting.value, str):
+        if (setting.section, setting.key) == ("", "home") and not setting.value:
+            raise ConfigError(f"{where} is empty; name a folder")
         if (setting.section, setting.key) == ("", "engine") and setting.value not in ENGINES:
             raise ConfigError(f"{where} is {setting.value!r}; it must be one of: {', '.join(ENGINES)}")
         return
     zero = (setting.section, setting.key) in _MAY_BE_ZERO
-    if not (setting.value >= 0 if zero else setting.value > 0) or math.isinf(setting.value):
+    if not (setting.value >= 0 if zero else setting.value > 0):
         least = "0 or more" if zero else "greater than 0"
         raise ConfigError(f"{where} is {setting.value}; it must be {least}")
+    if setting.value > _MOST:
+        raise ConfigError(f"{where} is {setting.value}; it must be at most {_MOST}")
 
 
 def _check_listeners(settings: Mapping[str, Setting]) -> None:
@@ -302,18 +312,20 @@ def _check_listeners(settings: Mapping[str, Setting]) -> None:
     if not uds and not tcp:
         raise ConfigError("[listeners] uds and tcp are both empty; give one of them")
     if tcp and not _HOST_PORT.fullmatch(tcp):
-        raise ConfigError(
-            f"{settings['tcp'].name} ({settings['tcp'].source}) is {tcp!r}; it must be host:port"
-        )
+        raise ConfigError(f"{_place(settings['tcp'])} is {tcp!r}; it must be host:port")
     if not admin:
-        raise ConfigError(
-            f"{settings['admin'].name} ({settings['admin'].source}) is empty; give a path or host:port"
-        )
+        raise ConfigError(f"{_place(settings['admin'])} is empty; give a path or host:port")
+    if admin in (uds, tcp) and not admin.endswith(":0"):
+        raise ConfigError(f"{_place(settings['admin'])} is {admin!r}, where predictions listen; give another")
+    for setting in (settings["tcp"], settings["admin"]):
+        port = str(setting.value).rpartition(":")[2]
+        if _HOST_PORT.fullmatch(str(setting.value)) and int(port) > MAX_PORT:
+            raise ConfigError(f"{_place(setting)} is {setting.value!r}; a port is at most {MAX_PORT}")
     home = Path(str(settings["home"].value))
     for listener in filter(None, (uds, admin)):
         path = str(home / listener)
-        if not _HOST_PORT.fullmatch(listener) and len(path.encode()) > _MAX_SOCKET_PATH_BYTES:
+        if not _HOST_PORT.fullmatch(listener) and len(path.encode()) > MAX_SOCKET_PATH_BYTES:
             raise ConfigError(
-                f"the socket path {path} has over {_MAX_SOCKET_PATH_BYTES} bytes, which the system "
+                f"the socket path {path} has over {MAX_SOCKET_PATH_BYTES} bytes, which the system "
                 "does not allow; choose a shorter home"
             )

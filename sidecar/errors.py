@@ -57,7 +57,7 @@ class ConfigError(SidecarError):
     """The configuration cannot be used; the message names the key and the fix."""
 
 
-STATUS: dict[type[SidecarError], grpc.StatusCode] = {
+STATUS: dict[type[Exception], grpc.StatusCode] = {
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     SignatureMismatchError: grpc.StatusCode.FAILED_PRECONDITION,
     NoChampionError: grpc.StatusCode.FAILED_PRECONDITION,
@@ -73,6 +73,17 @@ STATUS: dict[type[SidecarError], grpc.StatusCode] = {
 }
 
 
-def status_of(error: SidecarError) -> grpc.StatusCode:
-    """The gRPC status for `error`; UNKNOWN for a kind that is missing from the table."""
-    return STATUS.get(type(error), grpc.StatusCode.UNKNOWN)
+MAX_DETAIL_BYTES = 2000
+"""Bytes of a message that travel: it becomes a header, in which a byte may take three."""
+
+
+def status_of(error: Exception) -> grpc.StatusCode:
+    """The gRPC status for `error`; INTERNAL for what is not in the table, which nobody meant to happen."""
+    return STATUS.get(type(error), grpc.StatusCode.INTERNAL)
+
+
+def detail_of(error: Exception) -> str:
+    """What the caller is told of `error`, cut to a length that travels; of an unexpected one, nothing."""
+    if not isinstance(error, SidecarError):
+        return "the sidecar failed; its log says how"
+    return str(error).encode(errors="replace")[:MAX_DETAIL_BYTES].decode(errors="ignore")

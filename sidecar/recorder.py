@@ -108,15 +108,21 @@ class Recorder:
         try:
             drained = self._engine.drain(self._settings.batch_rows, wait_seconds)
             self._served.add(drained.served)
-            for batch in drained.served:
-                self._shadows.offer(batch)
-            self._scores.add(self._shadows.collect())
+            self._shadow(drained.served)
             self._write(drained.outcomes)
         except Exception:  # whatever it was, the next batch must still be recorded
             _logger.exception("a batch was not recorded as it should be")
             self._stopping.wait(wait_seconds)
             return False
         return bool(drained.served or drained.outcomes)
+
+    def _shadow(self, batches: Sequence[ServedBatch]) -> None:
+        try:
+            for batch in batches:
+                self._shadows.offer(batch)
+            self._scores.add(self._shadows.collect())
+        except Exception:  # what goes wrong with candidates must not touch what is written and acknowledged
+            _logger.exception("rows were not offered to the candidates as they should be")
 
     def _write(self, calls: Sequence[PendingOutcomes]) -> None:
         """Write all that waits, and settle `calls` with the first transaction."""

@@ -272,7 +272,8 @@ class Registry:
         with self._file.read() as db:
             row = (
                 db.execute(
-                    "SELECT * FROM activations WHERE generation >= ? ORDER BY at_ns DESC LIMIT 1",
+                    # By rowid, which grows with every replacement; the clock may be set back.
+                    "SELECT * FROM activations WHERE generation >= ? ORDER BY rowid DESC LIMIT 1",
                     (generation,),
                 ).fetchone()
                 if db

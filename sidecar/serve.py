@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from sidecar.admin import AdminService, start_admin
 from sidecar.engine.python import PythonEngine
-from sidecar.errors import ConfigError
+from sidecar.errors import ConfigError, UnavailableError
 from sidecar.recorder import Recorder
 from sidecar.registry import Registry
 from sidecar.shadow.supervisor import ShadowSupervisor
@@ -23,18 +23,23 @@ from sidecar.store.log import LogStore
 from sidecar.watcher import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from sidecar.config import Config
     from sidecar.engine.contract import Endpoints, Engine
 
 _ADMIN_GRACE_SECONDS = 0.5
+_ONE_SIGNAL_SECONDS = 0.5
+"""A signal that is repeated within this time is the same one: a terminal or `timeout` sends it to the group,
+and a wrapper passes it on."""
+_HOME_MODE = 0o750  # the application's group reaches the socket; nobody else reads what customers sent
 
 _log = logging.getLogger(__name__)
 
 
 def run(config: Config, announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the process at once.
+    """Serve until SIGTERM or SIGINT, then drain; a second one, half a second later, ends the process at once.
 
     announce is told, a line at a time, where the process listens, and last "ready".
     Raises ConfigError or ConflictError when the configuration or the home cannot be used.
@@ -49,16 +54,21 @@ async def serve(config: Config, announce: Callable[[str], None]) -> None:
     started_ns = time.time_ns()
     stop = _stop_signal()
     async with AsyncExitStack() as parts:
-        config.home.mkdir(parents=True, exist_ok=True)
-        store = LogStore(config.log_path)  # locks the home: two processes must not share it
-        parts.callback(store.close)
-        registry = parts.enter_context(Registry(config.registry_path))
-        registry.create()
-        ledger = store.new_ledger()
-        parts.callback(ledger.close)
+        with _usable(config.home):
+            config.home.mkdir(mode=_HOME_MODE, parents=True, exist_ok=True)
+            store = LogStore(config.log_path)  # locks the home: two processes must not share it
+            parts.callback(store.close)
+            registry = parts.enter_context(Registry(config.registry_path))
+            registry.create()
+            ledger = store.new_ledger()
+            parts.callback(ledger.close)
         engine = choose_engine(config.engine)
         endpoints = await engine.start(config.home, config.listeners, config.limits, ledger)
-        store.open_run(ledger)
+        try:
+            store.open_run(ledger)
+        except UnavailableError:
+            await engine.stop(0)  # otherwise stopped below, before the recorder
+            raise
         if store.lost_before:
             _log.warning("earlier processes were killed and lost %d answered rows", store.lost_before)
         shadows = ShadowSupervisor(config.shadow)
@@ -79,6 +89,14 @@ async def serve(config: Config, announce: Callable[[str], None]) -> None:
     _log.info("stopped")
 
 
+@contextlib.contextmanager
+def _usable(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"home {home} cannot be used: {error.strerror}; name another folder") from error
+
+
 def choose_engine(name: str) -> Engine:
     """The engine that the configuration names. Raises ConfigError for one there is not."""
     if name in ("auto", "python"):
@@ -96,11 +114,15 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 def _stop_signal() -> asyncio.Event:
     stop = asyncio.Event()
+    first = 0.0
 
     def received(number: int) -> None:
-        if stop.is_set():
+        nonlocal first
+        if not stop.is_set():
+            first = time.monotonic()
+            stop.set()
+        elif time.monotonic() - first > _ONE_SIGNAL_SECONDS:
             os._exit(128 + number)
-        stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, received, number)

@@ -77,6 +77,8 @@ class Field:
             raise ValueError(f"field {self.name!r}: an integer cannot be missing; declare it a number")
         if self.kind is Kind.TEXT and (self.lower is not None or self.upper is not None):
             raise ValueError(f"field {self.name!r}: text has no bounds")
+        if self.lower is not None and self.upper is not None and not self.lower <= self.upper:
+            raise ValueError(f"field {self.name!r}: lower is {self.lower:g}, above upper {self.upper:g}")
         if self.outside is Outside.MISSING and not (self.kind is Kind.NUMBER and self.missing_allowed):
             raise ValueError(f"field {self.name!r}: outside=missing needs a number that may be missing")
 

@@ -61,8 +61,8 @@ class Watcher:
             if generation == self._handled and not due:
                 return
             deployment = await asyncio.to_thread(self._registry.deployment)
-        except SidecarError as unreadable:
-            self._failed(str(unreadable))
+        except Exception as unreadable:  # noqa: BLE001 - such as a state that only a later version knows
+            self._failed(f"the registry cannot be followed: {unreadable}")
             return
         error = await self._deploy(deployment)
         try:

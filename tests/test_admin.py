@@ -1,5 +1,7 @@
 import itertools
 import shutil
+import sqlite3
+from contextlib import closing
 
 import grpc
 import pytest
@@ -137,6 +139,13 @@ def test_errors_have_their_status_and_say_what_to_do(admin, home, refused):
         admin_pb2.RegisterModelRequest(path="/nowhere", reason=WHY),
     )
     assert "no bundle at /nowhere" in words
+    for path in ("", f"bundles/{digest}"):
+        words = refused(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            admin.RegisterModel,
+            admin_pb2.RegisterModelRequest(path=path, reason=WHY),
+        )
+        assert words == f"path is {path!r}; send the absolute path of a bundle's folder"
     words = refused(grpc.StatusCode.INVALID_ARGUMENT, admin.Promote, admin_pb2.PromoteRequest(digest=digest))
     assert "no 'actor'" in words
     refused(grpc.StatusCode.NOT_FOUND, admin.Promote, admin_pb2.PromoteRequest(digest="f" * 64, reason=WHY))
@@ -171,15 +180,34 @@ def test_a_candidate_with_other_fields_cannot_shadow(admin, home, refused):
 def test_what_cannot_be_deployed_is_unavailable_and_the_former_serves_on(admin, home, refused):
     first, second = (tiny_bundle(home / "bundles", version) for version in ("first", "second"))
     promoted(admin, registered(admin, first))
-    digest = registered(admin, second)
-    shutil.move(second.path, home / "away")
-    words = refused(
-        grpc.StatusCode.UNAVAILABLE, admin.Promote, admin_pb2.PromoteRequest(digest=digest, reason=WHY)
-    )
+    promoted(admin, registered(admin, second))
+    shutil.move(first.path, home / "away")
+    words = refused(grpc.StatusCode.UNAVAILABLE, admin.RollBack, admin_pb2.RollBackRequest(reason=WHY))
     assert "the former one still serves: no bundle at" in words
     status = admin.GetStatus(admin_pb2.GetStatusRequest(), timeout=SECONDS)
     assert "no bundle at" in status.deploy_error
-    assert status.deployment.champion.version == "first"
+    assert status.deployment.champion.version == "second"
+
+
+def test_a_version_whose_bundle_is_gone_is_not_made_champion(admin, home, refused):
+    first, second = (tiny_bundle(home / "bundles", version) for version in ("first", "second"))
+    promoted(admin, registered(admin, first))
+    digest = registered(admin, second)
+    shutil.move(second.path, home / "away")
+    words = refused(
+        grpc.StatusCode.INVALID_ARGUMENT, admin.Promote, admin_pb2.PromoteRequest(digest=digest, reason=WHY)
+    )
+    assert "no bundle at" in words
+    described = admin.DescribeModel(admin_pb2.DescribeModelRequest(), timeout=SECONDS)
+    assert described.model.identity.version == "first"
+
+
+def test_an_unexpected_error_is_internal_and_tells_nothing(admin, home, refused):
+    admit_without_check(home, tiny_bundle(home / "bundles"))
+    with closing(sqlite3.connect(home / "registry.db")) as registry, registry:
+        registry.execute("UPDATE versions SET state = 'canary'")
+    words = refused(grpc.StatusCode.INTERNAL, admin.ListModels, admin_pb2.ListModelsRequest())
+    assert words == "the sidecar failed; its log says how"
 
 
 def test_watching_sends_the_present_deployment_and_each_that_follows(admin, home):
@@ -216,7 +244,7 @@ def test_status_counts_what_became_of_the_rows(admin, home):
     assert (found.served, found.written, found.failed, found.dropped, found.queued) == (1, 1, 0, 0, 0)
     assert found.outcomes == 1
     assert dict(found.errors) == {"INVALID_ARGUMENT": 1}
-    assert found.deploy_error == ""
+    assert (found.deploy_error, found.scores_failed, found.lost_before) == ("", 0, 0)
     (shadow,) = found.shadows
     assert shadow.model.version == "candidate"
     assert (shadow.state, shadow.scored, shadow.failed, shadow.shed) == ("running", 1, 0, 0)

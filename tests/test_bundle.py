@@ -3,6 +3,7 @@ import io
 import json
 import shutil
 import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +100,29 @@ def test_a_link_in_place_of_a_file_is_refused(bundle, tmp_path):
     (bundle.path / REFERENCE).symlink_to(outside)
     with pytest.raises(BundleError, match="not a plain file"):
         open_bundle(bundle.path)
+
+
+def test_a_folder_of_thousands_of_files_is_refused_in_a_short_sentence(tmp_path):
+    for number in range(100):
+        (tmp_path / f"file{number}").touch()
+    with pytest.raises(BundleError, match="and 96 more; export it again") as refused:
+        open_bundle(tmp_path)
+    assert len(str(refused.value)) < 300
+
+
+def test_a_file_that_cannot_be_read_is_no_crash(bundle, monkeypatch):
+    def broken(_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "is_symlink", broken)
+    with pytest.raises(BundleError, match=r"cannot be read: .*Input/output error"):
+        open_bundle(bundle.path)
+
+
+@pytest.mark.parametrize("version", ["", "x" * 129, "a\nb", "\x1b[31m"])
+def test_a_name_that_cannot_be_shown_is_refused(tmp_path, version):
+    with pytest.raises(BundleError, match=r"its version is .*; use 1 to 128 printable characters"):
+        tiny_bundle(tmp_path, version)
 
 
 def test_no_folder_no_bundle(tmp_path):

@@ -129,6 +129,12 @@ def test_predict_lines_names_the_bad_one_after_the_good_ones(home):
     )
 
 
+def test_predict_lines_of_a_file_that_is_no_text(home, tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes(b"\xff\xfe")
+    assert error(run_cli("predict", "--file", str(file), home=home)).startswith(f"{file} is not UTF-8: ")
+
+
 def test_status(home):
     with Client(home / "sidecar.sock", deadline=30) as client:
         client.predict(row())
@@ -144,7 +150,7 @@ def test_status(home):
     assert found["engine"] == "python"
     assert found["generation"] == 6
     assert (found["dropped"], found["failed"], found["queued"], found["lost_before"]) == (0, 0, 0, 0)
-    assert found["deploy_error"] == ""
+    assert (found["deploy_error"], found["scores_failed"]) == ("", 0)
     assert found["shadows"][0]["state"] == "running"
     out = fine(run_cli("status", home=home))
     assert re.search(r"champion +tiny/champion@", out)

@@ -76,12 +76,33 @@ def test_numpy_values_are_sent_like_plain_ones(engine):
         ({"colour": b"red"}, "'colour' is a bytes"),
         ({"trigger": 2**63}, "'trigger'"),
         ({"colour": "\ud800"}, "'colour'"),
+        ({7: 1.0}, "field 7: "),
     ],
 )
 def test_a_value_that_no_message_can_carry_is_refused_before_it_is_sent(engine, change, words):
     with pytest.raises(InvalidRequestError, match=words):
         engine.client.predict(row() | change)
     assert engine.engine.stats().errors == {}
+
+
+def test_a_key_a_time_or_a_label_that_no_message_can_carry_is_refused_alike(engine):
+    client = engine.client
+    for call, words in [
+        (lambda: client.predict(row(), request_id=5), "request_id: "),
+        (lambda: client.predict(row(), event_ns=10**40), "event_ns: "),
+        (lambda: client.record_outcome("a", None), "outcome of request_id 'a': "),
+        (lambda: client.record_outcome("\ud800", 1), "outcome of request_id "),
+    ]:
+        with pytest.raises(InvalidRequestError, match=words):
+            call()
+    assert engine.engine.stats().errors == {}
+
+
+def test_a_path_with_a_percent_sign_is_a_path(tmp_path, bundle):
+    home = tmp_path / "50%41"
+    home.mkdir()
+    with RunningEngine(home, champion=bundle), Client(home / "sidecar.sock", deadline=30) as client:
+        assert client.predict(row()).model == bundle.model
 
 
 def test_an_error_is_one_type_with_the_servers_status_and_words(engine):

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from running_engine import ENGINES, NOT_SERVING, SERVING, RunningEngine, request, status_of_call
 from tiny_bundles import SIGNATURE, TRIGGER, Misbehaviour, row, tiny_bundle
 
-from sidecar.client import CallError
+from sidecar.client import CallError, Client
 from sidecar.config import Limits, Listeners
 from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Deployment, Outcome, OutcomeReceipt
 from sidecar.errors import BundleError, ConfigError, InvalidRequestError, UnavailableError
@@ -528,6 +528,20 @@ def test_stop_lets_calls_in_progress_finish_and_keeps_rows_drainable(engine):
     ids = [request_id for batch in engine.engine.drain(1000, 0).served for request_id in batch.request_ids]
     assert ids[0] == "before"
     assert ids[-1] == "after"
+
+
+def test_a_call_that_comes_while_it_stops_is_unavailable_and_not_cancelled(engine):
+    def until_refused(_):
+        with Client(engine.endpoints.uds, deadline=30) as client:
+            while (status := status_or_none(client)) is None:
+                pass
+            return status
+
+    with ThreadPoolExecutor(8) as pool:
+        refused = [pool.submit(until_refused, number) for number in range(8)]
+        time.sleep(0.3)
+        engine.call(engine.engine.stop(30))
+        assert {status.result(60) for status in refused} == {grpc.StatusCode.UNAVAILABLE}
 
 
 def test_stop_never_acknowledges_an_outcome_that_was_not_settled(engine):

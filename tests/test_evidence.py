@@ -172,3 +172,11 @@ def test_candidates_given_share_the_budget_with_those_tried_before(tmp_path):
     path = log(tmp_path)
     assert evidence_of(path, candidates=[CANDIDATE, model("b")]).candidates_tried == 2
     assert evidence_of(path, candidates_tried=5).candidates_tried == 5
+
+
+def test_days_that_the_candidate_was_fitted_on_are_no_evidence(tmp_path):
+    trained_ns = START_NS + 31 * DAY_NS + 5
+    evidence = evidence_of(log(tmp_path), trained_until_ns={CANDIDATE.digest: trained_ns})
+    assert evidence.trained_until_ns == trained_ns
+    assert [day.day for day in evidence.days] == [iso_day(START_NS + day * DAY_NS) for day in (32, 33, 34)]
+    assert evidence.shadowed.since_ns == evidence.judged.since_ns == START_NS + 32 * DAY_NS

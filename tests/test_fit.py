@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sidecar.bundle import TRANSFORM
 from sidecar.session import load_model
-from trainer.days import DAY_NS
+from trainer.days import DAY_NS, nanoseconds
 from trainer.errors import ExportError
 from trainer.export import compute_features
 from trainer.fit import fit_candidate
@@ -82,9 +82,7 @@ def test_the_same_snapshot_and_recipe_give_the_same_bundle(snapshot, tmp_path):
     assert first.bundle.model.digest == second.bundle.model.digest
 
 
-def test_models_learn_from_the_exported_features_and_the_first_fit_never_sees_the_hold_out(
-    snapshot, tmp_path
-):
+def test_models_learn_from_the_exported_features_and_the_first_fit_knows_what_was_known(snapshot, tmp_path):
     seen = []
 
     class Recorded(LogisticRegression):
@@ -97,7 +95,8 @@ def test_models_learn_from_the_exported_features_and_the_first_fit_never_sees_th
     early, final = seen
     exported = (fitted.bundle.path / TRANSFORM).read_bytes()
     assert final.tobytes() == compute_features(exported, snapshot.blocks).tobytes()
-    assert len(early) == (~holdout_of(snapshot)).sum()
+    split_ns = snapshot.event_ns[-1] - HOLDOUT_DAYS * DAY_NS
+    assert len(early) == (snapshot.event_ns + nanoseconds(TASK.maturity) <= split_ns).sum()
 
 
 def test_a_threshold_is_chosen_on_half_the_hold_out_and_measured_on_the_other(snapshot, tmp_path):
@@ -123,7 +122,11 @@ def test_a_hold_out_with_one_label_has_no_auc(snapshot, tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"holdout": timedelta(days=DAYS)}, "not longer than the hold-out"),
+        ({"holdout": timedelta(days=DAYS)}, "no row that had matured before its hold-out"),
+        (
+            {"holdout": timedelta(microseconds=1), "decision": Threshold()},
+            "too few rows to choose a threshold",
+        ),
         ({"signature": small_task.Signature(small_task.SIGNATURE.fields[::-1])}, "another signature"),
     ],
 )

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from check_reference import REFERENCES
 from flights_data import NEW_YORK, Flights, load_flights, new_york_ns, read_table
-from traffic import Request, Traffic
+from replay import Replay
+from traffic import Request, Tick, Traffic
 
+from sidecar.errors import InvalidRequestError
 from trainer.days import nanoseconds
 from trainer.task import load_task
 
@@ -279,3 +281,17 @@ def test_requests_carry_plain_values_that_the_signature_takes(flights: Flights):
     for row, request in enumerate(requests):
         assert {type(given) for given in request.fields.values()} <= {float, int, str, type(None)}
         assert signature.pack(request.fields).equals(packed.take(slice(row, row + 1)))
+
+
+async def test_a_request_that_cannot_even_be_sent_ends_the_replay(tmp_path: Path):
+    class Unsendable:
+        now_ns = 0
+
+        def until(self, until_ns: int):
+            yield Tick(until_ns, [Request("odd", 0, {"distance": object()})], [])
+            yield Tick(until_ns, [], [])
+
+    async with Replay(tmp_path / "nobody.sock", Unsendable(), rate=1000) as replay:
+        with pytest.raises(ExceptionGroup) as caught:
+            await replay.until(1)
+    assert caught.group_contains(InvalidRequestError)

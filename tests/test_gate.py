@@ -45,6 +45,7 @@ def evidence(**changes) -> Evidence:
         currency="USD",
         candidates_tried=1,
         first_scored_ns=0,
+        trained_until_ns=None,
         shadowed=accounting(1400),
         judged=accounting(1200),
         labelled=1200,

@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from sidecar.errors import NotFoundError, SignatureMismatchError
 from sidecar.signature import Field, Signature
 from sidecar.store.log import LogReader
 from trainer.days import DAY_NS, nanoseconds
-from trainer.join import UNACCOUNTED, read_candidate, read_rows
+from trainer.join import UNACCOUNTED, order_of_rows, read_candidate, read_rows
 
 LIVE = traffic(30, 3, rows_a_day=40)
 SCORE = oracle(LIVE, wrong=0.2, seed=1)
@@ -123,3 +124,36 @@ def test_rows_of_another_signature_are_refused(tmp_path):
 def test_nothing_served_yet_says_so(tmp_path):
     with pytest.raises(NotFoundError, match="no served row yet"):
         read(write_log(tmp_path / "log.db"))
+
+
+def test_two_values_that_differ_count_as_none(tmp_path):
+    batches = [scored(LIVE, SCORE, ROWS, CANDIDATE), scored(LIVE, 1 - SCORE, ROWS[:10], CANDIDATE)]
+    for name, order in {"first": batches, "second": batches[::-1], "same twice": batches[:1] * 2}.items():
+        path = write_log(tmp_path / name / "log.db", [served(LIVE, SCORE, ROWS)], order)
+        with LogReader(path) as reader:
+            rows = read_rows(reader, SIGNATURE, task.maturity)
+            candidate = read_candidate(reader, CANDIDATE.digest, CHAMPION.digest, rows)
+        doubtful = {rows.request_ids[row] for row in np.flatnonzero(~candidate.entered).tolist()}
+        assert doubtful == (set() if name == "same twice" else set(LIVE.request_ids[:10]))
+        assert candidate.valued.sum() == 120 - len(doubtful)
+
+
+def test_request_from_the_future_does_not_make_others_look_matured(tmp_path):
+    stray = replace(served(LIVE, SCORE, [0]), event_ns=np.array([2**62]), request_ids=["stray"])
+    before_ns = time.time_ns()
+    rows = read(write_log(tmp_path / "log.db", [served(LIVE, SCORE, ROWS), stray]))
+    assert before_ns <= rows.as_of_ns <= time.time_ns()
+    assert len(rows) == 120
+
+
+def test_outcome_that_is_neither_yes_nor_no_counts_as_none(tmp_path):
+    strange = [Outcome(LIVE.request_ids[0], 0.5, None, int(LIVE.event_ns[0]) + 1)]
+    rows = read(write_log(tmp_path / "log.db", [served(LIVE, SCORE, ROWS)], [], [strange]))
+    assert np.isnan(rows.label).all()
+    assert not rows.labelled.any()
+
+
+def test_rows_are_ordered_by_time_and_then_by_key():
+    event_ns = np.array([5, 3, 5, 1])
+    assert order_of_rows(event_ns, ["d", "c", "b", "a"]).tolist() == [3, 1, 2, 0]
+    assert order_of_rows(np.array([5, 3, 4]), ["a", "b", "c"]).tolist() == [1, 2, 0]

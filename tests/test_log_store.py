@@ -188,6 +188,34 @@ def test_a_file_that_is_no_log_of_this_format_is_refused(path, opened):
     database.close()
 
 
+def test_a_log_that_cannot_be_opened_now_is_unavailable(path):
+    path.mkdir()
+    with pytest.raises(UnavailableError, match=r"log\.db cannot be read: "):
+        LogReader(path)
+    for _ in range(2):  # the second time shows that the first let go of the lock
+        with pytest.raises(UnavailableError, match=r"log\.db cannot be opened: "):
+            LogStore(path)
+
+
+def test_a_damaged_log_is_unavailable_to_its_readers(store, path):
+    store.write([served([f"{batch}-{row}" for row in range(1000)]) for batch in range(20)], [], [])
+    store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.close()
+    data = path.read_bytes()
+    path.write_bytes(data[: 4096 * 20] + b"\xff" * (len(data) - 4096 * 20))
+    with (
+        LogReader(path) as reader,
+        pytest.raises(UnavailableError, match=r"log\.db cannot be read: .*malformed"),
+    ):
+        list(reader.served())
+
+
+def test_only_owner_and_group_read_what_was_sent(store, path):
+    store.write([served(["a"])], [], [])
+    files = [path, path.with_name("log.db-wal"), path.with_name("log.db-shm")]
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o640] * 3
+
+
 def test_one_writer_at_a_time(store, path):
     with pytest.raises(ConflictError, match="written by another process"):
         LogStore(path)

@@ -291,6 +291,14 @@ def test_raw_contents_that_do_not_fit_are_refused_and_name_the_field(engine, cha
     assert all(word in detail for word in words), detail
 
 
+def test_a_long_name_comes_back_in_a_message_that_still_travels(engine):
+    message = oip.ModelInferRequest(model_name="tiny")
+    message.outputs.add(name="\N{GRINNING FACE}" * 5000)
+    status, details = status_of_call(engine.oip.ModelInfer, message)
+    assert status is grpc.StatusCode.INVALID_ARGUMENT
+    assert details.startswith("there is no output ")
+
+
 def test_no_more_rows_than_the_limit(engine):
     columns = {name: [values[0]] * 51 for name, values in COLUMNS.items()}
     code, detail = status_of_call(engine.oip.ModelInfer, infer_request(columns, raw=True))

@@ -230,6 +230,16 @@ def test_rows_that_can_never_be_written_do_not_hold_up_others(parts, champion):
     assert parts.ledger.failed == 10
 
 
+def test_trouble_with_the_candidates_touches_no_outcome_and_no_row(parts, champion, monkeypatch):
+    def broken(_):
+        raise MemoryError
+
+    monkeypatch.setattr(parts.shadows, "offer", broken)
+    parts.engine.answer(served(champion, 3))
+    assert parts.engine.record_outcomes(outcome("r0")) == OutcomeReceipt(1, 0, ())
+    until(lambda: parts.recorder.stats().written == 3)
+
+
 def test_the_next_recorder_knows_what_was_lost(tmp_path):
     dead = LogStore(tmp_path / "log.db")
     ledger = dead.new_ledger()

@@ -217,6 +217,13 @@ def test_what_a_sidecar_says_of_a_generation(registry):
     assert registry.activation(6).generation == 7
 
 
+def test_the_last_word_counts_when_the_clock_was_set_back(registry, monkeypatch):
+    registry.record_activation(5, "one", "cannot load")
+    monkeypatch.setattr(time, "time_ns", lambda: 1)
+    registry.record_activation(5, "two", "")
+    assert registry.activation(5).sidecar == "two"
+
+
 def test_decisions_are_kept_as_they_were(registry):
     decision = StoredDecision(
         candidate="c" * 64,

@@ -104,6 +104,7 @@ def test_a_number_whose_instrument_is_wrong_is_passed_on_for_the_graph_to_drop()
         {"name": "n", "kind": Kind.INTEGER, "missing_allowed": True},
         {"name": "n", "kind": Kind.TEXT, "lower": 1},
         {"name": "n", "outside": Outside.MISSING},
+        {"name": "n", "lower": 2, "upper": 1},
         {"name": "n", "kind": Kind.INTEGER, "outside": Outside.MISSING},
     ],
 )

@@ -131,7 +131,7 @@ def test_log_gives_matured_rows_with_a_label_and_counts_the_rest(tmp_path):
     assert counts["labelled"] == len(wanted)
     assert counts["expired"] == matured.sum() - len(wanted)
     assert counts["pending"] == (~matured).sum()
-    assert snapshot.facts["watermark_ns"] == as_of_ns
+    assert snapshot.facts["query"]["as_of_ns"] == as_of_ns
 
 
 def test_log_comes_on_top_of_the_base_and_the_base_wins(tmp_path):
@@ -193,3 +193,29 @@ def test_any_text_and_number_survives(tmp_path_factory, texts, number):
     )
     assert snapshot.blocks.equals(blocks)
     assert snapshot.request_ids[-1] == f"{len(texts) - 1}\ud800"
+
+
+def test_same_moment_gives_the_same_snapshot_when_the_log_has_grown(tmp_path):
+    digests = []
+    for first_day in (30, 40):
+        live = traffic(first_day, 3, rows_a_day=50)
+        score = oracle(live, wrong=0.2, seed=1)
+        path = write_log(tmp_path / "log.db", [served(live, score, range(150))], [], [outcomes(live)])
+        with LogReader(path) as reader:
+            digests.append(from_log(task, reader, START_NS + 33 * DAY_NS, root=tmp_path).digest)
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("odd", [np.nan, 2.0])
+def test_history_with_a_label_that_is_none_is_refused(tmp_path, odd):
+    def odd_history():
+        past = history()
+        return replace(past, label=np.where(np.arange(len(past)) == 7, odd, past.label))
+
+    with pytest.raises(ConfigError, match=f"a label is {odd}"):
+        from_history(replace(task, history=odd_history), root=tmp_path)
+
+
+def test_history_of_another_type_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="is tuple, not History"):
+        from_history(replace(task, history=lambda: ([], [])), root=tmp_path)

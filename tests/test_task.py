@@ -20,7 +20,6 @@ def recipe(*columns):
     ("change", "says"),
     [
         ({"champion": "nope"}, "champion 'nope'"),
-        ({"entity": "nope"}, "entity 'nope'"),
         ({"holdout": timedelta(0)}, "holdout"),
         ({"maturity": timedelta(days=-1)}, "maturity"),
         ({"candidates": recipe(Columns(("nope",)))}, "uses 'nope'"),

@@ -273,3 +273,53 @@ def test_help_explains_every_command():
     bare = CliRunner().invoke(main, [])
     assert bare.exit_code == 0
     assert "trainer run TASK" in bare.stdout
+
+
+def test_traffic_that_candidates_were_fitted_on_does_not_promote_them(home):
+    snapshot = home.json("snapshot", TASK)["digest"]
+    trees = home.json("fit", TASK, "--snapshot", snapshot, "--recipe", "trees")["fitted"][0]["bundle"]
+    home.json("shadow", trees)
+    home.next_day = 30  # the same requests once more
+    home.live(9)
+    decision = home.json("decide", TASK, "--promote")["decisions"][0]
+    assert decision["action"] == "hold"
+    assert "Too few whole days" in decision["reasons"][0]
+    assert decision["evidence"]["trained_until_ns"] >= small_task.START_NS + 38 * DAY_NS
+
+
+def test_task_whose_fields_have_changed_is_refused(home, tmp_path):
+    source = Path(small_task.__file__).read_text()
+    changed = tmp_path / "changed.py"
+    # As many numbers as before, so nothing but the digest tells the two apart.
+    changed.write_text(
+        source.replace('Field("amount", lower=0, unit="USD")', 'Field("amount", lower=0, unit="EUR")')
+    )
+    for command in ("snapshot", "evidence", "decide", "run"):
+        assert "fields of task 'small' are not those of champion" in home.error(command, str(changed))
+
+
+def test_candidate_out_of_the_shadow_has_no_evidence_to_show(home):
+    with home.registry as registry:
+        champion = registry.champion().model.digest
+    snapshot = home.json("snapshot", TASK)["digest"]
+    home.json(
+        "shadow", home.json("fit", TASK, "--snapshot", snapshot, "--recipe", "trees")["fitted"][0]["bundle"]
+    )
+    assert "is not in the shadow, it is champion" in home.error("evidence", TASK, champion[:12])
+
+
+def test_faults_outside_are_one_line(tmp_path):
+    new = Home(tmp_path)
+    (tmp_path / "var").write_text("in the way")
+    assert "Not a directory" in new.error("snapshot", TASK, "--history-until", "2024-02-01")
+    leaves = tmp_path / "leaves.py"
+    leaves.write_text("import sys\n\nsys.exit(0)\n")
+    assert f"{leaves}:3: " in new.error("run", str(leaves))
+
+
+def test_names_are_shown_as_they_are(home):
+    snapshot = home.json("snapshot", TASK)["digest"]
+    name = "[/x] :tada:"
+    bundle = home.json("fit", TASK, "--snapshot", snapshot, "--recipe", "trees", "--version", name)
+    home.json("shadow", bundle["fitted"][0]["bundle"])
+    assert name in home.command("decide", TASK).stdout

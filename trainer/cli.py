@@ -15,7 +15,7 @@ from trainer.command_line import OneLineErrors, Session, plain, with_session
 from trainer.days import moment
 from trainer.fit import fit_candidate
 from trainer.gate import choose
-from trainer.judge import judge, settle
+from trainer.judge import champion_of, judge, settle
 from trainer.promote import act, promote_as_decided, promote_by_override, promote_first, shadow
 from trainer.run import Run, activation_words
 from trainer.snapshot import code_version, find_snapshot, from_history, from_log, open_snapshot
@@ -71,7 +71,7 @@ def take_snapshot(
     base: str | None,
     as_of: datetime | None,
 ) -> None:
-    """Freeze labelled rows for training, from the log or from the task's history."""
+    """Freeze labelled rows of the log or the history for training."""
     if history_until and (base or as_of):
         raise click.UsageError("--history-until takes the history; --base and --as-of belong to the log")
     task, root = load_task(task_path), session.config.snapshots_path
@@ -80,6 +80,8 @@ def take_snapshot(
     else:
         below = open_snapshot(find_snapshot(root, base)) if base else None
         with session.reader() as reader:
+            with session.registry() as registry:
+                champion_of(task, registry)
             snapshot = from_log(task, reader, _moment(as_of), below, root=root)
     data = {"digest": snapshot.digest, "path": str(snapshot.path), "rows": len(snapshot)}
     session.show({**data, "facts": dict(snapshot.facts)}, report.snapshot_lines(snapshot))
@@ -98,7 +100,7 @@ def take_snapshot(
 def fit(
     session: Session, task_path: Path, digest: str, recipes: tuple[str, ...], version: str | None
 ) -> None:
-    """Fit recipes, export them as bundles, and compare them on the hold-out."""
+    """Fit recipes, export them, compare them on the hold-out."""
     if version and len(recipes) != 1:
         raise click.UsageError("--version names one model: give one --recipe with it")
     task = load_task(task_path)
@@ -136,9 +138,10 @@ def fit(
 @click.option("--why", default="trainer shadow", show_default=True, help="The reason, for the audit trail.")
 @with_session
 def start_shadow(session: Session, bundles: tuple[str, ...], why: str) -> None:
-    """Let candidates score live traffic beside the champion, without touching a reply.
+    """Let candidates score live traffic beside the champion.
 
-    BUNDLE is a bundle's folder, or the beginning of its digest. Each is checked for admission first.
+    No reply waits for them. BUNDLE is a bundle's folder, or the beginning of its digest. Each is checked for
+    admission first.
     """
     versions = []
     with session.narrator() as narrator, session.registry() as registry:
@@ -164,7 +167,10 @@ def start_shadow(session: Session, bundles: tuple[str, ...], why: str) -> None:
 )
 @with_session
 def show_evidence(session: Session, task_path: Path, candidate: str | None, as_of: datetime | None) -> None:
-    """Show what the log says about each candidate in the shadow (or one: digest or its beginning)."""
+    """Show what the log says about the candidates in the shadow.
+
+    CANDIDATE is a digest or its beginning; without it all are shown.
+    """
     task = load_task(task_path)
     with session.registry() as registry, session.reader() as reader:
         only = registry.find(candidate).model.digest if candidate else None
@@ -178,9 +184,10 @@ def show_evidence(session: Session, task_path: Path, candidate: str | None, as_o
 @click.option("--promote", "promoting", is_flag=True, help="Promote the best of those that earned it.")
 @with_session
 def take_decision(session: Session, task_path: Path, promoting: bool) -> None:
-    """Judge every candidate in the shadow, and keep each decision with its evidence in the registry.
+    """Judge every candidate in the shadow, and keep the decisions.
 
-    Rejected candidates leave the shadow. Nothing is promoted without --promote.
+    Each is kept in the registry with its evidence. Rejected candidates leave the shadow. Nothing is promoted
+    without --promote.
     """
     task = load_task(task_path)
     with session.registry() as registry, session.reader() as reader:
@@ -210,7 +217,10 @@ def take_decision(session: Session, task_path: Path, promoting: bool) -> None:
 @click.option("--override", is_flag=True, help="Promote without the gate's consent; the audit trail says so.")
 @with_session
 def promote_candidate(session: Session, bundle: str, why: str, first: bool, override: bool) -> None:
-    """Make a candidate the champion, if its newest decision says so against the present champion."""
+    """Make a candidate the champion, if its decision says so.
+
+    Its newest decision counts, and it must have been made against the present champion.
+    """
     if first and override:
         raise click.UsageError("give --first or --override, not both")
     with session.registry() as registry:
@@ -255,10 +265,11 @@ def rollback(session: Session, why: str) -> None:
 def run(
     session: Session, task_path: Path, history_until: datetime | None, wait_seconds: float | None
 ) -> None:
-    """Do everything: snapshot, fit, shadow, wait for evidence, decide, promote.
+    """Do everything in order, from snapshot to promotion.
 
-    Without a champion, the first is fitted on the task's history. Interrupting loses nothing: candidates stay
-    in the shadow, and `trainer decide` judges them later. Holding is a result too: the exit code is 0.
+    Snapshot, fit, shadow, wait for evidence, decide, promote. Without a champion, the first is fitted on the
+    task's history. Interrupting loses nothing: candidates stay in the shadow, and `trainer decide` judges
+    them later. Holding is a result too: the exit code is 0.
     """
     task = load_task(task_path)
     with session.narrator() as narrator, session.registry() as registry:

@@ -49,7 +49,7 @@ class OneLineErrors(click.Group):
             _fail(f"{error.format_message()} (`{command} --help` explains)")
         except click.ClickException as error:
             _fail(error.format_message())
-        except SidecarError as error:
+        except (SidecarError, OSError) as error:
             _fail(str(error))
         except click.Abort:
             sys.exit(INTERRUPTED)
@@ -89,7 +89,8 @@ class Session:
         if self.as_json:
             click.echo(json.dumps(plain(data), allow_nan=False))
             return
-        console = Console(highlight=False)
+        # Names and reasons are shown as they are, brackets and colons included.
+        console = Console(highlight=False, markup=False, emoji=False)
         for view in views:
             if view:
                 console.print(view)

@@ -1,8 +1,9 @@
 """Evidence: what the log says about a candidate against the champion. Facts only; the gate judges them.
 
-It rests on whole UTC days. `shadowed` covers the days that had ended by as_of_ns since the candidate's shadow
-began: enough to say whether it answers, and how fast. `judged` covers those among them whose every row had
-matured, the newest `slice_days` of them: money is counted there and nowhere else.
+It rests on whole UTC days: those since the candidate's shadow began, all later than what it was fitted on.
+`judged` covers the newest `slice_days` of those whose every row had matured by as_of_ns: money is counted
+there and nowhere else. `shadowed` adds the days after them that had ended: enough to say whether the
+candidate answers, and how fast.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ class Quality:
 class Evidence:
     """Champion and candidate on the same requests.
 
-    first_scored_ns: event time of the earliest row with a Score of the candidate, None without any.
+    first_scored_ns: event time of the earliest row, of those the slice may reach, with a Score of the
+    candidate; None without any. trained_until_ns: the newest event it was fitted on, None where not known.
     candidates_tried: candidates that share the policy's error budget. labelled: judged rows with a label.
     joined: of those, rows the candidate gave a value for. days: the units, in order. champion_quality,
     candidate_quality: None without joined rows. latency: None without a value.
@@ -120,6 +122,7 @@ class Evidence:
     currency: str
     candidates_tried: int
     first_scored_ns: int | None
+    trained_until_ns: int | None
     shadowed: Accounting
     judged: Accounting
     labelled: int

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from sidecar.bundle import PIPELINE, REFERENCE, TRANSFORM, Bundle, write_bundle
 from sidecar.session import DECISION, SCORE, feed, load_model, open_session
+from trainer.days import nanoseconds
 from trainer.decision import UtilityRule, choose_threshold
 from trainer.errors import ExportError
 from trainer.export import compute_features, export_model, export_pipeline, export_transform
@@ -40,13 +41,8 @@ _LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "scipy
 
 
 @dataclass(frozen=True)
-class FitReport:
-    """How the recipe did on the hold-out, and what the shipped model costs to run.
-
-    rows: of the hold-out that the figures are from. accuracy: of score >= 0.5. auc is NaN when all labels are
-    equal. acted: the share of rows with a positive decision. utility_per_1000: money per 1,000 decisions.
-    cpu_us_p50, cpu_us_p99: CPU microseconds of one row through the shipped pipeline. bytes: of pipeline.onnx.
-    """
+class _Measured:
+    """The figures of the hold-out that repeat exactly; they go into the manifest."""
 
     rows: int
     accuracy: float
@@ -54,6 +50,17 @@ class FitReport:
     log_loss: float
     acted: float
     utility_per_1000: float
+
+
+@dataclass(frozen=True)
+class FitReport(_Measured):
+    """How the recipe did on the hold-out, and what the shipped model costs to run.
+
+    rows: of the hold-out that the figures are from. accuracy: of score >= 0.5. auc is NaN when all labels are
+    equal. acted: the share of rows with a positive decision. utility_per_1000: money per 1,000 decisions.
+    cpu_us_p50, cpu_us_p99: CPU microseconds of one row through the shipped pipeline. bytes: of pipeline.onnx.
+    """
+
     cpu_us_p50: float
     cpu_us_p99: float
     bytes: int
@@ -67,18 +74,6 @@ class Fitted:
     report: FitReport
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """The figures of the hold-out that repeat exactly; they go into the manifest."""
-
-    rows: int
-    accuracy: float
-    auc: float
-    log_loss: float
-    acted: float
-    utility_per_1000: float
-
-
 def fit_candidate(
     task: Task,
     recipe: str,
@@ -90,10 +85,10 @@ def fit_candidate(
 ) -> Fitted:
     """Make a bundle of `recipe` from `snapshot` below `bundles`.
 
-    The recipe is fitted twice. First on the rows before the last `task.holdout`: the hold-out's figures are
-    of that fit, through its exported graph. Then on all rows, and that is what ships; so the figures are of
-    the recipe, not of the very model. With the `Threshold` rule the earlier half of the hold-out chooses the
-    threshold, and the figures are of the later half.
+    The recipe is fitted twice. First on the rows that had matured when the last `task.holdout` began: the
+    hold-out's figures are of that fit, through its exported graph. Then on all rows, and that is what ships;
+    so the figures are of the recipe, not of the very model. With the `Threshold` rule the earlier half of the
+    hold-out chooses the threshold, and the figures are of the later half.
 
     The same snapshot, recipe and libraries give the same bundle. version: by default the recipe's name and
     the snapshot's digest. progress: told each stage as it begins.
@@ -104,15 +99,17 @@ def fit_candidate(
     if snapshot.signature.digest != task.signature.digest:
         raise ExportError("the snapshot has another signature than the task; take a new snapshot")
     candidate = task.candidates[recipe]
-    holdout_ns = int(task.holdout.total_seconds() * 1e9)
-    split = int(np.searchsorted(snapshot.event_ns, snapshot.event_ns[-1] - holdout_ns, side="right"))
-    if not 0 < split < len(snapshot.label):
+    split_ns = int(snapshot.event_ns[-1]) - nanoseconds(task.holdout)
+    matured_ns = split_ns - nanoseconds(task.maturity)
+    known, split = np.searchsorted(snapshot.event_ns, [matured_ns, split_ns], side="right").tolist()
+    if not known:
         raise ExportError(
-            f"the snapshot is not longer than the hold-out of {task.holdout}; take a longer one"
+            f"the snapshot has no row that had matured before its hold-out of {task.holdout}; "
+            "take a longer one"
         )
 
-    progress(f"{recipe}: fitting on {split} rows to measure on the {len(snapshot.label) - split} after them")
-    early = _fit(task, candidate, snapshot, slice(0, split))
+    progress(f"{recipe}: fitting on {known} rows to measure on the {len(snapshot.label) - split} newest")
+    early = _fit(task, candidate, snapshot, slice(0, known))
     rule, measured, held_out_score = _measure(task, early, snapshot, split)
 
     progress(f"{recipe}: fitting on all {len(snapshot.label)} rows")
@@ -151,7 +148,7 @@ def fit_candidate(
                 "last_event_ns": int(snapshot.event_ns[-1]),
             },
             "holdout": {
-                "note": "of the recipe fitted on the rows before it; what ships was fitted on all rows",
+                "note": "of the recipe fitted on what was known before it; what ships was fitted on all rows",
                 **{name: _plain(value) for name, value in asdict(measured).items()},
             },
             "parity": parity.to_json(),
@@ -200,6 +197,8 @@ def _measure(
     measured_from = split
     if isinstance(task.decision, Threshold):
         measured_from = (split + len(snapshot.label)) // 2
+        if measured_from == split:
+            raise ExportError("the hold-out has too few rows to choose a threshold; make it longer")
         choosing = snapshot.blocks.take(slice(split, measured_from))
         score, _ = _run(export_pipeline(early.transform, early.model, rule), choosing)
         rule = choose_threshold(

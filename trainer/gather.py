@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from sidecar.errors import NotFoundError
 from trainer.days import DAY_NS, day_start, iso_day, nanoseconds
 from trainer.evidence import FAILURE_KINDS, Accounting, Evidence, Latency, Quality, Quantiles, Query
 from trainer.interval import PER, Day
-from trainer.join import read_candidate, read_rows
+from trainer.join import clock_ns, read_candidate, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,17 +33,17 @@ def gather(
     *,
     as_of_ns: int | None = None,
     candidates_tried: int | None = None,
+    trained_until_ns: Mapping[str, int] | None = None,
 ) -> list[Evidence]:
-    """Evidence on each candidate, in their order, as known at `as_of_ns` (the log's watermark if not given).
+    """Evidence on each candidate, in their order, as known at `as_of_ns` (the log's clock if not given).
 
-    candidates_tried: how many share the error budget; at least and by default those given.
+    candidates_tried: how many share the error budget; at least and by default those given. trained_until_ns:
+    the newest event that a candidate (by digest) was fitted on, where known; only later days are evidence.
     Raises NotFoundError when nothing has been served.
     """
-    watermark_ns = reader.watermark_ns()
-    if watermark_ns is None:
-        raise NotFoundError("the log has no served row yet; send some traffic through the sidecar")
+    now_ns = clock_ns(reader)
     query = Query(
-        as_of_ns=watermark_ns if as_of_ns is None else as_of_ns,
+        as_of_ns=now_ns if as_of_ns is None else as_of_ns,
         maturity_ns=nanoseconds(task.maturity),
         slice_days=task.policy.slice_days,
     )
@@ -68,6 +67,7 @@ def gather(
             query=query,
             served=rows,
             matured_ns=matured_ns,
+            trained_until_ns=(trained_until_ns or {}).get(candidate.digest),
             tried=max(len(candidates), candidates_tried or 0),
         )
         for candidate in candidates
@@ -83,6 +83,7 @@ def _one(
     query: Query,
     served: JoinedRows,
     matured_ns: int,
+    trained_until_ns: int | None,
     tried: int,
 ) -> Evidence:
     scored = read_candidate(reader, candidate.digest, champion.digest, served)
@@ -90,6 +91,9 @@ def _one(
     first_scored_ns = int(entered[0]) if len(entered) else None
     ended_ns = day_start(query.as_of_ns + 1)
     begin_ns = ended_ns if first_scored_ns is None else _first_whole_day(reader, first_scored_ns)
+    if trained_until_ns is not None:
+        # Rows sent a second time, or with an old date, may be rows that it knows by heart.
+        begin_ns = max(begin_ns, day_start(trained_until_ns) + DAY_NS)
     shadowed = _between(served.event_ns, begin_ns, ended_ns)
     judged = _between(served.event_ns, begin_ns, matured_ns)
     labelled = judged[served.labelled[judged]]
@@ -105,6 +109,7 @@ def _one(
         currency=task.costs.currency,
         candidates_tried=tried,
         first_scored_ns=first_scored_ns,
+        trained_until_ns=trained_until_ns,
         shadowed=_account(scored.take(shadowed), begin_ns, ended_ns),
         judged=_account(scored.take(judged), begin_ns, matured_ns),
         labelled=len(labelled),

@@ -54,6 +54,8 @@ class Interval:
     days: int
 
     def __str__(self) -> str:
+        if math.isnan(self.estimate):
+            return "-"
         return f"{self.estimate:+,.0f} [{self.lower:+,.0f}; {self.upper:+,.0f}]"
 
 

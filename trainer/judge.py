@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from sidecar.errors import ConfigError, NoChampionError, NotFoundError
+from sidecar.bundle import open_bundle
+from sidecar.errors import ConfigError, NoChampionError, NotFoundError, SignatureMismatchError
 from sidecar.lifecycle import ModelState
 from trainer.gate import Action, decide
 from trainer.gather import gather
@@ -14,7 +15,7 @@ from trainer.promote import act, candidates_tried, save
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sidecar.domain import ModelId
+    from sidecar.domain import BundleRef
     from sidecar.lifecycle import Version
     from sidecar.registry import Registry
     from sidecar.store.log import LogReader
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 def champion_of(task: Task, registry: Registry) -> Version:
     """The champion that serves this task.
 
-    Raises NoChampionError when there is none, and ConfigError when it serves another task.
+    Raises NoChampionError when there is none, ConfigError when it serves another task, and
+    SignatureMismatchError when the task's fields have changed since it was fitted: rows in the log have the
+    champion's columns.
     """
     champion = registry.champion()
     if champion is None:
@@ -36,6 +39,11 @@ def champion_of(task: Task, registry: Registry) -> Version:
     if champion.model.name != task.name:
         raise ConfigError(
             f"the champion is {champion.model}, not of task {task.name!r}; name its task or home"
+        )
+    if champion.signature_digest != task.signature.digest:
+        raise SignatureMismatchError(
+            f"the fields of task {task.name!r} are not those of champion {champion.model}; "
+            "restore them, or begin with a new home"
         )
     return champion
 
@@ -51,16 +59,25 @@ def judge(
 ) -> list[tuple[Evidence, Decision]]:
     """Evidence and decision for each candidate in the shadow, or for the one with the digest `only`.
 
-    Nothing is changed by it. Raises NotFoundError when no candidate is in the shadow, or no row is logged.
+    Nothing is changed by it. Raises NotFoundError when no candidate (or not that one) is in the shadow, or no
+    row is logged, and as `champion_of` does.
     """
     champion = champion_of(task, registry).model
-    candidates: list[ModelId] = [ref.model for ref in registry.deployment().candidates]
-    if only is not None:
-        candidates = [model for model in candidates if model.digest == only]
+    candidates = [ref for ref in registry.deployment().candidates if only in (None, ref.model.digest)]
     if not candidates:
-        raise NotFoundError("no candidate is in the shadow; start one with `trainer shadow`")
-    tried = candidates_tried(registry, champion.digest)
-    evidence = gather(task, reader, champion, candidates, as_of_ns=as_of_ns, candidates_tried=tried)
+        if only is None:
+            raise NotFoundError("no candidate is in the shadow; start one with `trainer shadow`")
+        version = registry.find(only)
+        raise NotFoundError(f"{version.model} is not in the shadow, it is {version.state}")
+    evidence = gather(
+        task,
+        reader,
+        champion,
+        [ref.model for ref in candidates],
+        as_of_ns=as_of_ns,
+        candidates_tried=candidates_tried(registry, champion.digest),
+        trained_until_ns=_trained_until(candidates),
+    )
     decided_ns = time.time_ns()
     return [(one, decide(one, task.policy, decided_ns=decided_ns, actor=actor)) for one in evidence]
 
@@ -71,6 +88,12 @@ def settle(registry: Registry, judged: Sequence[tuple[Evidence, Decision]]) -> N
         save(registry, evidence, decision)
         if decision.action is Action.REJECT and _in_shadow(registry, decision):
             act(registry, decision)
+
+
+def _trained_until(candidates: Sequence[BundleRef]) -> dict[str, int]:
+    """The newest event that each was fitted on, by digest, for those whose bundle says it."""
+    training = {ref.model.digest: open_bundle(ref.path).manifest.get("training", {}) for ref in candidates}
+    return {digest: facts["last_event_ns"] for digest, facts in training.items() if facts}
 
 
 def _in_shadow(registry: Registry, decision: Decision) -> bool:

@@ -109,7 +109,7 @@ def decision_table(pairs: Sequence[tuple[Evidence, Decision]]) -> RenderableType
         table.add_row(
             f"{decision.candidate.version}",
             Text(decision.action, STYLES[decision.action]),
-            str(decision.gain) if evidence.days else "-",
+            str(decision.gain),
             f"{latency.candidate_cpu.p99_us:,.0f}" if latency else "-",
             " ".join(decision.reasons),
         )

@@ -26,7 +26,8 @@ import numpy as np
 from sidecar.errors import BundleError, ConfigError, NotFoundError, SidecarError, SignatureMismatchError
 from sidecar.signature import Blocks, Signature
 from trainer.days import nanoseconds
-from trainer.join import order_of_rows, read_rows
+from trainer.join import check_columns, first_of_each, order_of_rows, read_rows
+from trainer.task import History
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,8 +78,8 @@ def write_snapshot(
     Of rows with the same request_id the first given stays. Raises SignatureMismatchError when the blocks
     have other columns than the signature.
     """
-    _check_shape(signature, blocks)
-    keep = _first_of_each(request_ids)
+    check_columns(signature, blocks)
+    keep = first_of_each(request_ids)
     ids = [request_ids[row] for row in keep.tolist()]
     order = order_of_rows(event_ns[keep], ids)
     rows = keep[order]
@@ -176,6 +177,8 @@ def from_history(task: Task, until_ns: int | None = None, *, root: Path) -> Snap
         raise ConfigError(
             f"the history of task {task.name!r} failed: {type(error).__name__}: {error}"
         ) from error
+    if not isinstance(history, History):
+        raise ConfigError(f"the history of task {task.name!r} is {type(history).__name__}, not History")
     if until_ns is None:
         last_ns = int(np.max(history.event_ns, initial=0)) + nanoseconds(task.maturity)
         until_ns = max(last_ns, int(np.max(history.known_ns, initial=0)))
@@ -215,7 +218,7 @@ def from_log(
 ) -> Snapshot:
     """The log's matured, labelled rows as known at `as_of_ns`, on top of the rows of `base`.
 
-    as_of_ns: the log's watermark when not given. Raises NotFoundError when there is no row at all, and
+    as_of_ns: the log's clock when not given. Raises NotFoundError when there is no row at all, and
     SignatureMismatchError when base or log have other columns than the task.
     """
     if base is not None and base.signature.digest != task.signature.digest:
@@ -223,7 +226,6 @@ def from_log(
             f"snapshot {base.digest[:12]} has another signature than task {task.name!r}; "
             "start from the history"
         )
-    watermark_ns = reader.watermark_ns()
     rows = read_rows(reader, task.signature, task.maturity, as_of_ns=as_of_ns)
     chosen = np.flatnonzero(rows.labelled)
     blocks, label, event_ns = rows.blocks.take(chosen), rows.label[chosen], rows.event_ns[chosen]
@@ -248,7 +250,6 @@ def from_log(
             "source": "log",
             "task": task.name,
             "query": {"as_of_ns": rows.as_of_ns, "maturity_ns": nanoseconds(task.maturity)},
-            "watermark_ns": watermark_ns,
             "counts": rows.counts(),
             "base": "" if base is None else base.digest,
             "code_version": code_version(),
@@ -259,22 +260,6 @@ def from_log(
 def code_version() -> str:
     """The version of this distribution."""
     return importlib.metadata.version("model-sidecar")
-
-
-def _first_of_each(request_ids: Sequence[str]) -> NDArray[np.int64]:
-    first: dict[str, int] = {}
-    for row, request_id in enumerate(request_ids):
-        first.setdefault(request_id, row)
-    return np.fromiter(first.values(), np.int64, len(first))
-
-
-def _check_shape(signature: Signature, blocks: Blocks) -> None:
-    wanted = (len(signature.numbers), len(signature.integers), len(signature.texts))
-    given = (blocks.numbers.shape[1], blocks.integers.shape[1], blocks.texts.shape[1])
-    if wanted != given:
-        raise SignatureMismatchError(
-            f"rows have {given} number, integer and text columns, the signature has {wanted}"
-        )
 
 
 def _pack(

@@ -87,7 +87,7 @@ class History:
 
     columns: one sequence per field name, as `Signature.pack_columns` takes them. label: float64 [n], 0 or 1.
     event_ns, known_ns: int64 [n], when the prediction was due and when its label became known.
-    Raises ValueError when the lengths differ.
+    Raises ValueError when the lengths differ, or a label is neither 0 nor 1.
     """
 
     columns: Mapping[str, Sequence[FieldValue] | NDArray[Any]]
@@ -101,6 +101,11 @@ class History:
         for name, part in parts.items():
             if len(part) != len(self.request_ids):
                 raise ValueError(f"history: {name} has {len(part)} rows, request_ids {len(self.request_ids)}")
+        odd = next((label for label in self.label if label not in (0, 1)), None)
+        if odd is not None:
+            raise ValueError(
+                f"history: a label is {odd}; leave out rows without an outcome, give others 0 or 1"
+            )
 
     def __len__(self) -> int:
         return len(self.request_ids)
@@ -113,8 +118,7 @@ class Task:
     candidates: recipes by name; champion: the recipe the first champion is made from. costs: what decisions
     are worth. decision: the rule that turns a score into a decision. maturity: how long after its event an
     outcome can still arrive. holdout: the last stretch of a snapshot, which models are measured on.
-    history: loads labelled rows from before there was a log. entity: the field whose rows are not
-    independent of each other, such as a customer.
+    history: loads labelled rows from before there was a log.
     Raises ValueError naming what does not fit together.
     """
 
@@ -128,15 +132,12 @@ class Task:
     policy: Policy
     holdout: timedelta
     history: Callable[[], History] | None = None
-    entity: str | None = None
 
     def __post_init__(self) -> None:
         if self.champion not in self.candidates:
             raise ValueError(
                 f"champion '{self.champion}' is not among the candidates {list(self.candidates)}"
             )
-        if self.entity is not None and self.entity not in self.signature.by_name:
-            raise ValueError(f"entity '{self.entity}' is not a field of the signature")
         if self.maturity < timedelta(0) or self.holdout <= timedelta(0):
             raise ValueError("maturity must not be negative, and holdout must be longer than nothing")
         for recipe, candidate in self.candidates.items():
@@ -172,7 +173,7 @@ def load_task(path: Path) -> Task:
         spec.loader.exec_module(module)
     except SidecarError:
         raise
-    except Exception as error:  # whatever the file does wrong is its author's to mend
+    except (Exception, SystemExit) as error:  # whatever the file does wrong is its author's to mend
         raise ConfigError(
             f"{path}:{_line(path, error)}: cannot be imported: {type(error).__name__}: {error}"
         ) from error
@@ -182,7 +183,7 @@ def load_task(path: Path) -> Task:
     return task
 
 
-def _line(path: Path, error: Exception) -> int:
+def _line(path: Path, error: BaseException) -> int:
     """Find the line of the file at `path` that led to `error`; 0 when it has no part in it."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return error.lineno or 0

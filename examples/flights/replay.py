@@ -99,21 +99,18 @@ class Replay:
         """
         tally = Tally()
         began = due = time.perf_counter()
-        calls: set[asyncio.Task[None]] = set()
-        for tick in self._traffic.until(until_ns):
-            await self._report(tick, tally)
-            for request in tick.requests:
-                due += 1 / self.rate
-                if due - time.perf_counter() > 0:
-                    await asyncio.sleep(due - time.perf_counter())
-                await self._admission.acquire()
-                call = asyncio.create_task(self._predict(request, due, tally, keep_answers))
-                calls.add(call)
-                call.add_done_callback(calls.discard)
-            progress(tally.sent)
-            if stop():
-                break
-        await asyncio.gather(*calls)
+        async with asyncio.TaskGroup() as calls:
+            for tick in self._traffic.until(until_ns):
+                await self._report(tick, tally)
+                for request in tick.requests:
+                    due += 1 / self.rate
+                    if due - time.perf_counter() > 0:
+                        await asyncio.sleep(due - time.perf_counter())
+                    await self._admission.acquire()
+                    calls.create_task(self._predict(request, due, tally, keep_answers))
+                progress(tally.sent)
+                if stop():
+                    break
         tally.seconds = time.perf_counter() - began
         return tally
 

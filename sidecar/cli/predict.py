@@ -34,7 +34,7 @@ _EXPECTED = {Kind.NUMBER: "a number", Kind.INTEGER: "a whole number", Kind.TEXT:
 @click.option(
     "--file",
     "lines",
-    type=click.File(),
+    type=click.File(encoding="utf-8"),
     metavar="PATH",
     help='JSON lines, a record each: {"distance": 733, "carrier": "UA"}; - for standard input.',
 )
@@ -123,7 +123,7 @@ def _predict_lines(client: Client, lines: TextIO, *, as_json: bool) -> None:
 
 
 def _records(lines: TextIO) -> Iterator[dict[str, FieldValue]]:
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_utf8(lines), 1):
         if not line.strip():
             continue
         try:
@@ -133,6 +133,13 @@ def _records(lines: TextIO) -> Iterator[dict[str, FieldValue]]:
         if not isinstance(record, dict):
             raise InvalidRequestError(f"line {number} is not a JSON object of fields")
         yield record
+
+
+def _utf8(lines: TextIO) -> Iterator[str]:
+    try:
+        yield from lines
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError(f"{lines.name} is not UTF-8: {error}") from None
 
 
 def _json_line(reply: PredictionReply) -> str:

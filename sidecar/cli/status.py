@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sidecar.config import Config
     from sidecar.v1.prediction_pb2 import ModelIdentity
 
-_COUNTERS = ("served", "written", "queued", "dropped", "failed", "outcomes", "lost_before")
+_COUNTERS = ("served", "written", "queued", "dropped", "failed", "outcomes", "lost_before", "scores_failed")
 _OF_A_SHADOW = ("scored", "failed", "shed", "queued", "restarts")
 
 
@@ -28,7 +28,8 @@ def status(config: Config, *, as_json: bool) -> None:
     """Show what serves, what became of the rows, and how the candidates are doing.
 
     Asks the running sidecar over its admin listener. served: rows answered; written, queued, dropped and
-    failed: where they are now; lost_before: rows that earlier processes took with them when they died.
+    failed: where they are now; lost_before: rows that earlier processes took with them when they died;
+    scores_failed: candidates' scores that the log refused for too long.
     """
     with admin_stub(config) as stub:
         found = stub.GetStatus(admin_pb2.GetStatusRequest(), timeout=DEADLINE_SECONDS)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Deployment
 from sidecar.errors import BundleError, NoChampionError
 from sidecar.session import Model, load_model
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +65,7 @@ class Champion:
         present = self._serving.model
         if present is not None and present.bundle.model == champion.model:
             return present
-        model = await asyncio.to_thread(_load_model, champion.path)
+        model = await asyncio.to_thread(load_model, champion.path)
         if model.bundle.model != champion.model:
             raise BundleError(f"{champion.path.name[:12]} holds {model.bundle.model}, not {champion.model}")
         return model
-
-
-def _load_model(path: Path) -> Model:
-    try:
-        return load_model(path)
-    except (OSError, ValueError, KeyError, TypeError) as error:  # a manifest that is not one, a file gone
-        raise BundleError(f"bundle {path.name[:12]} cannot be read: {error!r}") from error

@@ -6,6 +6,7 @@ The services raise; only this file knows how that looks on the wire.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,7 +14,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 from google.protobuf.message import DecodeError
 
-from sidecar.errors import DeadlineError, InvalidRequestError, OverloadedError, SidecarError, status_of
+from sidecar.errors import (
+    DeadlineError,
+    InvalidRequestError,
+    OverloadedError,
+    SidecarError,
+    UnavailableError,
+    detail_of,
+    status_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
@@ -23,8 +32,7 @@ if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
     Decode = Callable[[bytes], Any]
 
-MAX_DETAIL = 1000
-"""Characters of an error message that travel; a status message is a header, and headers are small."""
+_REFUSE_SECONDS = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +51,8 @@ class Edge(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the 
         self._max_in_flight = max_in_flight
         self._in_flight = 0
         self._methods: dict[str, Handler] = {}
+        self._leaving = False
+        self._idle = asyncio.Event()
         self._refusal = grpc.stream_stream_rpc_method_handler(self._refuse)
 
     def __repr__(self) -> str:
@@ -62,16 +72,33 @@ class Edge(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the 
         handler = self._methods.get(handler_call_details.method)
         if handler is None:
             return None
-        if self._in_flight >= self._max_in_flight:
+        if self._leaving or self._in_flight >= self._max_in_flight:
             return self._refusal
         task = asyncio.current_task()
         assert task is not None, "gRPC looks methods up inside a task"
         self._in_flight += 1
-        task.add_done_callback(self._leave)
+        task.add_done_callback(self._ended)
         return handler
 
-    def _leave(self, _: asyncio.Task[Any]) -> None:
+    async def leave(self, seconds: float) -> float:
+        """Refuse new calls, and wait until those in flight have ended, `seconds` at most; say what is left.
+
+        A server that is stopped answers a call that arrives meanwhile with CANCELLED, which no caller takes
+        for a reason to try again; so calls are refused for a moment even when none is in flight.
+        """
+        self._leaving = True
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        await asyncio.sleep(min(_REFUSE_SECONDS, seconds))
+        if self._in_flight:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), start + seconds - loop.time())
+        return max(0.0, seconds - (loop.time() - start))
+
+    def _ended(self, _: asyncio.Task[Any]) -> None:
         self._in_flight -= 1
+        if self._leaving and not self._in_flight:
+            self._idle.set()
 
     def _unary(self, handler: Handler) -> Handler:
         answer, decode = handler.unary_unary, handler.request_deserializer
@@ -101,19 +128,21 @@ class Edge(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the 
         return grpc.stream_stream_rpc_method_handler(call, response_serializer=handler.response_serializer)
 
     async def _refuse(self, _: AsyncIterable[bytes], context: Context) -> None:
+        if self._leaving:
+            await self._abort(
+                context, UnavailableError("the sidecar is stopping; nothing was done, send again")
+            )
         await self._abort(
             context,
             OverloadedError(f"{self._max_in_flight} calls are in flight, the limit; retry with back-off"),
         )
 
     async def _abort(self, context: Context, error: Exception) -> NoReturn:
-        if isinstance(error, SidecarError):
-            status, detail = status_of(error), str(error)
-        else:
+        if not isinstance(error, SidecarError):
             _log.error("a call failed unexpectedly", exc_info=error)
-            status, detail = grpc.StatusCode.INTERNAL, "the sidecar failed; its log says how"
+        status = status_of(error)
         self.errors[status.name] += 1
-        await context.abort(status, detail[:MAX_DETAIL])
+        await context.abort(status, detail_of(error))
 
 
 def _check_deadline(context: Context) -> None:

@@ -8,10 +8,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sidecar.domain import Outcome
-from sidecar.engine.event_time import to_nanoseconds
 from sidecar.engine.request_id import RequestIds, check_request_id, is_request_id
 from sidecar.engine.ring import Answered, Ring
 from sidecar.errors import InvalidRequestError, SignatureMismatchError
+from sidecar.timestamp import to_nanoseconds
 from sidecar.v1 import prediction_pb2, prediction_pb2_grpc
 
 if TYPE_CHECKING:

@@ -12,16 +12,16 @@ from grpc_reflection.v1alpha import reflection
 
 from sidecar.domain import NOTHING_DEPLOYED
 from sidecar.engine.champion import Champion
-from sidecar.engine.contract import EngineStats
+from sidecar.engine.contract import Endpoints, EngineStats
 from sidecar.engine.edge import Edge
 from sidecar.engine.health import Health
-from sidecar.engine.listen import listen
 from sidecar.engine.open_inference_service import OpenInferenceService
 from sidecar.engine.outcome_desk import OutcomeDesk
 from sidecar.engine.prediction_service import PredictionService
 from sidecar.engine.request_id import RequestIds
 from sidecar.engine.ring import Ring
-from sidecar.errors import UnavailableError
+from sidecar.errors import ConfigError, UnavailableError
+from sidecar.listen import listen_tcp, listen_uds
 from sidecar.oip import open_inference_pb2, open_inference_pb2_grpc
 from sidecar.v1 import prediction_pb2, prediction_pb2_grpc
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sidecar.config import Limits, Listeners
     from sidecar.domain import Deployment, OutcomeReceipt
-    from sidecar.engine.contract import Drained, Endpoints
+    from sidecar.engine.contract import Drained
     from sidecar.errors import SidecarError
     from sidecar.ledger import Ledger
 
@@ -38,6 +38,7 @@ _SERVICES = (
     prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name,
     open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
 )
+_SOCKET_MODE = 0o660  # the application's group may call
 _REFUSE_OUTCOMES_AFTER = 0.9
 """The part of the grace after which outcomes still waiting are refused, so that the refusal can travel."""
 
@@ -73,7 +74,7 @@ class PythonEngine:
                 ("grpc.so_reuseport", 0),  # a second process on the same port must fail, not share it
             ]
         )
-        endpoints = listen(server, home, listeners)
+        endpoints = _listen(server, home, listeners)
         ring = Ring(limits.ring_rows, ledger)
         parts = _Started(
             server=server,
@@ -125,7 +126,7 @@ class PythonEngine:
             parts.desk.refuse_all,
             UnavailableError("the sidecar is stopping and may not have stored the outcomes; send them again"),
         )
-        await parts.server.stop(grace_seconds)
+        await parts.server.stop(await parts.edge.leave(grace_seconds))
         refusal.cancel()
 
     @property
@@ -133,6 +134,18 @@ class PythonEngine:
         if self._parts is None:
             raise RuntimeError("the engine is not started; await start() first")
         return self._parts
+
+
+def _listen(server: grpc.aio.Server, home: Path, listeners: Listeners) -> Endpoints:
+    if not listeners.uds and not listeners.tcp:
+        raise ConfigError("[listeners] uds and tcp are both empty; set at least one")
+    uds = ""
+    if listeners.uds:
+        path = (home / listeners.uds).absolute()
+        listen_uds(server, "[listeners] uds", path, _SOCKET_MODE)
+        uds = str(path)
+    tcp = listen_tcp(server, "[listeners] tcp", listeners.tcp) if listeners.tcp else ""
+    return Endpoints(uds=uds, tcp=tcp)
 
 
 async def _serve(parts: _Started, limits: Limits) -> None:

@@ -91,7 +91,7 @@ class Ring:
             self._due.set()
 
     def push_outcomes(self, pending: PendingOutcomes) -> None:
-        """Hand over outcomes and wake the drain. Bounded by the calls in flight, so never dropped."""
+        """Hand over outcomes and wake the drain, which takes them all. Never dropped: their call waits."""
         self._outcomes.append(pending)
         self._due.set()
 

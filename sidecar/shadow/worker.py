@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sidecar.codec import unpack_work
-from sidecar.errors import BundleError, ModelFailedError
+from sidecar.errors import ModelFailedError, SidecarError
 from sidecar.session import load_model
 from sidecar.shadow.chunk import call_ends
 from sidecar.shadow.protocol import CHUNK_DONE, Loaded, Orders, receive_frame, send_frame
@@ -40,7 +40,7 @@ def main(orders: Orders) -> int:
     with socket.socket(fileno=orders.socket) as connection:
         try:
             model = load_model(Path(orders.bundle))
-        except (BundleError, MemoryError, OSError) as error:
+        except (SidecarError, MemoryError) as error:
             send_frame(connection, Loaded(error=str(error) or type(error).__name__).to_json())
             return 1
         send_frame(connection, Loaded(model.bundle.signature.digest).to_json())

@@ -7,19 +7,19 @@ import sqlite3
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from sidecar.codec import pack_scores, pack_served, unpack_scores, unpack_served
 from sidecar.domain import ModelId, OutcomeReceipt, ServedBatch
-from sidecar.errors import ConfigError, ConflictError, NotFoundError, UnavailableError
+from sidecar.errors import ConflictError, NotFoundError, UnavailableError
 from sidecar.ledger import Ledger
 from sidecar.store.runs import Run, RunTable
 from sidecar.store.schema import create_tables, read_format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -61,7 +61,8 @@ class LogStore:
     """The one writer of the log at `path`, which is made when absent. One thread at a time.
 
     What `write` has returned for is on disk and survives a kill and a power cut. Raises ConflictError while
-    another process writes this log, ConfigError when the file is not a log that this version reads.
+    another process writes this log, ConfigError when the file is not a log that this version reads, and
+    UnavailableError when it cannot be opened or made.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,18 +76,14 @@ class LogStore:
             raise ConflictError(
                 f"log {path} is being written by another process; stop that one or name another home"
             ) from None
-        self._connection = sqlite3.connect(
-            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
         try:
-            if not read_format(self._connection, path):
-                self._connection.execute("PRAGMA journal_mode = WAL")
-                create_tables(self._connection)
+            self._connection = _open(path)
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise UnavailableError(f"log {path} cannot be opened: {error}") from error
         except BaseException:
-            self.close()
+            self._lock.close()
             raise
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute("PRAGMA foreign_keys = ON")
         self._runs = RunTable(self._connection, path)
         self._run: Run | None = None
 
@@ -211,24 +208,43 @@ class LogStore:
             raise UnavailableError(f"log {self.path}: {error}; nothing was written, try again") from error
 
 
+def _open(path: Path) -> sqlite3.Connection:
+    """The log at `path` for writing, with its tables."""
+    path.touch(mode=0o640)  # what customers sent is not for everybody; SQLite's other files follow this one
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        if not read_format(connection, path):
+            connection.execute("PRAGMA journal_mode = WAL")
+            create_tables(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 class LogReader:
     """Reads the log at `path` while the sidecar writes it, and when none does.
 
     Batches are read one by one, so a slow reader holds no transaction open. Raises NotFoundError when there
-    is no log, ConfigError when the file is not a log that this version reads.
+    is no log, ConfigError when the file is not a log that this version reads. Every method raises
+    UnavailableError when the file cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
             raise NotFoundError(f"no log at {path}; start the sidecar once, or name another home")
-        self._connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS, isolation_level=None
-        )
+        self._path = path
+        with self._readable():
+            self._connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS, isolation_level=None
+            )
         self._connection.row_factory = sqlite3.Row
         self._runs = RunTable(self._connection, path)
         try:
             found = read_format(self._connection, path)
-        except ConfigError:
+        except BaseException:
             self.close()
             raise
         if not found:
@@ -259,19 +275,19 @@ class LogReader:
         """
         first_ns = _INT64.min if since_ns is None else since_ns
         last_ns = _INT64.max if until_ns is None else until_ns - 1
-        numbers = self._connection.execute(
+        numbers = self._query(
             """
             SELECT sequence FROM served JOIN models USING (model)
             WHERE last_event_ns >= :first AND first_event_ns <= :last AND digest = ifnull(:champion, digest)
             ORDER BY sequence
             """,
             {"first": int(first_ns), "last": int(last_ns), "champion": champion},
-        ).fetchall()
-        for (number,) in numbers:
-            row = self._connection.execute(
+        )
+        for (number,) in list(numbers):
+            (row,) = self._query(
                 "SELECT * FROM served JOIN models USING (model) WHERE sequence = ?", (number,)
-            ).fetchone()
-            batch = unpack_served(row, ModelId(row["name"], row["version"], row["digest"]))
+            )
+            batch = unpack_served(dict(row), ModelId(row["name"], row["version"], row["digest"]))
             inside = (batch.event_ns >= first_ns) & (batch.event_ns <= last_ns)
             if inside.all():
                 yield batch
@@ -280,7 +296,7 @@ class LogReader:
 
     def scores(self, candidate: str, champion: str) -> Iterator[ScoreBatch]:
         """What the model of digest `candidate` made of rows that `champion` answered, in order of writing."""
-        numbers = self._connection.execute(
+        numbers = self._query(
             """
             SELECT sequence FROM scores
             WHERE candidate IN (SELECT model FROM models WHERE digest = ?)
@@ -288,25 +304,23 @@ class LogReader:
             ORDER BY sequence
             """,
             (candidate, champion),
-        ).fetchall()
-        models = {
-            number: ModelId(*model)
-            for number, *model in self._connection.execute("SELECT model, name, version, digest FROM models")
-        }
-        for (number,) in numbers:
-            row = self._connection.execute("SELECT * FROM scores WHERE sequence = ?", (number,)).fetchone()
-            yield unpack_scores(row, models[row["candidate"]], models[row["champion"]])
+        )
+        models = self._models()
+        for (number,) in list(numbers):
+            (row,) = self._query("SELECT * FROM scores WHERE sequence = ?", (number,))
+            yield unpack_scores(dict(row), models[row["candidate"]], models[row["champion"]])
 
     def outcomes(self, as_of_ns: int | None = None) -> OutcomeTable:
         """For each request the outcome that was observed last, of those observed up to `as_of_ns`."""
         # SQLite takes the other columns from the row that has the maximum.
-        rows = self._connection.execute(
+        query = self._query(
             """
             SELECT request_id, label, value, MAX(observed_ns) FROM outcomes
             WHERE observed_ns <= ? GROUP BY request_id
             """,
-            (int(_INT64.max) if as_of_ns is None else as_of_ns,),
-        ).fetchall()
+            (int(_INT64.max) if as_of_ns is None else int(as_of_ns),),
+        )
+        rows = list(query)
         return OutcomeTable(
             request_ids=[row[0] for row in rows],
             label=np.array([row[1] for row in rows], np.float64),
@@ -316,23 +330,39 @@ class LogReader:
 
     def watermark_ns(self) -> int | None:
         """The greatest event_ns served; None when nothing was."""
-        (watermark,) = self._connection.execute("SELECT MAX(last_event_ns) FROM served").fetchone()
+        ((watermark,),) = self._query("SELECT MAX(last_event_ns) FROM served")
         return None if watermark is None else int(watermark)
 
     def runs(self) -> list[Run]:
         """Every run of the sidecar, oldest first."""
-        return self._runs.all()
+        with self._readable():
+            return self._runs.all()
 
     def counts(self) -> Counts:
         """Rows in the log, repeated ones included."""
-        row = self._connection.execute(
+        (row,) = self._query(
             """
             SELECT (SELECT ifnull(SUM(rows), 0) FROM served),
                    (SELECT ifnull(SUM(rows), 0) FROM scores),
                    (SELECT COUNT(*) FROM outcomes)
             """
-        ).fetchone()
+        )
         return Counts(*row)
+
+    def _models(self) -> dict[int, ModelId]:
+        rows = self._query("SELECT model, name, version, digest FROM models")
+        return {number: ModelId(*model) for number, *model in rows}
+
+    def _query(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Iterator[sqlite3.Row]:
+        with self._readable():
+            yield from self._connection.execute(sql, values)
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise UnavailableError(f"log {self._path} cannot be read: {error}") from error
 
 
 def _select(batch: ServedBatch, rows: NDArray[np.bool_]) -> ServedBatch:

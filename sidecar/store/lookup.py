@@ -42,7 +42,7 @@ class LogLookup(LogReader):
     def newest(self, rows: int) -> list[ServedRow]:
         """The `rows` rows written last, oldest first."""
         found: list[ServedRow] = []
-        for cells in self._connection.execute(f"{_SERVED} ORDER BY sequence DESC"):
+        for cells in self._query(f"{_SERVED} ORDER BY sequence DESC"):
             if len(found) >= rows:
                 break
             found = [*_rows(cells), *found]
@@ -50,17 +50,17 @@ class LogLookup(LogReader):
 
     def last_sequence(self) -> int:
         """The sequence of the batch written last; 0 when there is none."""
-        (last,) = self._connection.execute("SELECT ifnull(MAX(sequence), 0) FROM served").fetchone()
+        ((last,),) = self._query("SELECT ifnull(MAX(sequence), 0) FROM served")
         return int(last)
 
     def after(self, sequence: int) -> list[ServedRow]:
         """The rows of the batches written after the batch `sequence`, oldest first."""
-        batches = self._connection.execute(f"{_SERVED} WHERE sequence > ? ORDER BY sequence", (sequence,))
+        batches = self._query(f"{_SERVED} WHERE sequence > ? ORDER BY sequence", (sequence,))
         return [row for cells in batches for row in _rows(cells)]
 
     def served_as(self, request_id: str) -> ServedRow | None:
         """The row served under this key; the first one if the key was sent twice."""
-        batches = self._connection.execute(
+        batches = self._query(
             f"{_SERVED} WHERE instr(request_ids, ?) ORDER BY sequence", (json.dumps(request_id),)
         )
         found = (row for cells in batches for row in _rows(cells))
@@ -68,15 +68,13 @@ class LogLookup(LogReader):
 
     def scored_as(self, request_id: str) -> list[ScoreRow]:
         """What the candidates made of the row served under this key, in order of writing."""
-        models = {
-            number: ModelId(*model)
-            for number, *model in self._connection.execute("SELECT model, name, version, digest FROM models")
-        }
-        batches = self._connection.execute(
+        models = self._models()
+        batches = self._query(
             "SELECT * FROM scores WHERE instr(request_ids, ?) ORDER BY sequence", (json.dumps(request_id),)
         )
         unpacked = (
-            unpack_scores(cells, models[cells["candidate"]], models[cells["champion"]]) for cells in batches
+            unpack_scores(dict(cells), models[cells["candidate"]], models[cells["champion"]])
+            for cells in batches
         )
         return [
             ScoreRow(batch, row)
@@ -87,7 +85,7 @@ class LogLookup(LogReader):
 
     def outcomes_of(self, request_id: str) -> list[Outcome]:
         """The outcomes reported under this key, in the order observed; the last one counts."""
-        rows = self._connection.execute(
+        rows = self._query(
             "SELECT request_id, label, value, observed_ns FROM outcomes WHERE request_id = ?"
             " ORDER BY observed_ns",
             (request_id,),

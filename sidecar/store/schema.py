@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import sqlite_utils
 
 from sidecar.codec import SCORES, SERVED
-from sidecar.errors import ConfigError
+from sidecar.errors import ConfigError, UnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,11 +20,14 @@ FORMAT = 1
 def read_format(connection: sqlite3.Connection, path: Path) -> int:
     """The format of the file: 0 when it holds nothing yet, else FORMAT.
 
-    Raises ConfigError when it is no SQLite file, not a log, or of a format this version does not read.
+    Raises ConfigError when it is no SQLite file, not a log, or of a format this version does not read;
+    UnavailableError when it cannot be read now.
     """
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError as error:
+        raise UnavailableError(f"log {path}: {error}; try again") from error
     except sqlite3.DatabaseError as error:
         raise ConfigError(f"{path} cannot be read as a log: {error}; move it away") from error
     if version == 0 and tables == 0:

@@ -85,6 +85,8 @@ class PredictionServiceServicer:
 
         Idempotent: the same outcome sent twice is stored once. It may come before its prediction has been
         recorded, or long after. An outcome for the same request with a later `observed_time` is a correction.
+        Without `observed_time` each call is an observation of its own: sent again, it is stored again and
+        counts as before.
         INVALID_ARGUMENT refuses the whole call and names the outcome; UNAVAILABLE: not stored, send it again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

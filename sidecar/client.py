@@ -115,7 +115,8 @@ class Client:
     ) -> Iterator[PredictionReply]:
         """Score records over one stream; replies come in the order of the records.
 
-        At most STREAM_WINDOW records are sent ahead of their replies, so `records` may be endless. A record
+        STREAM_WINDOW records are sent ahead of their replies: `records` may be endless, but where they come
+        slowly, so do the replies to those before them. A record
         that `predict` would refuse ends the stream with CallError, after the replies to the records ahead of
         it. deadline: seconds for the whole stream, none by default.
         """

@@ -29,7 +29,19 @@ if TYPE_CHECKING:
 
     from sidecar.bundle import Bundle
 
-__all__ = ["Activation", "ModelState", "Reason", "Registry", "StoredDecision", "Transition", "Version"]
+__all__ = [
+    "NOBODY",
+    "Activation",
+    "ModelState",
+    "Reason",
+    "Registry",
+    "StoredDecision",
+    "Transition",
+    "Version",
+]
+
+NOBODY = ""
+"""In place of a champion's digest: there was no champion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +143,8 @@ class Registry:
     def promote(self, digest: str, reason: Reason, *, over: str | None = None) -> Deployment:
         """Make a version that is ADMITTED or SHADOW the champion, and retire the one before it.
 
-        over: the digest of the champion that the version was judged against.
+        over: the digest of the champion that the version was judged against, NOBODY when there was none to
+        judge it against; None promotes over whoever it is.
         Raises ConflictError when the version is in another state, when `over` is not the champion now, or
         when the champion expects other fields; NotFoundError when there is no such version.
         """
@@ -141,10 +154,11 @@ class Registry:
             if version.state is ModelState.RETIRED:
                 raise ConflictError(f"{version.model} is retired; roll back to return to a former champion")
             champion = self._champion(db)
-            if over is not None and (champion is None or champion.model.digest != over):
+            if over is not None and over != (champion.model.digest if champion else NOBODY):
                 now = "there is none" if champion is None else f"it is {champion.model}"
+                then = f"champion {over[:8]}" if over else "nobody, as the first champion"
                 raise ConflictError(
-                    f"{version.model} was judged against champion {over[:8]}, but now {now}; judge it again"
+                    f"{version.model} was judged against {then}, but now {now}; judge it again"
                 )
             if champion is not None:
                 _check_signature(version, champion, ConflictError)

@@ -15,7 +15,7 @@ from sidecar.registry import ModelState, Reason, Registry
 from sidecar.v1 import admin_pb2_grpc
 
 WHY = Reason("tests", "to see")
-SIDECAR = [sys.executable, "-c", "from sidecar.cli import main; main()"]
+SIDECAR = [sys.executable, "-c", "from sidecar.cli import main; main(prog_name='sidecar')"]
 
 
 class SidecarProcess:

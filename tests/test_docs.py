@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from sidecar.cli import commands as sidecar
+from sidecar.cli import main as sidecar
 from trainer.cli import main as trainer
 
 ROOT = Path(__file__).parent.parent

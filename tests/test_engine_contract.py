@@ -200,7 +200,13 @@ def test_the_longest_request_id_is_taken(engine):
 
 @pytest.mark.parametrize(
     "event_time",
-    [Timestamp(seconds=2**62), Timestamp(seconds=-(2**62)), Timestamp(nanos=-1), Timestamp(nanos=SECOND)],
+    [
+        Timestamp(seconds=2**62),
+        Timestamp(seconds=-(2**62)),
+        Timestamp(nanos=-1),
+        Timestamp(nanos=SECOND),
+        Timestamp(seconds=int(time.time()) + 2 * 86_400),  # would make other rows look matured
+    ],
 )
 def test_an_event_time_must_fit(engine, event_time):
     code, detail = status_of_call(engine.stub.Predict, request(row(), event_time=event_time))
@@ -440,6 +446,7 @@ def test_an_outcome_without_a_time_became_known_on_arrival(engine):
         ({"request_id": "a b"}, "request_id"),
         ({"request_id": "a", "label": math.nan}, "label"),
         ({"request_id": "a", "label": math.inf}, "label"),
+        ({"request_id": "a", "label": 0.5}, "label"),
         ({"request_id": "a", "value": math.nan}, "value"),
         ({"request_id": "a", "observed_time": Timestamp(seconds=2**62)}, "observed_time"),
     ],

@@ -16,7 +16,7 @@ from sidecar.errors import (
     SignatureMismatchError,
     UnavailableError,
 )
-from sidecar.registry import ModelState, Reason, Registry, StoredDecision
+from sidecar.registry import NOBODY, ModelState, Reason, Registry, StoredDecision
 from sidecar.signature import Field, Kind, Signature
 
 WHY = Reason("tests", "to see")
@@ -151,7 +151,9 @@ def test_promote_refuses_what_was_judged_against_another_champion(registry):
     first, second, third = (admitted(registry, version) for version in "abc")
     with pytest.raises(ConflictError, match="now there is none"):
         registry.promote(second.model.digest, WHY, over=first.model.digest)
-    registry.promote(first.model.digest, WHY)
+    registry.promote(first.model.digest, WHY, over=NOBODY)
+    with pytest.raises(ConflictError, match=r"judged against nobody, as the first champion, .* tiny/a@"):
+        registry.promote(second.model.digest, WHY, over=NOBODY)
     registry.promote(second.model.digest, WHY, over=first.model.digest)
     with pytest.raises(ConflictError, match=r"judged against champion .* now it is tiny/b@"):
         registry.promote(third.model.digest, WHY, over=first.model.digest)

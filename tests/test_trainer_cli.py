@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -323,3 +325,12 @@ def test_names_are_shown_as_they_are(home):
     bundle = home.json("fit", TASK, "--snapshot", snapshot, "--recipe", "trees", "--version", name)
     home.json("shadow", bundle["fitted"][0]["bundle"])
     assert name in home.command("decide", TASK).stdout
+
+
+def test_without_its_libraries_the_trainer_says_what_to_install():
+    absent = "import sys; sys.modules['sklearn'] = None; from trainer.__main__ import main; main()"
+    result = subprocess.run([sys.executable, "-c", absent], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: the trainer needs sklearn")
+    assert line.endswith("pip install 'model-sidecar[trainer]'")

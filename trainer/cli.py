@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sidecar.cli.one_line_errors import OneLineErrors
 from sidecar.errors import NotFoundError
 from sidecar.lifecycle import Reason
 from trainer import report
-from trainer.command_line import OneLineErrors, Session, plain, with_session
+from trainer.command_line import Session, plain, with_session
 from trainer.days import moment
 from trainer.fit import fit_candidate
 from trainer.gate import choose

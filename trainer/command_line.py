@@ -6,7 +6,6 @@ import getpass
 import json
 import math
 import os
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -18,7 +17,6 @@ from rich.console import Console
 from sidecar.cli.options import as_json as json_option
 from sidecar.cli.options import config_path as config_option
 from sidecar.config import Config, load_config
-from sidecar.errors import SidecarError
 from sidecar.registry import Registry
 from sidecar.store.log import LogReader
 from trainer.progress import Terminal
@@ -29,36 +27,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-FAULT = 2
-"""Exit code when a command could not do its work."""
-INTERRUPTED = 130
 PATIENCE_SECONDS = 10.0
-
-
-class OneLineErrors(click.Group):
-    """A group whose errors are one line on stderr and exit code 2, whatever went wrong on purpose."""
-
-    def main(self, args: Any = None, *rest: Any, **options: Any) -> Any:
-        """Run a command line, sys.argv unless given, and exit."""
-        given = sys.argv[1:] if args is None else list(args)
-        options["standalone_mode"] = False
-        try:
-            code = super().main(given or ["--help"], *rest, **options)
-        except click.UsageError as error:
-            command = error.ctx.command_path if error.ctx else "trainer"
-            _fail(f"{error.format_message()} (`{command} --help` explains)")
-        except click.ClickException as error:
-            _fail(error.format_message())
-        except (SidecarError, OSError) as error:
-            _fail(str(error))
-        except click.Abort:
-            sys.exit(INTERRUPTED)
-        sys.exit(code if isinstance(code, int) else 0)
-
-
-def _fail(message: str) -> None:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
-    sys.exit(FAULT)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sidecar.admission import register_and_admit
 from sidecar.errors import AdmissionError, ConflictError, NoChampionError
 from sidecar.lifecycle import ModelState, Reason
-from sidecar.registry import StoredDecision
+from sidecar.registry import NOBODY, StoredDecision
 from trainer.gate import Action
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def promote_first(registry: Registry, bundle_path: Path, reason: Reason) -> Depl
     if champion is not None:
         raise ConflictError(f"{champion.model} is the champion; shadow the candidate and let the gate decide")
     version = register(registry, bundle_path, reason)
-    return registry.promote(version.model.digest, reason)
+    return registry.promote(version.model.digest, reason, over=NOBODY)
 
 
 def save(registry: Registry, evidence: Evidence, decision: Decision) -> None:
@@ -121,7 +121,7 @@ def promote_as_decided(registry: Registry, digest: str, actor: str, why: str) ->
 def promote_by_override(registry: Registry, digest: str, actor: str, why: str) -> Deployment:
     """Promote against or without a decision; the audit says so."""
     champion = registry.champion()
-    over = None if champion is None else champion.model.digest
+    over = NOBODY if champion is None else champion.model.digest
     return registry.promote(digest, Reason(actor, f"override of the gate: {why}"), over=over)
 
 

@@ -17,11 +17,15 @@ from sidecar.v1 import prediction_pb2, prediction_pb2_grpc
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 
+    from google.protobuf.timestamp_pb2 import Timestamp
+
     from sidecar.engine.champion import Champion
     from sidecar.engine.outcome_desk import OutcomeDesk
     from sidecar.signature import FieldValue, Signature
 
 MAX_OUTCOMES = 10_000
+MOST_AHEAD_NS = 3_600 * 1_000_000_000
+"""How far a caller's clock may be ahead of this one."""
 
 
 class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
@@ -63,7 +67,7 @@ class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
         request_id = check_request_id(request.request_id) if request.request_id else self._ids.make()
         event_ns = received_ns
         if request.HasField("event_time"):
-            event_ns = to_nanoseconds(request.event_time, "event_time")
+            event_ns = _event_ns(request.event_time, received_ns)
 
         decoding = time.perf_counter_ns()
         blocks = signature.pack(_record(request.fields))
@@ -89,6 +93,14 @@ class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
         timings.infer_ns = prediction.infer_ns
         timings.encode_ns = time.perf_counter_ns() - encoding
         return response
+
+
+def _event_ns(event_time: Timestamp, received_ns: int) -> int:
+    event_ns = to_nanoseconds(event_time, "event_time")
+    if event_ns > received_ns + MOST_AHEAD_NS:
+        # One such row would make every other look as if its outcome must have arrived.
+        raise InvalidRequestError("event_time is over an hour in the future; send when the event happened")
+    return event_ns
 
 
 def _check_digest(digest: str, signature: Signature) -> None:
@@ -122,8 +134,8 @@ def _outcome(message: prediction_pb2.Outcome, position: int, now_ns: int) -> Out
     name = f"outcome {position} (request_id {message.request_id[:128]!r})"
     if not is_request_id(message.request_id):
         raise InvalidRequestError(f"{name}: send a request_id of 1 to 128 visible ASCII characters")
-    if not math.isfinite(message.label):
-        raise InvalidRequestError(f"{name}: label is {message.label}; send a finite number")
+    if message.label not in (0, 1):
+        raise InvalidRequestError(f"{name}: label is {message.label:g}; send 1 or 0")
     value = message.value if message.HasField("value") else None
     if value is not None and not math.isfinite(value):
         raise InvalidRequestError(f"{name}: value is {value}; send a finite number, or leave it out")

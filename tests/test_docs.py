@@ -22,7 +22,7 @@ PAGES = [
 def shown_commands():
     for page in PAGES:
         for line in re.findall(r"^\s*\$ ((?:sidecar|trainer) .*)$", page.read_text(), re.MULTILINE):
-            yield pytest.param(shlex.split(line), id=f"{page.name}: {line}")
+            yield pytest.param(shlex.split(line.removesuffix(" &")), id=f"{page.name}: {line}")
 
 
 def find(words):

@@ -46,7 +46,7 @@ RETRAIN_AT = "2013-05-01"  # what the sidecar logged until then is added for the
 # The gate looks at these ends of traffic, until somebody earns promotion.
 SLICES = ("2013-05-31", "2013-06-30", "2013-07-31")
 RATE = 1_400.0  # requests a second while logging
-SHADOW_RATE = 1_100.0  # while candidates share the two cores
+SHADOW_RATE = 1_000.0  # while candidates share the two cores
 DRAIN_LOOKS = 20  # a second apart: how long to wait for shadows that lag behind
 SWAP_RATE = 500.0  # while the trainer's commands run beside
 

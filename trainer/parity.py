@@ -25,7 +25,7 @@ ODD_SHARE = 0.001
 SCORE_LIMIT = 1e-5
 """No score differs by more. Adding up hundreds of trees in float32 comes near 1e-6 by rounding alone; a wrong
 turn in one tree goes far beyond this."""
-REAL_ROWS = 20_000
+REAL_ROWS = 10_000
 EDGE_ROWS = 10_000
 SINGLE_ROWS = 500
 

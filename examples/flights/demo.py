@@ -173,7 +173,7 @@ async def swap_under_load(replay: Replay, digest: str, story: Story) -> None:
     traffic = asyncio.create_task(
         replay.until(new_york_ns("2014-01-01"), stop=done.is_set, keep_answers=True)
     )
-    await asyncio.sleep(1)
+    await asyncio.sleep(0.5)
     for words in (
         ("promote", digest[:12], "--why", "earned on live traffic"),
         ("rollback", "--why", "the demo shows the way back"),
@@ -181,7 +181,7 @@ async def swap_under_load(replay: Replay, digest: str, story: Story) -> None:
         result = await command("trainer", *words)
         story.swaps.append(f"{words[0]}: {result['activation']}")
         console.print(f"  champion is now {result['champion']['version']}; {result['activation']}")
-        await asyncio.sleep(2)
+        await asyncio.sleep(1)
     done.set()
     tally = await traffic
     story.tallies.append(tally)

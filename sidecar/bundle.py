@@ -8,25 +8,24 @@ An immutable folder named by the digest of its content:
     transform.onnx   raw blocks in, features out: what training reads its matrix from
     reference.npz    the training profile, which drift is compared with
 
-The digest is the SHA-256 over the sorted lines "<file's SHA-256>  <name>". Nothing in a bundle is pickled.
+Nothing in a bundle is pickled.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sidecar.content_folder import content_digest, write_folder
 from sidecar.domain import BundleRef, ModelId
 from sidecar.errors import BundleError
 from sidecar.signature import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 FORMAT = 1
 MANIFEST, PIPELINE, TRANSFORM, REFERENCE = "manifest.json", "pipeline.onnx", "transform.onnx", "reference.npz"
@@ -81,22 +80,7 @@ def write_bundle(
     content = {**files, MANIFEST: text.encode()}
     if content.keys() != FILES:
         raise ValueError(f"a bundle holds {sorted(FILES)}, not {sorted(content)}")
-    digest = _digest({file: hashlib.sha256(data).hexdigest() for file, data in content.items()})
-    target = root / digest
-    if not target.exists():
-        root.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=root, prefix=".writing-"))
-        try:
-            for file, data in content.items():
-                (staging / file).write_bytes(data)
-                (staging / file).chmod(0o444)
-            staging.chmod(0o755)
-            staging.rename(target)
-        except OSError:
-            shutil.rmtree(staging, ignore_errors=True)
-            if not target.exists():
-                raise
-    return open_bundle(target)
+    return open_bundle(write_folder(root, content))
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -130,7 +114,7 @@ def _content_digest(path: Path) -> str:
             f"bundle {path.name[:12]}: files absent or added: {', '.join(odd[:_MOST_NAMED])}{more}; "
             "export it again"
         )
-    return _digest({file: _file_digest(path / file) for file in FILES})
+    return content_digest({file: _file_digest(path / file) for file in FILES})
 
 
 def _read_manifest(path: Path, digest: str) -> Bundle:
@@ -153,11 +137,6 @@ def _read_manifest(path: Path, digest: str) -> Bundle:
         feature_names=tuple(manifest["feature_names"]),
         manifest=manifest,
     )
-
-
-def _digest(files: Mapping[str, str]) -> str:
-    lines = "".join(f"{digest}  {file}\n" for file, digest in sorted(files.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _file_digest(path: Path) -> str:

@@ -15,14 +15,12 @@ import hashlib
 import importlib.metadata
 import io
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sidecar.content_folder import content_digest, write_folder
 from sidecar.errors import BundleError, ConfigError, NotFoundError, SidecarError, SignatureMismatchError
 from sidecar.signature import Blocks, Signature
 from trainer.days import nanoseconds
@@ -31,6 +29,7 @@ from trainer.task import History
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -95,22 +94,7 @@ def write_snapshot(
         MANIFEST: (json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(),
         ROWS: _pack(blocks.take(rows), label[rows], event_ns[rows], ids),
     }
-    digest = _digest({file: hashlib.sha256(data).hexdigest() for file, data in content.items()})
-    target = root / digest
-    if not target.exists():
-        root.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=root, prefix=".writing-"))
-        try:
-            for file, data in content.items():
-                (staging / file).write_bytes(data)
-                (staging / file).chmod(0o444)
-            staging.chmod(0o755)
-            staging.rename(target)
-        except OSError:
-            shutil.rmtree(staging, ignore_errors=True)
-            if not target.exists():
-                raise
-    return open_snapshot(target)
+    return open_snapshot(write_folder(root, content))
 
 
 def open_snapshot(path: Path) -> Snapshot:
@@ -126,7 +110,7 @@ def open_snapshot(path: Path) -> Snapshot:
     if found != FILES:
         raise BundleError(f"snapshot {name}: files absent or added: {', '.join(sorted(found ^ FILES))}")
     content = {file: (path / file).read_bytes() for file in FILES}
-    digest = _digest({file: hashlib.sha256(data).hexdigest() for file, data in content.items()})
+    digest = content_digest({file: hashlib.sha256(data).hexdigest() for file, data in content.items()})
     if digest != path.name:
         raise BundleError(
             f"snapshot {name}: its content has digest {digest[:12]}, so it was damaged or edited; "
@@ -292,8 +276,3 @@ def _unpack(data: bytes) -> tuple[Blocks, NDArray[np.float64], NDArray[np.int64]
 
 def _json_array(texts: Sequence[str]) -> NDArray[np.uint8]:
     return np.frombuffer(json.dumps(list(texts)).encode(), np.uint8)
-
-
-def _digest(files: Mapping[str, str]) -> str:
-    lines = "".join(f"{digest}  {file}\n" for file, digest in sorted(files.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()

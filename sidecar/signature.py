@@ -6,8 +6,6 @@ The signature is the contract between caller, training and serving. Its digest i
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from sidecar.canonical_json import json_digest
 from sidecar.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -143,8 +142,7 @@ class Signature:
     @cached_property
     def digest(self) -> str:
         """SHA-256 in hex of the canonical JSON of the fields."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return json_digest(self.to_json())
 
     @cached_property
     def by_name(self) -> dict[str, Field]:

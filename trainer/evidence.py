@@ -8,12 +8,11 @@ candidate answers, and how fast.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
+from sidecar.canonical_json import canonical_json, json_digest
 from sidecar.domain import Failure, ModelId
 from trainer.days import DAY_NS
 from trainer.interval import Day
@@ -145,12 +144,12 @@ class Evidence:
     @cached_property
     def digest(self) -> str:
         """SHA-256 in hex of the canonical JSON."""
-        return hashlib.sha256(self.canonical_json.encode()).hexdigest()
+        return json_digest(self.to_json())
 
     @cached_property
     def canonical_json(self) -> str:
-        """One text for equal evidence: sorted keys, no white space, shortest figures that read back equal."""
-        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        """One text for equal evidence."""
+        return canonical_json(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """The evidence as plain data."""

@@ -12,14 +12,13 @@ In this order, and missing data never passes:
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from sidecar.canonical_json import json_digest
 from sidecar.domain import Failure
 from trainer.interval import PER, Interval, gain_interval
 
@@ -74,8 +73,7 @@ class Policy:
     @cached_property
     def digest(self) -> str:
         """SHA-256 in hex of the canonical JSON of the policy."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return json_digest(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """Return the policy as plain data."""

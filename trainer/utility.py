@@ -6,8 +6,6 @@ on the record, so that a decision about a large stake counts for more than one a
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from sidecar.canonical_json import json_digest
 from sidecar.signature import Kind, Outside
 
 if TYPE_CHECKING:
@@ -81,8 +80,7 @@ class CostTable:
     @cached_property
     def digest(self) -> str:
         """SHA-256 in hex of the canonical JSON of the table."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return json_digest(self.to_json())
 
     def utility(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sidecar.domain import Outcome
+from trainer.days import nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -61,7 +62,7 @@ class Traffic:
 
         The clock moves on as the ticks are taken. step: at most two hours, see `Tick`.
         """
-        step_ns = round(step / timedelta(microseconds=1)) * 1_000
+        step_ns = nanoseconds(step)
         while self.now_ns < until_ns:
             end_ns = min(self.now_ns + step_ns, until_ns)
             requests = self._requests(*np.searchsorted(self._flights.event_ns, [self.now_ns, end_ns]))

@@ -5,14 +5,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 # pip's own lines, told as one that counts.
 COUNT := awk '/^Collecting/ { printf "\r  %d packages fetched", ++n; fflush() } /^Installing/ { printf "\n  installing them\n"; fflush() }'
+# cargo's lines, likewise.
+COUNT_CRATES := awk '/Compiling sidecar-dataplane/ { printf "\n  and the engine itself, which takes longest"; fflush(); next } /Compiling/ { printf "\r  %d crates compiled", ++n; fflush() } END { print "" }'
+CARGO := $(shell command -v cargo)
+RUST := $(shell find dataplane/src -name '*.rs') dataplane/Cargo.toml dataplane/Cargo.lock
+export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
 PROTOS := sidecar/v1/prediction.proto sidecar/v1/admin.proto sidecar/oip/open_inference.proto
 
-.PHONY: help setup demo test lint types unit proto lock clean
+.PHONY: help setup native demo test lint types rust unit proto lock clean
 
 help: ## Show the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-setup: .venv/ready ## Make .venv from the locked versions
+setup: .venv/ready ## Make .venv from the locked versions, with the native engine where cargo is there
+ifdef CARGO
+	@$(MAKE) --no-print-directory native || echo "The native engine is not built, as said above; going on with the python engine"
+else
+	@echo "There is no cargo to build the native engine with; going on with the python engine"
+endif
 
 .venv/ready: requirements/all.txt pyproject.toml
 	@echo "Setting up .venv from requirements/all.txt (once; about a minute)"
@@ -20,6 +30,13 @@ setup: .venv/ready ## Make .venv from the locked versions
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --require-hashes -r requirements/all.txt | $(COUNT)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+native: .venv/native ## Build the native engine into .venv; needs cargo and a C compiler
+
+.venv/native: $(RUST) dataplane/pyproject.toml dataplane/sidecar_dataplane.pyi | .venv/ready
+	@echo "Building the native engine from dataplane/ (the first time takes a few minutes)"
+	@cd dataplane && VIRTUAL_ENV=$(CURDIR)/.venv ../$(BIN)/maturin develop --release --locked 2>&1 | tee ../.venv/native.log | $(COUNT_CRATES) || { tail -n 40 ../.venv/native.log; exit 1; }
 	@touch $@
 
 # The Triton client needs protobuf below 7, so it lives in an environment of its own.
@@ -32,26 +49,34 @@ setup: .venv/ready ## Make .venv from the locked versions
 demo: setup ## Real flights: train, serve, shadow, decide, swap, roll back
 	@$(BIN)/python examples/flights/demo.py
 
-test: lint types unit ## Everything CI checks
+test: lint types rust unit ## Everything CI checks
 
-lint: setup
+lint: .venv/ready
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@cd proto && ../$(BIN)/buf lint
 
-types: setup
+types: .venv/ready
 	@$(BIN)/mypy
+
+rust: .venv/ready
+ifdef CARGO
+	@cd dataplane && cargo fmt --check
+	@cd dataplane && cargo clippy --quiet --locked --all-targets --features python -- -D warnings
+	@cd dataplane && cargo clippy --quiet --locked --all-targets -- -D warnings
+	@cd dataplane && cargo test --quiet --locked
+endif
 
 unit: setup .venv-triton/ready
 	@$(BIN)/python -m pytest
 
-proto: setup ## Build the Python code of proto/
+proto: .venv/ready ## Build the Python code of proto/
 	@$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS)
 
-lock: setup ## Write requirements/*.txt anew from pyproject.toml
+lock: .venv/ready ## Write requirements/*.txt anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml -o requirements/serve.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra trainer --extra flights --extra dev pyproject.toml -o requirements/all.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements/triton.in -o requirements/triton.txt
 
 clean: ## Remove everything that was made
-	@rm -rf .venv .venv-triton var .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-triton dataplane/target var .mypy_cache .ruff_cache .pytest_cache .hypothesis

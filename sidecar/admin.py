@@ -59,6 +59,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         shadows: ShadowSupervisor,
         recorder: Recorder,
         *,
+        engine_reason: str,
         started_ns: int,
     ) -> None:
         self._registry = registry
@@ -66,6 +67,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         self._engine = engine
         self._shadows = shadows
         self._recorder = recorder
+        self._engine_reason = engine_reason
         self._started_ns = started_ns
 
     async def RegisterModel(  # noqa: N802 - the names here are the API's
@@ -154,6 +156,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
             engine, recorder = self._engine.stats(), self._recorder.stats()
             return admin_pb2.GetStatusResponse(
                 engine=self._engine.name,
+                engine_reason=self._engine_reason,
                 started_time=admin_messages.time_of(self._started_ns),
                 deployment=admin_messages.deployment(self._engine.deployment),
                 served=engine.served,
@@ -162,6 +165,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
                 written=recorder.written,
                 failed=recorder.failed,
                 queued=engine.queued,
+                stages=map(admin_messages.stage_times, engine.stages, engine.stages.values()),
                 outcomes=recorder.outcomes,
                 lost_before=recorder.lost_before,
                 scores_failed=recorder.scores_failed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,6 +13,7 @@ from sidecar.v1 import admin_pb2, prediction_pb2
 
 if TYPE_CHECKING:
     from sidecar.domain import Deployment, ModelId
+    from sidecar.engine.contract import StageTimes
     from sidecar.lifecycle import Transition, Version
     from sidecar.shadow.status import ShadowStatus
     from sidecar.signature import Signature
@@ -93,6 +95,11 @@ def shadow_status(of: ShadowStatus) -> admin_pb2.ShadowStatus:
         queued=of.queued,
         restarts=of.restarts,
     )
+
+
+def stage_times(stage: str, of: StageTimes) -> admin_pb2.StageTimes:
+    """How long one stage took."""
+    return admin_pb2.StageTimes(stage=stage, **asdict(of))
 
 
 def reason(message: admin_pb2.Reason) -> Reason:

@@ -34,9 +34,9 @@ from sidecar.session import (
     Prediction,
     feed,
     open_session,
-    warm_up_row,
 )
 from sidecar.signature import Blocks, Field, Kind, Outside, Signature
+from sidecar.warm_up import warm_up_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

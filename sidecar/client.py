@@ -31,6 +31,7 @@ from sidecar.client_messages import (
     request_message,
 )
 from sidecar.errors import SidecarError
+from sidecar.retry_info import retry_after
 from sidecar.v1 import prediction_pb2, prediction_pb2_grpc
 
 if TYPE_CHECKING:
@@ -56,11 +57,15 @@ _OPTIONS = (
 
 
 class CallError(SidecarError):
-    """A call ended with an error. status: the gRPC status; the message is the server's."""
+    """A call ended with an error. status: the gRPC status; the message is the server's.
 
-    def __init__(self, status: grpc.StatusCode, message: str) -> None:
+    retry_after: the seconds that the server asks to wait for before another try; None when it does not.
+    """
+
+    def __init__(self, status: grpc.StatusCode, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after = retry_after
 
     def __repr__(self) -> str:
         return f"CallError({self.status.name}, {str(self)!r})"
@@ -284,8 +289,9 @@ def _call_errors() -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
-        call: Any = error  # every RpcError that a call raises has these two methods
-        raise CallError(call.code(), call.details() or call.code().name) from None
+        call: Any = error  # every RpcError that a call raises has these methods
+        said = call.details() or call.code().name
+        raise CallError(call.code(), said, retry_after(call.trailing_metadata())) from None
 
 
 def _ended_early() -> CallError:
@@ -312,7 +318,8 @@ async def _reason(call: Any) -> CallError:
             break
         await asyncio.sleep(_STATUS_POLL_SECONDS)
     status = await call.code()
-    return CallError(status, await call.details() or status.name)
+    said = await call.details() or status.name
+    return CallError(status, said, retry_after(await call.trailing_metadata()))
 
 
 async def _asynchronous(records: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:

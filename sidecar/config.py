@@ -20,7 +20,7 @@ from sidecar.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-ENGINES = ("auto", "python")
+ENGINES = ("auto", "native", "python")
 _PREFIX = "SIDECAR_"
 MAX_SOCKET_PATH_BYTES = 107
 """What the address of a Unix domain socket holds."""
@@ -31,7 +31,7 @@ _HOST_PORT = re.compile(r"[^/]+:\d{1,5}")
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Where the application's calls arrive. At least one of the two."""
+    """Where calls arrive: the application's at uds, tcp or both."""
 
     uds: str = "sidecar.sock"
     """Path of a Unix domain socket, relative to `home`; empty for none."""
@@ -55,6 +55,20 @@ class Limits:
     """Answered rows waiting for the recorder; when full, further rows are dropped and counted."""
     grace_seconds: float = 10.0
     """On SIGTERM: time for calls in progress, and then for the recorder and shadows to finish."""
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """How the native engine works. The python engine uses none of these."""
+
+    event_loops: int = 0
+    """Threads that read, answer and write; 0 for half of the usable cores, at least one."""
+    hand_off_us: int = 500
+    """Microseconds. A run estimated to take longer is handed to a worker thread, instead of being run between
+    other callers' requests."""
+    batch_rows: int = 1
+    """One-row requests that arrived together are run together, at most this many; 1 runs each by itself. No
+    request waits for others that have not arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +112,10 @@ class Config:
     home: Path = Path("var")
     """Holds registry.db, log.db, bundles/, snapshots/ and the sockets. Relative to the config file."""
     engine: str = "auto"
-    """"auto" or "python"."""
+    """"auto", "native" or "python"; auto takes native where it is installed."""
     listeners: Listeners = field(default_factory=Listeners)
     limits: Limits = field(default_factory=Limits)
+    native: Native = field(default_factory=Native)
     recorder: Recorder = field(default_factory=Recorder)
     shadow: Shadow = field(default_factory=Shadow)
 
@@ -152,10 +167,20 @@ _SECTIONS: Mapping[str, type] = {
     "": Config,
     "listeners": Listeners,
     "limits": Limits,
+    "native": Native,
     "recorder": Recorder,
     "shadow": Shadow,
 }
-_MAY_BE_ZERO = frozenset({("limits", "grace_seconds"), ("shadow", "nice"), ("shadow", "backoff_seconds")})
+_MAY_BE_ZERO = frozenset(
+    {
+        ("limits", "grace_seconds"),
+        ("native", "event_loops"),
+        ("native", "hand_off_us"),
+        ("shadow", "nice"),
+        ("shadow", "backoff_seconds"),
+    }
+)
+_MOST_OF: Mapping[tuple[str, str], int] = {("native", "event_loops"): 1024}  # each is a thread
 
 
 def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -171,6 +196,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
         engine=values[""]["engine"],
         listeners=Listeners(**values["listeners"]),
         limits=Limits(**values["limits"]),
+        native=Native(**values["native"]),
         recorder=Recorder(**values["recorder"]),
         shadow=Shadow(**values["shadow"]),
     )
@@ -303,8 +329,9 @@ def _check(setting: Setting) -> None:
     if not (setting.value >= 0 if zero else setting.value > 0):
         least = "0 or more" if zero else "greater than 0"
         raise ConfigError(f"{where} is {setting.value}; it must be {least}")
-    if setting.value > _MOST:
-        raise ConfigError(f"{where} is {setting.value}; it must be at most {_MOST}")
+    most = _MOST_OF.get((setting.section, setting.key), _MOST)
+    if setting.value > most:
+        raise ConfigError(f"{where} is {setting.value}; it must be at most {most}")
 
 
 def _check_listeners(settings: Mapping[str, Setting]) -> None:

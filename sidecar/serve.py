@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sidecar.admin import AdminService, start_admin
-from sidecar.engine.python import PythonEngine
+from sidecar.engine.choice import choose_engine
 from sidecar.errors import ConfigError, UnavailableError
 from sidecar.recorder import Recorder
 from sidecar.registry import Registry
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sidecar.config import Config
-    from sidecar.engine.contract import Endpoints, Engine
+    from sidecar.engine.contract import Endpoints
 
 _ADMIN_GRACE_SECONDS = 0.5
 _ONE_SIGNAL_SECONDS = 0.5
@@ -62,7 +62,7 @@ async def serve(config: Config, announce: Callable[[str], None]) -> None:
             registry.create()
             ledger = store.new_ledger()
             parts.callback(ledger.close)
-        engine = choose_engine(config.engine)
+        engine, why = choose_engine(config)
         endpoints = await engine.start(config.home, config.listeners, config.limits, ledger)
         try:
             store.open_run(ledger)
@@ -79,9 +79,12 @@ async def serve(config: Config, announce: Callable[[str], None]) -> None:
         watcher = Watcher(registry, engine, shadows, sidecar=f"{socket.gethostname()}:{os.getpid()}")
         await watcher.look()
         parts.push_async_callback(_cancel, asyncio.create_task(watcher.run(), name="watcher"))
-        service = AdminService(registry, watcher, engine, shadows, recorder, started_ns=started_ns)
+        service = AdminService(
+            registry, watcher, engine, shadows, recorder, engine_reason=why, started_ns=started_ns
+        )
         admin, target = await start_admin(service, config.home, config.listeners.admin)
         parts.push_async_callback(admin.stop, _ADMIN_GRACE_SECONDS)
+        _log.info("serving with the %s engine (%s)", engine.name, why)
         for line in (*_listeners(endpoints), f"admin       {target}", "ready"):
             announce(line)
         await stop.wait()
@@ -95,13 +98,6 @@ def _usable(home: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ConfigError(f"home {home} cannot be used: {error.strerror}; name another folder") from error
-
-
-def choose_engine(name: str) -> Engine:
-    """The engine that the configuration names. Raises ConfigError for one there is not."""
-    if name in ("auto", "python"):
-        return PythonEngine()
-    raise ConfigError(f"engine is {name!r}; it must be one of: auto, python")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

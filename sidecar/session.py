@@ -5,7 +5,6 @@ One intra-op thread, no spinning: a run costs its own thread and no other, so it
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,16 +14,17 @@ import onnxruntime as ort
 
 from sidecar.bundle import PIPELINE, Bundle, open_bundle
 from sidecar.errors import BundleError, ModelFailedError
-from sidecar.signature import Blocks, Field, FieldValue, Kind, Signature
+from sidecar.warm_up import WARM_UP_RUNS, warm_up_row
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from sidecar.signature import Blocks
+
 NUMBERS, INTEGERS, TEXTS = "numbers", "integers", "texts"
 FEATURES, SCORE, DECISION = "features", "score", "decision"
-WARM_UP_RUNS = 20
 
 
 class Prediction(NamedTuple):
@@ -107,20 +107,6 @@ def load_model(path: Path) -> Model:
     except ModelFailedError as error:
         raise BundleError(f"bundle {bundle.model} fails on a plain row: {error}") from error
     return model
-
-
-def warm_up_row(signature: Signature) -> Blocks:
-    """A plain row: each field missing where it may be, else 0 (or the bound nearest to it) or "a"."""
-    return signature.pack({field.name: _plain_value(field) for field in signature.fields})
-
-
-def _plain_value(field: Field) -> FieldValue:
-    if field.missing_allowed:
-        return None
-    if field.kind is Kind.TEXT:
-        return "a"
-    value = min(max(0.0, field.lower or 0.0), math.inf if field.upper is None else field.upper)
-    return int(value) if field.kind is Kind.INTEGER else value
 
 
 def _first_line(error: Exception) -> str:

@@ -190,7 +190,7 @@ class Signature:
                 shown = name[:_MAX_SHOWN]  # a caller's megabytes are neither compared nor repeated
                 near = difflib.get_close_matches(shown, self.by_name, n=1)
                 hint = f"; did you mean '{near[0]}'?" if near else "; remove it"
-                raise InvalidRequestError(f"field '{shown}' is not in the signature{hint}")
+                raise InvalidRequestError(f"field {shown!a} is not in the signature{hint}")
         for field in self.fields:
             if field.name not in given:
                 fix = "send it as missing" if field.missing_allowed else f"send {_WANTED[field.kind]}"

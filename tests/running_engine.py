@@ -8,23 +8,39 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from sidecar.client import Client
-from sidecar.config import Limits, Listeners
+from sidecar.client import CallError, Client
+from sidecar.config import Limits, Listeners, Native
 from sidecar.domain import Deployment, OutcomeReceipt
+from sidecar.engine.choice import NativeUnavailableError, find_native
 from sidecar.engine.python import PythonEngine
 from sidecar.ledger import Ledger
 from sidecar.oip import open_inference_pb2_grpc
 from sidecar.v1 import prediction_pb2, prediction_pb2_grpc
 
-ENGINES = {"python": PythonEngine}
+
+def _engines():
+    """A maker for each engine that can run here, from the settings in [native]."""
+    found = {"python": lambda _: PythonEngine()}
+    try:
+        library = find_native()
+    except NativeUnavailableError:
+        return found
+    from sidecar.engine.native import NativeEngine  # noqa: PLC0415 - needs the native module
+
+    return found | {"native": lambda settings: NativeEngine(library, settings)}
+
+
+ENGINES = _engines()
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class RunningEngine:
-    def __init__(self, home: Path, engine="python", *, listeners=None, limits=None, champion=None):
+    def __init__(
+        self, home: Path, engine="python", *, listeners=None, limits=None, native=None, champion=None
+    ):
         self.home = home
-        self.engine = ENGINES[engine]()
+        self.engine = ENGINES[engine](native or Native())
         self.ledger = Ledger.create(home / "ledger")
         self.served = []
         self.outcomes = []
@@ -144,3 +160,12 @@ def status_of_call(method, message):
     except grpc.RpcError as error:
         return error.code(), error.details()
     raise AssertionError(f"the call was answered: {reply}")
+
+
+def failure_of(client, fields, **rest):
+    """The CallError that a prediction fails with, None when it is answered."""
+    try:
+        client.predict(fields, **rest)
+    except CallError as error:
+        return error
+    return None

@@ -239,7 +239,11 @@ def test_status_counts_what_became_of_the_rows(admin, home):
         wait_until(lambda: status().shadows[0].scored == 1, SECONDS)
     wait_until(lambda: status().written == 1, SECONDS)
     found = status()
-    assert found.engine == "python"
+    assert found.engine in ("native", "python")
+    assert found.engine_reason.startswith("auto: ")
+    assert [stage.stage for stage in found.stages] == ["queue", "decode", "infer", "encode"]
+    assert all(stage.count == 1 for stage in found.stages)
+    assert found.stages[2].p50_ns == found.stages[2].max_ns > 0
     assert found.started_time.seconds > 1_600_000_000
     assert (found.served, found.written, found.failed, found.dropped, found.queued) == (1, 1, 0, 0, 0)
     assert found.outcomes == 1

@@ -17,6 +17,8 @@ from sidecar_process import (
 from tiny_bundles import TRIGGER, Misbehaviour, row, tiny_bundle
 
 from sidecar.client import Client
+from sidecar.config import Config
+from sidecar.engine.choice import choose_engine
 from sidecar.registry import ModelState, Registry
 from sidecar.store.log import LogReader
 
@@ -147,13 +149,19 @@ def test_status(home):
     found = wait_until(settled)
     assert found["champion"]["version"] == "champion"
     assert [candidate["version"] for candidate in found["candidates"]] == ["candidate"]
-    assert found["engine"] == "python"
+    engine, why = choose_engine(Config())
+    assert (found["engine"], found["engine_reason"]) == (engine.name, why)
+    assert list(found["stages"]) == ["queue", "decode", "infer", "encode"]
+    assert {stage["count"] for stage in found["stages"].values()} == {found["served"]}
+    assert found["stages"]["infer"]["max_ns"] >= found["stages"]["infer"]["p50_ns"] > 0
     assert found["generation"] == 6
     assert (found["dropped"], found["failed"], found["queued"], found["lost_before"]) == (0, 0, 0, 0)
     assert (found["deploy_error"], found["scores_failed"]) == ("", 0)
     assert found["shadows"][0]["state"] == "running"
     out = fine(run_cli("status", home=home))
     assert re.search(r"champion +tiny/champion@", out)
+    assert f"{engine.name} ({why})" in " ".join(out.split())
+    assert re.search(rf"infer +{found['served']}( +[0-9.,]+){{4}} *\n", out)
     assert f"{found['served']} served, {found['served']} written" in out
     assert re.search(r"tiny/candidate@\w+ +running +\d+", out)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar.config import Config, Setting, address, describe, load_config
+from sidecar.config import Config, Native, Setting, address, describe, load_config
 from sidecar.errors import ConfigError
 
 
@@ -43,6 +43,13 @@ def test_file_and_environment_in_that_order(file, tmp_path):
         "[recorder] flush_seconds": f"{path}:7",
         "[recorder] batch_rows": "SIDECAR_RECORDER_BATCH_ROWS",
     }
+
+
+def test_the_native_engine_may_choose_its_loops_and_hand_every_run_over(file):
+    config = load_config(
+        file("[native]\nevent_loops = 0\nhand_off_us = 0\n"), {"SIDECAR_NATIVE_BATCH_ROWS": "8"}
+    )
+    assert config.native == Native(event_loops=0, hand_off_us=0, batch_rows=8)
 
 
 def test_home_is_relative_to_the_file_or_in_the_environment_to_the_working_folder(
@@ -93,8 +100,10 @@ def test_describe_lists_every_setting_once():
         ("[limits]\ngrace_seconds = nan", r"it must be 0 or more"),
         ("[recorder]\nflush_seconds = inf", r"is inf; it must be at most 2147483647"),
         ("[limits]\nmax_message_bytes = 3_000_000_000", r"it must be at most 2147483647"),
+        ("[native]\nevent_loops = 1_025", r"\[native\] event_loops .* it must be at most 1024"),
+        ("[native]\nbatch_rows = 0", r"\[native\] batch_rows .* it must be greater than 0"),
         ("home = ''", r"home \(.*:1\) is empty; name a folder"),
-        ("engine = 'rust'", r"engine \(.*:1\) is 'rust'; it must be one of: auto, python"),
+        ("engine = 'rust'", r"engine \(.*:1\) is 'rust'; it must be one of: auto, native, python"),
         ("[listeners]\nuds = ''", r"uds and tcp are both empty"),
         ("[listeners]\nadmin = ''", r"\[listeners\] admin \(.*:2\) is empty"),
         ("[listeners]\ntcp = '8080'", r"\[listeners\] tcp \(.*:2\) is '8080'; it must be host:port"),

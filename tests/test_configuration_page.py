@@ -27,9 +27,9 @@ TAIL = """\
 
 
 def render():
-    """The whole page, from the classes of config.py: their defaults and the sentences below their fields."""
+    """The whole page, from the classes of config.py: their defaults, docstrings and texts below fields."""
     said = {
-        node.name: sentences(node)
+        node.name: {"": ast.get_docstring(node), **sentences(node)}
         for node in ast.parse(inspect.getsource(config)).body
         if isinstance(node, ast.ClassDef)
     }
@@ -38,17 +38,16 @@ def render():
     for setting in config.describe(None, {}):
         if setting.section != section:
             section = setting.section
-            lines += ["", f"[{section}]"]
+            lines += ["", *comment(said[section.title()][""]), f"[{section}]"]
         name = "_".join(filter(None, ("SIDECAR", section, setting.key))).upper()
-        lines += textwrap.wrap(
-            f"{said[section.title() or 'Config'][setting.key]} ({name})",
-            100,
-            initial_indent="# ",
-            subsequent_indent="# ",
-        )
+        lines += comment(f"{said[section.title() or 'Config'][setting.key]} ({name})")
         value = os.path.relpath(setting.value) if setting.key == "home" else setting.value
         lines.append(f"{setting.key} = {json.dumps(value)}")
     return HEAD + "\n".join(lines) + "\n" + TAIL
+
+
+def comment(text):
+    return textwrap.wrap(text, 100, initial_indent="# ", subsequent_indent="# ")
 
 
 def sentences(node):

@@ -6,7 +6,8 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from running_engine import ENGINES, RunningEngine, status_of_call
+from infer_messages import TYPES, infer_request, outputs_of
+from running_engine import RunningEngine, status_of_call
 from tiny_bundles import SIGNATURE, row, tiny_bundle
 
 from sidecar import __version__
@@ -22,22 +23,6 @@ ROWS = [
     row(x=1e-3, amount=0.1, trigger=-1, colour="red"),
 ]
 COLUMNS = {name: [each[name] for each in ROWS] for name in ROWS[0]}
-RAW_FORMAT = {"FP32": "f", "FP64": "d", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q"}
-CONTENTS = {
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "BYTES": "bytes_contents",
-}
-TYPES = {"x": "FP32", "amount": "FP64", "trigger": "INT64", "colour": "BYTES"}
-
-
-@pytest.fixture(params=sorted(ENGINES))
-def kind(request):
-    return request.param
 
 
 @pytest.fixture
@@ -49,38 +34,6 @@ def engine(kind, tmp_path):
     ) as running:
         running.bundle = champion
         yield running
-
-
-def infer_request(columns, *, raw, types=TYPES, second_axis=False, **rest):
-    request = oip.ModelInferRequest(model_name="tiny", **rest)
-    for name, values in columns.items():
-        datatype = types[name]
-        shape = [len(values), 1] if second_axis else [len(values)]
-        tensor = request.inputs.add(name=name, datatype=datatype, shape=shape)
-        if datatype == "BYTES":
-            elements = [(value or "").encode() for value in values]
-            data = b"".join(struct.pack("<I", len(text)) + text for text in elements)
-        else:
-            elements = [float("nan") if value is None else value for value in values]
-            data = struct.pack(f"<{len(values)}{RAW_FORMAT[datatype]}", *elements)
-        if raw:
-            request.raw_input_contents.append(data)
-        else:
-            getattr(tensor.contents, CONTENTS[datatype]).extend(elements)
-    return request
-
-
-def outputs_of(response):
-    found = {}
-    for index, tensor in enumerate(response.outputs):
-        dtype = {"FP32": np.float32, "BOOL": bool}[tensor.datatype]
-        if response.raw_output_contents:
-            values = np.frombuffer(response.raw_output_contents[index], dtype)
-        else:
-            contents = tensor.contents
-            values = np.array(contents.bool_contents if dtype is bool else contents.fp32_contents, dtype)
-        found[tensor.name] = values.reshape(tuple(tensor.shape))
-    return found
 
 
 @pytest.mark.parametrize("raw", [False, True])

@@ -1,4 +1,4 @@
-"""What only the Python engine's make-up allows to test; the rest is in test_engine_contract.py."""
+"""What only the Python engine's make-up allows to test; the rest is in test_engine_*.py."""
 
 import logging
 import threading
@@ -89,3 +89,4 @@ def test_its_parts_print_what_they_are(engine):
     assert repr(parts.edge) == "<Edge 0/256 calls, 9 methods>"
     assert repr(parts.health) == "<Health SERVING>"
     assert repr(parts.desk) == "<OutcomeDesk 0 calls wait>"
+    assert repr(parts.stages) == "<Stages of 0 messages>"

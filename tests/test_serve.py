@@ -22,12 +22,8 @@ from sidecar_process import (
 from tiny_bundles import row, tiny_bundle
 
 from sidecar.client import CallError, Client
-from sidecar.config import Config
 from sidecar.domain import Outcome
-from sidecar.engine.python import PythonEngine
-from sidecar.errors import ConfigError
 from sidecar.registry import ModelState, Registry
-from sidecar.serve import choose_engine
 from sidecar.store.log import LogReader
 from sidecar.v1 import prediction_pb2, prediction_pb2_grpc
 
@@ -243,10 +239,3 @@ def test_a_second_signal_ends_it_at_once(home):
         sidecar.process.send_signal(signal.SIGTERM)
         assert sidecar.process.wait(60) == 128 + signal.SIGTERM
         requests.put(None)
-
-
-def test_the_engine_is_chosen_by_name():
-    assert isinstance(choose_engine(Config().engine), PythonEngine)
-    assert isinstance(choose_engine("python"), PythonEngine)
-    with pytest.raises(ConfigError, match="'rust'; it must be one of: auto, python"):
-        choose_engine("rust")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sidecar.v1.prediction_pb2 import ModelIdentity
 
 _COUNTERS = ("served", "written", "queued", "dropped", "failed", "outcomes", "lost_before", "scores_failed")
+_OF_A_STAGE = ("p50_ns", "p99_ns", "p999_ns", "max_ns")
 _OF_A_SHADOW = ("scored", "failed", "shed", "queued", "restarts")
 
 
@@ -25,11 +26,12 @@ _OF_A_SHADOW = ("scored", "failed", "shed", "queued", "restarts")
 @with_config
 @as_json
 def status(config: Config, *, as_json: bool) -> None:
-    """Show what serves, what became of the rows, and how the candidates are doing.
+    """Show what serves, what became of the rows, where the time goes, and how the candidates are doing.
 
     Asks the running sidecar over its admin listener. served: rows answered; written, queued, dropped and
     failed: where they are now; lost_before: rows that earlier processes took with them when they died;
-    scores_failed: candidates' scores that the log refused for too long.
+    scores_failed: candidates' scores that the log refused for too long. Stages are those of a reply's
+    timings, over all messages since the start.
     """
     with admin_stub(config) as stub:
         found = stub.GetStatus(admin_pb2.GetStatusRequest(), timeout=DEADLINE_SECONDS)
@@ -46,7 +48,8 @@ def _print(found: admin_pb2.GetStatusResponse) -> None:
     facts = Table.grid(padding=(0, 2))
     facts.add_row("champion", champion)
     facts.add_row("generation", str(deployment.generation))
-    facts.add_row("engine", f"{found.engine}, since {found.started_time.ToDatetime():%Y-%m-%d %H:%M:%S} UTC")
+    facts.add_row("engine", f"{found.engine} ({found.engine_reason})")
+    facts.add_row("since", f"{found.started_time.ToDatetime():%Y-%m-%d %H:%M:%S} UTC")
     facts.add_row("rows", ", ".join(f"{getattr(found, name):,} {name}" for name in _COUNTERS))
     if found.errors:
         facts.add_row(
@@ -55,6 +58,17 @@ def _print(found: admin_pb2.GetStatusResponse) -> None:
     if found.deploy_error:
         facts.add_row("deploy error", found.deploy_error)
     console.print(facts)
+    if any(stage.count for stage in found.stages):
+        columns = (f"{name.removesuffix('_ns')} us" for name in _OF_A_STAGE)
+        table = Table("stage", "messages", *columns, box=None, pad_edge=False)
+        for stage in found.stages:
+            table.add_row(
+                stage.stage,
+                f"{stage.count:,}",
+                *(f"{getattr(stage, name) / 1000:,.1f}" for name in _OF_A_STAGE),
+            )
+        console.print()
+        console.print(table)
     if found.shadows:
         table = Table("candidate", "state", *_OF_A_SHADOW, box=None, pad_edge=False)
         for shadow in found.shadows:
@@ -69,6 +83,7 @@ def _facts(found: admin_pb2.GetStatusResponse) -> dict[str, Any]:
     champion = _identity(deployment.champion) if deployment.HasField("champion") else None
     return {
         "engine": found.engine,
+        "engine_reason": found.engine_reason,
         "started_ns": found.started_time.ToNanoseconds(),
         "generation": deployment.generation,
         "champion": champion,
@@ -76,6 +91,10 @@ def _facts(found: admin_pb2.GetStatusResponse) -> dict[str, Any]:
         **{name: getattr(found, name) for name in _COUNTERS},
         "errors": dict(found.errors),
         "deploy_error": found.deploy_error,
+        "stages": {
+            stage.stage: {"count": stage.count, **{name: getattr(stage, name) for name in _OF_A_STAGE}}
+            for stage in found.stages
+        },
         "shadows": [
             {
                 "model": _identity(shadow.model),

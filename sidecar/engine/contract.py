@@ -46,14 +46,40 @@ class Drained:
     outcomes: Sequence[PendingOutcomes] = ()
 
 
+REFUSE_SECONDS = 0.1
+"""While it stops, an engine refuses new calls for this time at least, even when none is in progress: a caller
+that finds nobody to refuse it does not know that it should try again."""
+REFUSE_OUTCOMES_AFTER = 0.9
+"""The part of the grace after which outcomes still waiting are refused, so that the refusal can travel."""
+OUTCOMES_REFUSED = "the sidecar is stopping and may not have stored the outcomes; send them again"
+
+STAGES = ("queue", "decode", "infer", "encode")
+"""What an answered message goes through, in order; the same as in the API's StageTimings."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """How long one stage took, over all answered messages; within 2 % above the true nanoseconds."""
+
+    count: int = 0
+    p50_ns: int = 0
+    p99_ns: int = 0
+    p999_ns: int = 0
+    max_ns: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """Counters since the start. Rows, not calls, except for `errors` (calls by gRPC status name)."""
+    """Counters since the start. Rows, not calls, except for `errors` (calls by gRPC status name).
+
+    stages: the times of each of STAGES.
+    """
 
     served: int = 0
     dropped: int = 0
     queued: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
+    stages: Mapping[str, StageTimes] = field(default_factory=dict)
 
 
 class Engine(Protocol):

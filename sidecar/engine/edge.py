@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 from google.protobuf.message import DecodeError
 
+from sidecar.engine.contract import REFUSE_SECONDS
 from sidecar.errors import (
     DeadlineError,
     InvalidRequestError,
@@ -23,6 +24,7 @@ from sidecar.errors import (
     detail_of,
     status_of,
 )
+from sidecar.retry_info import retry_trailer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     Handler = Any
     Context = grpc.aio.ServicerContext[Any, Any]
     Decode = Callable[[bytes], Any]
-
-_REFUSE_SECONDS = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class Edge(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the 
         self._leaving = True
         loop = asyncio.get_running_loop()
         start = loop.time()
-        await asyncio.sleep(min(_REFUSE_SECONDS, seconds))
+        await asyncio.sleep(min(REFUSE_SECONDS, seconds))
         if self._in_flight:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), start + seconds - loop.time())
@@ -142,7 +142,9 @@ class Edge(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the 
             _log.error("a call failed unexpectedly", exc_info=error)
         status = status_of(error)
         self.errors[status.name] += 1
-        await context.abort(status, detail_of(error))
+        detail = detail_of(error)
+        trailers = (retry_trailer(status, detail),) if isinstance(error, OverloadedError) else ()
+        await context.abort(status, detail, trailers)
 
 
 def _check_deadline(context: Context) -> None:
@@ -154,5 +156,5 @@ def _check_deadline(context: Context) -> None:
 def _decoded(decode: Decode, raw: bytes) -> Any:
     try:
         return decode(raw)
-    except DecodeError as error:
-        raise InvalidRequestError(f"the request is not the message that this method takes: {error}") from None
+    except DecodeError:
+        raise InvalidRequestError("the request is not the message that this method takes") from None

@@ -43,7 +43,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the packa
     async def Check(self, request: Any, context: Any) -> health_pb2.HealthCheckResponse:
         """Answer with the status now; NOT_FOUND for a service that is not here."""
         if request.service not in self._services:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service[:128]!r}")
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service[:128]!a}")
         return self._status(request.service)
 
     async def Watch(self, request: Any, context: Any) -> None:

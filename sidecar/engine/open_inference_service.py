@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sidecar.domain import ModelId
     from sidecar.engine.champion import Champion
+    from sidecar.engine.stages import Stages
     from sidecar.session import Model
 
 _OUTPUTS = (SCORE, DECISION, FEATURES)
@@ -29,10 +30,13 @@ _DEFAULT_OUTPUTS = (SCORE, DECISION)
 class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
     """One input tensor for each raw field; outputs `score`, `decision` and, when asked for, `features`."""
 
-    def __init__(self, champion: Champion, ring: Ring, ids: RequestIds, max_rows: int) -> None:
+    def __init__(
+        self, champion: Champion, ring: Ring, ids: RequestIds, stages: Stages, max_rows: int
+    ) -> None:
         self._champion = champion
         self._ring = ring
         self._ids = ids
+        self._stages = stages
         self._max_rows = max_rows
 
     async def ServerLive(self, _: oip.ServerLiveRequest, __: Any) -> oip.ServerLiveResponse:
@@ -80,11 +84,14 @@ class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer)
         model = self._named(request.model_name, request.model_version)
         identity, signature = model.bundle.model, model.bundle.signature
         names = _asked_for(request)
-        queue_ns = time.perf_counter_ns() - start
+        decoding = time.perf_counter_ns()
+        queue_ns = decoding - start
         blocks = signature.pack_columns(read_columns(request, signature, self._max_rows))
         request_id = request.id or self._ids.make()
         request_ids = _row_ids(request_id, len(blocks))
+        decoded = time.perf_counter_ns()
         prediction = model.run(blocks)
+        encoding = time.perf_counter_ns()
         self._ring.push(
             Answered(identity, request_ids, received_ns, received_ns, blocks, prediction, queue_ns)
         )
@@ -94,13 +101,15 @@ class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer)
         response.parameters["digest"].string_param = identity.digest
         outputs = {SCORE: prediction.score, DECISION: prediction.decision, FEATURES: prediction.features}
         write_outputs(response, {name: outputs[name] for name in names}, raw=bool(request.raw_input_contents))
+        encode_ns = time.perf_counter_ns() - encoding
+        self._stages.record(queue_ns, decoded - decoding, prediction.infer_ns, encode_ns)
         return response
 
     def _named(self, name: str, version: str) -> Model:
         model = self._champion.model
         if not _is(model.bundle.model, name, version):
             deployed = f"{model.bundle.model.name}/{model.bundle.model.version}"
-            raise NotFoundError(f"model {name[:128]}/{version[:128]} is not deployed; {deployed} is")
+            raise NotFoundError(f"model {name[:128]!a}/{version[:128]!a} is not deployed; {deployed} is")
         return model
 
 
@@ -112,7 +121,7 @@ def _asked_for(request: oip.ModelInferRequest) -> Sequence[str]:
     names = [output.name for output in request.outputs] or _DEFAULT_OUTPUTS
     for name in names:
         if name not in _OUTPUTS:
-            raise InvalidRequestError(f"there is no output '{name}'; ask for {', '.join(_OUTPUTS)}")
+            raise InvalidRequestError(f"there is no output {name!a}; ask for {', '.join(_OUTPUTS)}")
     if len(set(names)) != len(names):
         raise InvalidRequestError("an output is asked for twice; ask for each once")
     return names

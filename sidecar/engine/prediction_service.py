@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sidecar.engine.champion import Champion
     from sidecar.engine.outcome_desk import OutcomeDesk
+    from sidecar.engine.stages import Stages
     from sidecar.signature import FieldValue, Signature
 
 MAX_OUTCOMES = 10_000
@@ -31,11 +32,14 @@ MOST_AHEAD_NS = 3_600 * 1_000_000_000
 class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
     """Scores on the event loop: a run takes tens of microseconds, a hop to a thread would cost more."""
 
-    def __init__(self, champion: Champion, ring: Ring, ids: RequestIds, desk: OutcomeDesk) -> None:
+    def __init__(
+        self, champion: Champion, ring: Ring, ids: RequestIds, desk: OutcomeDesk, stages: Stages
+    ) -> None:
         self._champion = champion
         self._ring = ring
         self._ids = ids
         self._desk = desk
+        self._stages = stages
 
     async def Predict(self, request: prediction_pb2.PredictRequest, _: Any) -> prediction_pb2.PredictResponse:
         """Score one record."""
@@ -87,11 +91,11 @@ class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
                 name=identity.name, version=identity.version, digest=identity.digest
             ),
         )
+        decode_ns, infer_ns = decoded - decoding, prediction.infer_ns
         timings = response.timings
-        timings.queue_ns = queue_ns
-        timings.decode_ns = decoded - decoding
-        timings.infer_ns = prediction.infer_ns
-        timings.encode_ns = time.perf_counter_ns() - encoding
+        timings.queue_ns, timings.decode_ns, timings.infer_ns = queue_ns, decode_ns, infer_ns
+        timings.encode_ns = encode_ns = time.perf_counter_ns() - encoding
+        self._stages.record(queue_ns, decode_ns, infer_ns, encode_ns)
         return response
 
 
@@ -106,7 +110,7 @@ def _event_ns(event_time: Timestamp, received_ns: int) -> int:
 def _check_digest(digest: str, signature: Signature) -> None:
     if digest != signature.digest:
         raise SignatureMismatchError(
-            f"the caller was built against signature {digest[:8]!r}, deployed is {signature.digest[:8]!r}; "
+            f"the caller was built against signature {digest[:8]!a}, deployed is {signature.digest[:8]!a}; "
             "build it against the deployed one"
         )
 
@@ -117,7 +121,7 @@ def _record(fields: Mapping[str, prediction_pb2.FieldValue]) -> dict[str, FieldV
         kind = value.WhichOneof("value")
         if kind is None:
             raise InvalidRequestError(
-                f"field '{name}' has no value; set one of number, integer, text, missing"
+                f"field {name!a} has no value; set one of number, integer, text, missing"
             )
         record[name] = None if kind == "missing" else getattr(value, kind)
     return record
@@ -131,7 +135,7 @@ def _outcomes(messages: Sequence[prediction_pb2.Outcome], now_ns: int) -> list[O
 
 def _outcome(message: prediction_pb2.Outcome, position: int, now_ns: int) -> Outcome:
     """Raise InvalidRequestError naming the outcome when it cannot be stored."""
-    name = f"outcome {position} (request_id {message.request_id[:128]!r})"
+    name = f"outcome {position} (request_id {message.request_id[:128]!a})"
     if not is_request_id(message.request_id):
         raise InvalidRequestError(f"{name}: send a request_id of 1 to 128 visible ASCII characters")
     if message.label not in (0, 1):

@@ -11,19 +11,22 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from sidecar.domain import NOTHING_DEPLOYED
+from sidecar.engine.application_listeners import SOCKET_MODE, TCP_KEY, UDS_KEY, socket_path
 from sidecar.engine.champion import Champion
-from sidecar.engine.contract import Endpoints, EngineStats
+from sidecar.engine.contract import OUTCOMES_REFUSED, REFUSE_OUTCOMES_AFTER, Endpoints, EngineStats
 from sidecar.engine.edge import Edge
 from sidecar.engine.health import Health
 from sidecar.engine.open_inference_service import OpenInferenceService
 from sidecar.engine.outcome_desk import OutcomeDesk
 from sidecar.engine.prediction_service import PredictionService
+from sidecar.engine.reflected import SERVICES
 from sidecar.engine.request_id import RequestIds
 from sidecar.engine.ring import Ring
-from sidecar.errors import ConfigError, UnavailableError
+from sidecar.engine.stages import Stages
+from sidecar.errors import UnavailableError
 from sidecar.listen import listen_tcp, listen_uds
-from sidecar.oip import open_inference_pb2, open_inference_pb2_grpc
-from sidecar.v1 import prediction_pb2, prediction_pb2_grpc
+from sidecar.oip import open_inference_pb2_grpc
+from sidecar.v1 import prediction_pb2_grpc
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,14 +36,6 @@ if TYPE_CHECKING:
     from sidecar.engine.contract import Drained
     from sidecar.errors import SidecarError
     from sidecar.ledger import Ledger
-
-_SERVICES = (
-    prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name,
-    open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
-)
-_SOCKET_MODE = 0o660  # the application's group may call
-_REFUSE_OUTCOMES_AFTER = 0.9
-"""The part of the grace after which outcomes still waiting are refused, so that the refusal can travel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +48,7 @@ class _Started:
     champion: Champion
     ring: Ring
     desk: OutcomeDesk
+    stages: Stages
 
 
 class PythonEngine:
@@ -79,10 +75,11 @@ class PythonEngine:
         parts = _Started(
             server=server,
             edge=Edge(limits.max_in_flight),
-            health=Health(_SERVICES),
+            health=Health(SERVICES),
             champion=Champion(),
             ring=ring,
             desk=OutcomeDesk(ring),
+            stages=Stages(),
         )
         await _serve(parts, limits)
         self._parts = parts
@@ -115,6 +112,7 @@ class PythonEngine:
             dropped=parts.ring.dropped,
             queued=parts.ring.queued,
             errors=dict(parts.edge.errors),
+            stages=parts.stages.times(),
         )
 
     async def stop(self, grace_seconds: float) -> None:
@@ -122,9 +120,9 @@ class PythonEngine:
         parts = self._started
         parts.health.leave()
         refusal = asyncio.get_running_loop().call_later(
-            grace_seconds * _REFUSE_OUTCOMES_AFTER,
+            grace_seconds * REFUSE_OUTCOMES_AFTER,
             parts.desk.refuse_all,
-            UnavailableError("the sidecar is stopping and may not have stored the outcomes; send them again"),
+            UnavailableError(OUTCOMES_REFUSED),
         )
         await parts.server.stop(await parts.edge.leave(grace_seconds))
         refusal.cancel()
@@ -137,28 +135,22 @@ class PythonEngine:
 
 
 def _listen(server: grpc.aio.Server, home: Path, listeners: Listeners) -> Endpoints:
-    if not listeners.uds and not listeners.tcp:
-        raise ConfigError("[listeners] uds and tcp are both empty; set at least one")
-    uds = ""
-    if listeners.uds:
-        path = (home / listeners.uds).absolute()
-        listen_uds(server, "[listeners] uds", path, _SOCKET_MODE)
-        uds = str(path)
-    tcp = listen_tcp(server, "[listeners] tcp", listeners.tcp) if listeners.tcp else ""
-    return Endpoints(uds=uds, tcp=tcp)
+    path = socket_path(home, listeners)
+    if path:
+        listen_uds(server, UDS_KEY, path, SOCKET_MODE)
+    tcp = listen_tcp(server, TCP_KEY, listeners.tcp) if listeners.tcp else ""
+    return Endpoints(uds=str(path or ""), tcp=tcp)
 
 
 async def _serve(parts: _Started, limits: Limits) -> None:
     ids = RequestIds()
     prediction_pb2_grpc.add_PredictionServiceServicer_to_server(  # type: ignore[no-untyped-call]  # generated
-        PredictionService(parts.champion, parts.ring, ids, parts.desk), parts.edge
+        PredictionService(parts.champion, parts.ring, ids, parts.desk, parts.stages), parts.edge
     )
     open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(  # type: ignore[no-untyped-call]
-        OpenInferenceService(parts.champion, parts.ring, ids, limits.max_rows), parts.edge
+        OpenInferenceService(parts.champion, parts.ring, ids, parts.stages, limits.max_rows), parts.edge
     )
     health_pb2_grpc.add_HealthServicer_to_server(parts.health, parts.server)
-    reflection.enable_server_reflection(
-        [*_SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME], parts.server
-    )
+    reflection.enable_server_reflection(SERVICES, parts.server)
     parts.server.add_generic_rpc_handlers((parts.edge,))
     await parts.server.start()

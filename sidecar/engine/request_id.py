@@ -21,7 +21,7 @@ def check_request_id(text: str) -> str:
     """Return `text` if it can be a request id; raises InvalidRequestError otherwise."""
     if not is_request_id(text):
         raise InvalidRequestError(
-            f"request_id {text[:MAX_LENGTH]!r}: send 1 to {MAX_LENGTH} visible ASCII characters, or none"
+            f"request_id {text[:MAX_LENGTH]!a}: send 1 to {MAX_LENGTH} visible ASCII characters, or none"
         )
     return text
 

@@ -75,7 +75,7 @@ def read_columns(
         accepted = _ACCEPTED[signature.by_name[name].kind]
         if tensor.datatype not in accepted:
             raise InvalidRequestError(
-                f"field '{name}' has datatype {tensor.datatype[:16]!r}; send {' or '.join(sorted(accepted))}"
+                f"field '{name}' has datatype {tensor.datatype[:16]!a}; send {' or '.join(sorted(accepted))}"
             )
         columns[name] = _typed(tensor, rows) if raw is None else _raw(tensor, raw, rows)
     return columns

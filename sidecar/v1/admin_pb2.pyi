@@ -114,6 +114,22 @@ class ShadowStatus(_message.Message):
     restarts: int
     def __init__(self, model: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., state: _Optional[str] = ..., scored: _Optional[int] = ..., failed: _Optional[int] = ..., shed: _Optional[int] = ..., queued: _Optional[int] = ..., restarts: _Optional[int] = ...) -> None: ...
 
+class StageTimes(_message.Message):
+    __slots__ = ("stage", "count", "p50_ns", "p99_ns", "p999_ns", "max_ns")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    P50_NS_FIELD_NUMBER: _ClassVar[int]
+    P99_NS_FIELD_NUMBER: _ClassVar[int]
+    P999_NS_FIELD_NUMBER: _ClassVar[int]
+    MAX_NS_FIELD_NUMBER: _ClassVar[int]
+    stage: str
+    count: int
+    p50_ns: int
+    p99_ns: int
+    p999_ns: int
+    max_ns: int
+    def __init__(self, stage: _Optional[str] = ..., count: _Optional[int] = ..., p50_ns: _Optional[int] = ..., p99_ns: _Optional[int] = ..., p999_ns: _Optional[int] = ..., max_ns: _Optional[int] = ...) -> None: ...
+
 class RegisterModelRequest(_message.Message):
     __slots__ = ("path", "reason")
     PATH_FIELD_NUMBER: _ClassVar[int]
@@ -211,7 +227,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("engine", "started_time", "deployment", "served", "errors", "dropped", "written", "failed", "queued", "outcomes", "lost_before", "shadows", "deploy_error", "scores_failed")
+    __slots__ = ("engine", "started_time", "deployment", "served", "errors", "dropped", "written", "failed", "queued", "outcomes", "lost_before", "shadows", "deploy_error", "scores_failed", "engine_reason", "stages")
     class ErrorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -233,6 +249,8 @@ class GetStatusResponse(_message.Message):
     SHADOWS_FIELD_NUMBER: _ClassVar[int]
     DEPLOY_ERROR_FIELD_NUMBER: _ClassVar[int]
     SCORES_FAILED_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_REASON_FIELD_NUMBER: _ClassVar[int]
+    STAGES_FIELD_NUMBER: _ClassVar[int]
     engine: str
     started_time: _timestamp_pb2.Timestamp
     deployment: Deployment
@@ -247,4 +265,6 @@ class GetStatusResponse(_message.Message):
     shadows: _containers.RepeatedCompositeFieldContainer[ShadowStatus]
     deploy_error: str
     scores_failed: int
-    def __init__(self, engine: _Optional[str] = ..., started_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deployment: _Optional[_Union[Deployment, _Mapping]] = ..., served: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., dropped: _Optional[int] = ..., written: _Optional[int] = ..., failed: _Optional[int] = ..., queued: _Optional[int] = ..., outcomes: _Optional[int] = ..., lost_before: _Optional[int] = ..., shadows: _Optional[_Iterable[_Union[ShadowStatus, _Mapping]]] = ..., deploy_error: _Optional[str] = ..., scores_failed: _Optional[int] = ...) -> None: ...
+    engine_reason: str
+    stages: _containers.RepeatedCompositeFieldContainer[StageTimes]
+    def __init__(self, engine: _Optional[str] = ..., started_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deployment: _Optional[_Union[Deployment, _Mapping]] = ..., served: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., dropped: _Optional[int] = ..., written: _Optional[int] = ..., failed: _Optional[int] = ..., queued: _Optional[int] = ..., outcomes: _Optional[int] = ..., lost_before: _Optional[int] = ..., shadows: _Optional[_Iterable[_Union[ShadowStatus, _Mapping]]] = ..., deploy_error: _Optional[str] = ..., scores_failed: _Optional[int] = ..., engine_reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[StageTimes, _Mapping]]] = ...) -> None: ...

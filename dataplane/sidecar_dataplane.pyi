@@ -1,0 +1,182 @@
+"""The request path of model-sidecar, compiled: everything between the socket and the reply.
+
+This is the whole boundary between Python and Rust. Python opens the sockets, loads and swaps models, drains
+what was answered and settles outcomes; no Python code runs and no GIL is taken for a request.
+
+Times are nanoseconds, `*_ns` of events since the Unix epoch. Any thread may call any method, unless it says
+otherwise.
+"""
+
+from typing import final
+
+__version__: str
+"""The version of this module; `sidecar.engine.choice` says which one it works with."""
+
+class GraphError(Exception):
+    """A graph cannot be loaded, or fails on its warm-up row; the message is for whoever deploys it."""
+
+@final
+class Loaded:
+    """A model, loaded and warm; `Dataplane.load` makes it. Lives as long as anyone holds it."""
+
+@final
+class Columns:
+    """Rows that one model answered, in the order they were answered, column by column.
+
+    A `bytes` attribute is an array of little-endian numbers: one for each row, or a matrix row by row.
+    """
+
+    @property
+    def model(self) -> tuple[str, str, str]:
+        """The model's name, version and digest."""
+
+    @property
+    def request_ids(self) -> list[str]:
+        """The rows' keys."""
+
+    @property
+    def received_ns(self) -> bytes:
+        """int64: when the message had arrived."""
+
+    @property
+    def event_ns(self) -> bytes:
+        """int64: when the event happened, as the caller said; `received_ns` where it did not."""
+
+    @property
+    def group(self) -> bytes:
+        """int64: equal for rows that ran in one inference call; grows with every call."""
+
+    @property
+    def queue_ns(self) -> bytes:
+        """int64: from the message's arrival to the start of decoding."""
+
+    @property
+    def infer_ns(self) -> bytes:
+        """int64: wall-clock time of the inference call that the row was part of."""
+
+    @property
+    def cpu_ns(self) -> bytes:
+        """int64: the same on the thread's CPU clock."""
+
+    @property
+    def numbers(self) -> bytes:
+        """float32 [rows, number fields], row by row; NaN is missing."""
+
+    @property
+    def integers(self) -> bytes:
+        """int64 [rows, integer fields], row by row."""
+
+    @property
+    def texts(self) -> list[tuple[list[str], bytes]]:
+        """For each text field its distinct values ("" is missing), and int32 [rows]: which one a row has."""
+
+    @property
+    def features(self) -> bytes:
+        """float32 [rows, features], row by row."""
+
+    @property
+    def score(self) -> bytes:
+        """float32 [rows]."""
+
+    @property
+    def decision(self) -> bytes:
+        """uint8 [rows]: 1 is act."""
+
+@final
+class Dataplane:
+    """One request path: its listeners, threads, model and ring.
+
+    onnxruntime: the path of libonnxruntime. ledger: the path of the counters of `sidecar.ledger`, which are
+    written from here on. version: what server metadata tells. event_loops: threads that serve connections.
+    max_in_flight, max_message_bytes, max_rows, ring_rows: as in `sidecar.config.Limits`; hand_off_us and
+    batch_rows as in `sidecar.config.Native`. services: the names that health and reflection know. files: what
+    reflection knows of each .proto file: its name, its serialised FileDescriptorProto, the full names of what
+    it declares, and the names of the files it imports.
+
+    Raises OSError when the library or the ledger cannot be opened.
+    """
+
+    def __new__(
+        cls,
+        *,
+        onnxruntime: str,
+        ledger: str,
+        version: str,
+        event_loops: int,
+        max_in_flight: int,
+        max_message_bytes: int,
+        max_rows: int,
+        ring_rows: int,
+        hand_off_us: int,
+        batch_rows: int,
+        services: list[str],
+        files: list[tuple[str, bytes, list[str], list[str]]],
+    ) -> Dataplane: ...
+    def start(self, listeners: list[int]) -> None:
+        """Serve the connections that arrive at these sockets; once.
+
+        The file descriptors of listening, non-blocking sockets; they belong to the data plane from now on.
+        Raises OSError when threads or queues cannot be made.
+        """
+
+    def load(
+        self,
+        graph: str,
+        name: str,
+        version: str,
+        digest: str,
+        signature_digest: str,
+        fields: list[tuple[str, str, bool, float | None, float | None, bool]],
+        features: int,
+        warm_up: tuple[list[float], list[int], list[str]],
+        runs: int,
+    ) -> Loaded:
+        """Load the graph at this path and run it `runs` times on the row `warm_up`. Blocks, without the GIL.
+
+        fields: the signature's, in order: name, kind ("number", "integer" or "text"), whether it may be
+        missing, its bounds, and whether a value outside them is refused. features: how many the graph gives.
+        warm_up: the row's numbers, integers and texts. Raises GraphError.
+        """
+
+    def deploy(self, model: Loaded | None) -> None:
+        """Have this model answer every call that begins from now on; None for no model. Health follows."""
+
+    def drain(
+        self, max_rows: int, wait_seconds: float
+    ) -> tuple[list[Columns], list[tuple[int, list[tuple[str, float, float | None, int]]]]]:
+        """Take what waits in the ring, oldest first; by one thread. Waits without the GIL.
+
+        The batches, of `max_rows` together at most (a single call with more rows is taken whole), and all
+        RecordOutcome calls that wait: a ticket, and outcomes as request id, label, value and `observed_ns`.
+        Returns when `wait_seconds` have passed, and earlier when outcomes wait or the ring is half full.
+        """
+
+    def settle(self, ticket: int, stored: int, duplicates: int, conflicts: list[str]) -> None:
+        """Answer the RecordOutcome call with this ticket; nothing when its caller has gone."""
+
+    def refuse(self, ticket: int, code: int, message: str) -> None:
+        """End the RecordOutcome call with this ticket with a gRPC status code."""
+
+    def refuse_outcomes(self, message: str) -> None:
+        """End every RecordOutcome call that waits with UNAVAILABLE."""
+
+    def leave(self) -> None:
+        """Refuse new calls with UNAVAILABLE, say NOT_SERVING for good, and end the health watches."""
+
+    def in_flight(self) -> int:
+        """Calls in progress that count against `max_in_flight`."""
+
+    def stop(self, grace_seconds: float) -> None:
+        """Stop listening, give calls in progress the grace, then close all connections and end all threads.
+
+        Blocks, without the GIL. What was answered can still be drained, outcomes can still be settled (nobody
+        hears of it), and `stats` still counts.
+        """
+
+    def stats(self) -> tuple[int, int, int, dict[str, int], dict[str, bytes]]:
+        """Counters since the start.
+
+        Rows answered, rows dropped at a full ring, rows that wait in it; calls that ended with an error, by
+        the name of their gRPC status; and for each stage ("queue", "decode", "infer", "encode") the int64
+        counts of the buckets of `sidecar.engine.histogram`.
+        """

@@ -1,0 +1,102 @@
+//! The parts of the request path, put together.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::answered::ModelInfo;
+use crate::blocks::Blocks;
+use crate::deployment::Loaded;
+use crate::ledger::Ledger;
+use crate::methods::{Methods, Settings};
+use crate::onnxruntime::OnnxRuntime;
+use crate::refusal::Status;
+use crate::replies::Replies;
+use crate::ring::Ring;
+use crate::server::{Limits, Server};
+
+/// The native request path: listens, answers, and keeps what it answered for whoever drains it.
+pub struct Engine {
+    runtime: Arc<OnnxRuntime>,
+    methods: Arc<Methods>,
+    replies: Replies,
+    limits: Limits,
+    server: OnceLock<Server<Methods>>,
+}
+
+impl Engine {
+    /// Not listening yet.
+    ///
+    /// The error says which file cannot be used.
+    pub fn new(
+        library: &Path,
+        ledger: &Path,
+        ring_rows: usize,
+        limits: Limits,
+        settings: Settings,
+    ) -> Result<Self, String> {
+        let runtime = OnnxRuntime::load(library)?;
+        let ledger = Ledger::open(ledger).map_err(|error| format!("{}: {error}", ledger.display()))?;
+        let replies = Replies::new(limits.event_loops).map_err(|error| error.to_string())?;
+        let methods = Arc::new(Methods::new(settings, Ring::new(ring_rows, ledger), replies.clone()));
+        Ok(Self { runtime, methods, replies, limits, server: OnceLock::new() })
+    }
+
+    /// Answer calls that arrive at these listening sockets.
+    pub fn start(&self, listeners: Vec<OwnedFd>) -> io::Result<()> {
+        self.methods.start(self.limits.event_loops)?;
+        let server = Server::start(Arc::clone(&self.methods), self.replies.clone(), listeners, &self.limits)?;
+        self.server.set(server).map_err(|_| io::Error::other("it listens already"))
+    }
+
+    /// Load a model and run it `runs` times on one plain row; see `Loaded::load`.
+    pub fn load(
+        &self,
+        graph: &Path,
+        info: ModelInfo,
+        plain_row: &Blocks,
+        runs: usize,
+    ) -> Result<Arc<Loaded>, String> {
+        Loaded::load(&self.runtime, graph, Arc::new(info), plain_row, runs)
+    }
+
+    /// Have this model answer from now on, and let health say so.
+    pub fn deploy(&self, model: Option<Arc<Loaded>>) {
+        let serving = model.is_some();
+        self.methods.deployment.swap(model);
+        self.methods.health.say(serving);
+    }
+
+    /// The methods, with the ring, the outcome desk and the histograms.
+    pub fn methods(&self) -> &Methods {
+        &self.methods
+    }
+
+    /// Calls in progress.
+    pub fn in_flight(&self) -> usize {
+        self.server.get().map_or(0, Server::in_flight)
+    }
+
+    /// Calls that ended with an error, by status code.
+    pub fn errors(&self) -> [u64; Status::COUNT] {
+        self.server.get().map_or([0; Status::COUNT], Server::errors)
+    }
+
+    /// Refuse new calls, say NOT_SERVING for good, end the watches.
+    pub fn leave(&self) {
+        self.methods.health.leave();
+        if let Some(server) = self.server.get() {
+            server.leave();
+        }
+    }
+
+    /// Give calls in progress the grace, then close every connection and end every thread.
+    pub fn stop(&self, grace: Duration) {
+        if let Some(server) = self.server.get() {
+            server.stop(grace);
+            self.methods.stop();
+        }
+    }
+}

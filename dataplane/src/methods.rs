@@ -1,0 +1,341 @@
+//! The methods of every service, and the one path that each inference call takes.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::answered::Answered;
+use crate::clock::monotonic_ns;
+use crate::deployment::{Deployment, Loaded};
+use crate::hand_off::HandOff;
+use crate::health_desk::HealthDesk;
+use crate::infer::{self, Asked};
+use crate::inference::{self, Inference};
+use crate::metadata::{self, nothing_deployed};
+use crate::outcome;
+use crate::outcome_desk::OutcomeDesk;
+use crate::predict;
+use crate::reflection::{File, Reflection};
+use crate::refusal::{Refusal, Status};
+use crate::replies::Replies;
+use crate::request_id::RequestIds;
+use crate::ring::Ring;
+use crate::service::{Answer, CallId, Method, Request, Service};
+use crate::stages::AllStages;
+
+/// What the methods need to know.
+pub struct Settings {
+    /// This software's version, for ServerMetadata.
+    pub version: String,
+    /// Rows in one ModelInfer call.
+    pub max_rows: usize,
+    /// A run that is estimated longer goes to a thread of its own.
+    pub hand_off_ns: i64,
+    /// One-row calls that arrive together are run together, at most so many; 1 for each by itself.
+    pub batch_rows: usize,
+    /// The services that reflection and health name.
+    pub services: Vec<String>,
+    /// What reflection describes them with.
+    pub files: Vec<File>,
+}
+
+/// All methods, shared by all threads.
+pub struct Methods {
+    /// The model that answers.
+    pub deployment: Deployment,
+    /// Where answered rows go.
+    pub ring: Ring,
+    /// Calls that wait for the recorder.
+    pub outcomes: OutcomeDesk,
+    /// Who asks whether we serve.
+    pub health: HealthDesk,
+    /// Where the time goes.
+    pub stages: AllStages,
+    replies: Replies,
+    reflection: Reflection,
+    ids: RequestIds,
+    slow_runs: HandOff<SlowRun>,
+    version: String,
+    max_rows: usize,
+    hand_off_ns: i64,
+    batch_rows: usize,
+}
+
+/// What an event loop has for itself.
+pub struct Thread {
+    inference: inference::Thread,
+    burst: Vec<(Waiting, Inference)>,
+}
+
+/// Whom a call's reply goes to when it is not answered at once.
+struct Waiting {
+    call: CallId,
+    method: Method,
+}
+
+/// A decoded inference call that waits for a thread of its own.
+struct SlowRun {
+    caller: Waiting,
+    deadline_ns: i64,
+    given_ns: i64,
+    inference: Inference,
+}
+
+const PREDICT: u8 = 0;
+const PREDICT_STREAM: u8 = 1;
+const RECORD_OUTCOME: u8 = 2;
+const MODEL_INFER: u8 = 3;
+const SERVER_LIVE: u8 = 4;
+const SERVER_READY: u8 = 5;
+const MODEL_READY: u8 = 6;
+const SERVER_METADATA: u8 = 7;
+const MODEL_METADATA: u8 = 8;
+const HEALTH_CHECK: u8 = 9;
+const HEALTH_WATCH: u8 = 10;
+const REFLECT: u8 = 11;
+
+impl Methods {
+    /// Nothing is deployed yet.
+    pub fn new(settings: Settings, ring: Ring, replies: Replies) -> Self {
+        Self {
+            deployment: Deployment::default(),
+            ring,
+            outcomes: OutcomeDesk::new(replies.clone()),
+            health: HealthDesk::new(settings.services.clone(), replies.clone()),
+            stages: AllStages::default(),
+            reflection: Reflection::new(settings.services, settings.files),
+            replies,
+            ids: RequestIds::new(),
+            slow_runs: HandOff::default(),
+            version: settings.version,
+            max_rows: settings.max_rows,
+            hand_off_ns: settings.hand_off_ns,
+            batch_rows: settings.batch_rows,
+        }
+    }
+
+    /// Start `threads` threads for slow runs.
+    pub fn start(self: &Arc<Self>, threads: usize) -> io::Result<()> {
+        for _ in 0..threads {
+            let methods = Arc::clone(self);
+            let mut thread = inference::Thread::new(self.stages.thread());
+            self.slow_runs.start(move |job| methods.finish_slow(&mut thread, job))?;
+        }
+        Ok(())
+    }
+
+    /// End the threads for slow runs, once what waits for them is done.
+    pub fn stop(&self) {
+        self.slow_runs.stop();
+    }
+
+    fn predict(&self, thread: &mut Thread, request: &Request<'_>, reply: &mut Vec<u8>) -> Answer {
+        let deployed = self.deployment.get();
+        let Some(model) = deployed.as_ref() else {
+            return Answer::Refuse(predict::check(request.message).err().unwrap_or_else(nothing_deployed));
+        };
+        let (mut answered, decoding) = self.begin(request);
+        if let Err(refusal) = predict::decode(request.message, model.info(), &mut answered) {
+            self.ring.give_back(answered);
+            return Answer::Refuse(refusal);
+        }
+        if answered.request_id.is_empty() {
+            self.ids.make(&mut answered.request_id);
+        }
+        self.infer(thread, request, model, answered, None, decoding, reply)
+    }
+
+    fn model_infer(&self, thread: &mut Thread, request: &Request<'_>, reply: &mut Vec<u8>) -> Answer {
+        let deployed = self.deployment.get();
+        let Some(model) = deployed.as_ref() else {
+            return Answer::Refuse(infer::check(request.message).err().unwrap_or_else(nothing_deployed));
+        };
+        let (mut answered, decoding) = self.begin(request);
+        let decoded = infer::decode(request.message, model.info(), self.max_rows, &mut answered);
+        let checked = decoded.and_then(|asked| {
+            if answered.request_id.is_empty() {
+                self.ids.make(&mut answered.request_id);
+            }
+            infer::check_row_ids(&answered.request_id, answered.blocks.rows).map(|()| asked)
+        });
+        match checked {
+            Ok(asked) => self.infer(thread, request, model, answered, Some(asked), decoding, reply),
+            Err(refusal) => {
+                self.ring.give_back(answered);
+                Answer::Refuse(refusal)
+            }
+        }
+    }
+
+    /// A blank for the call's rows, and when its decoding begins.
+    fn begin(&self, request: &Request<'_>) -> (Box<Answered>, i64) {
+        let mut answered = self.ring.blank();
+        let decoding = monotonic_ns();
+        answered.received_ns = request.received_ns;
+        answered.event_ns = request.received_ns;
+        answered.queue_ns = decoding - request.arrived_ns;
+        (answered, decoding)
+    }
+
+    /// Run it here and now; or with others that arrived together; or, when other callers would wait too long
+    /// for it, on a thread of its own.
+    #[expect(clippy::too_many_arguments, reason = "what is known of one call, on the one path of all calls")]
+    fn infer(
+        &self,
+        thread: &mut Thread,
+        request: &Request<'_>,
+        model: &Arc<Loaded>,
+        mut answered: Box<Answered>,
+        asked: Option<Asked>,
+        decoding: i64,
+        reply: &mut Vec<u8>,
+    ) -> Answer {
+        answered.model = Some(Arc::clone(model.info()));
+        let rows = answered.blocks.rows;
+        let now = monotonic_ns();
+        let model = Arc::clone(model);
+        let slow = model.costs().estimate_ns(rows) > self.hand_off_ns;
+        let inference = Inference { model, answered, asked, decode_ns: now - decoding };
+        let caller = Waiting { call: request.call, method: request.method };
+        if slow {
+            let deadline_ns = request.deadline_ns;
+            self.slow_runs.give(SlowRun { caller, deadline_ns, given_ns: now, inference });
+            return Answer::Later;
+        }
+        if self.batch_rows > 1 && rows == 1 {
+            self.join_burst(thread, caller, inference);
+            return Answer::Later;
+        }
+        match thread.inference.run(inference, &self.ring, reply) {
+            Ok(()) => Answer::Reply,
+            Err(refusal) => Answer::Refuse(refusal),
+        }
+    }
+
+    /// Put a call off until the messages that were read with it are decoded.
+    fn join_burst(&self, thread: &mut Thread, caller: Waiting, inference: Inference) {
+        let other_model = |(_, first): &(Waiting, Inference)| !Arc::ptr_eq(&first.model, &inference.model);
+        if thread.burst.first().is_some_and(other_model) {
+            self.run_burst(thread);
+        }
+        thread.burst.push((caller, inference));
+        if thread.burst.len() >= self.batch_rows {
+            self.run_burst(thread);
+        }
+    }
+
+    fn run_burst(&self, thread: &mut Thread) {
+        let (callers, calls): (Vec<_>, Vec<_>) = thread.burst.drain(..).unzip();
+        thread.inference.run_together(calls, &self.ring, |place, done| {
+            if let Some(caller) = callers.get(place) {
+                self.tell(caller, done);
+            }
+        });
+    }
+
+    fn finish_slow(&self, thread: &mut inference::Thread, job: SlowRun) {
+        let SlowRun { caller, deadline_ns, given_ns, mut inference } = job;
+        let now = monotonic_ns();
+        let done = if now >= deadline_ns {
+            self.ring.give_back(inference.answered);
+            Err(Refusal::new(Status::DeadlineExceeded, TOO_LATE))
+        } else {
+            inference.answered.queue_ns += now - given_ns;
+            let mut reply = Vec::new();
+            let run = AssertUnwindSafe(|| thread.run(inference, &self.ring, &mut reply));
+            let done = catch_unwind(run);
+            done.unwrap_or_else(|_| Err(Refusal::new(Status::Internal, FAILED))).map(|()| reply)
+        };
+        self.tell(&caller, done);
+    }
+
+    fn tell(&self, caller: &Waiting, done: Result<Vec<u8>, Refusal>) {
+        match done {
+            Ok(reply) if caller.method.streaming => self.replies.send(caller.call, reply),
+            done => self.replies.finish(caller.call, done.map(Some)),
+        }
+    }
+
+    fn record_outcome(&self, request: &Request<'_>) -> Answer {
+        match outcome::decode(request.message, request.received_ns) {
+            Ok(outcomes) => {
+                self.outcomes.record(request.call, outcomes, &self.ring);
+                Answer::Later
+            }
+            Err(refusal) => Answer::Refuse(refusal),
+        }
+    }
+
+    fn describe(&self, request: &Request<'_>, reply: &mut Vec<u8>) -> Answer {
+        let deployed = self.deployment.get();
+        let model = deployed.as_ref().map(|model| &**model.info());
+        let message = request.message;
+        let written = match request.method.id {
+            SERVER_LIVE => metadata::server_live(message, reply),
+            SERVER_READY => metadata::server_ready(message, model.is_some(), reply),
+            MODEL_READY => metadata::model_ready(message, model, reply),
+            SERVER_METADATA => metadata::server_metadata(message, &self.version, reply),
+            MODEL_METADATA => metadata::model_metadata(message, model, reply),
+            _ => self.reflection.answer(message, reply),
+        };
+        written.map_or_else(Answer::Refuse, |()| Answer::Reply)
+    }
+}
+
+impl Service for Methods {
+    type Thread = Thread;
+
+    fn thread(&self) -> Thread {
+        Thread { inference: inference::Thread::new(self.stages.thread()), burst: Vec::new() }
+    }
+
+    fn method(&self, path: &[u8]) -> Option<Method> {
+        let (id, streaming, limited) = match path {
+            b"/sidecar.v1.PredictionService/Predict" => (PREDICT, false, true),
+            b"/sidecar.v1.PredictionService/PredictStream" => (PREDICT_STREAM, true, true),
+            b"/sidecar.v1.PredictionService/RecordOutcome" => (RECORD_OUTCOME, false, true),
+            b"/inference.GRPCInferenceService/ModelInfer" => (MODEL_INFER, false, true),
+            b"/inference.GRPCInferenceService/ServerLive" => (SERVER_LIVE, false, true),
+            b"/inference.GRPCInferenceService/ServerReady" => (SERVER_READY, false, true),
+            b"/inference.GRPCInferenceService/ModelReady" => (MODEL_READY, false, true),
+            b"/inference.GRPCInferenceService/ServerMetadata" => (SERVER_METADATA, false, true),
+            b"/inference.GRPCInferenceService/ModelMetadata" => (MODEL_METADATA, false, true),
+            b"/grpc.health.v1.Health/Check" => (HEALTH_CHECK, false, false),
+            b"/grpc.health.v1.Health/Watch" => (HEALTH_WATCH, true, false),
+            b"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => (REFLECT, true, false),
+            _ => return None,
+        };
+        Some(Method { id, streaming, limited })
+    }
+
+    fn answer(&self, thread: &mut Thread, request: &Request<'_>, reply: &mut Vec<u8>) -> Answer {
+        match request.method.id {
+            PREDICT | PREDICT_STREAM => self.predict(thread, request, reply),
+            MODEL_INFER => self.model_infer(thread, request, reply),
+            RECORD_OUTCOME => self.record_outcome(request),
+            HEALTH_CHECK => self.health.check(request.message, reply),
+            HEALTH_WATCH => self.health.watch(request.call, request.message, reply),
+            _ => self.describe(request, reply),
+        }
+    }
+
+    fn burst_ended(&self, thread: &mut Thread) {
+        if !thread.burst.is_empty() {
+            self.run_burst(thread);
+        }
+    }
+
+    fn gone(&self, call: CallId, method: Method) {
+        match method.id {
+            RECORD_OUTCOME => self.outcomes.gone(call),
+            HEALTH_WATCH => self.health.gone(call),
+            _ => {} // a slow run goes on; its reply finds no call
+        }
+    }
+}
+
+/// What a caller hears of a failure that nobody meant to happen.
+const FAILED: &str = "the sidecar failed; its log says how";
+
+/// What a caller hears whose deadline passed while the call waited.
+const TOO_LATE: &str = "the deadline had passed before the work began; nothing was done";

@@ -1,0 +1,57 @@
+"""What the native data plane hands over, as the arrays of a `ServedBatch`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sidecar.domain import ModelId, ServedBatch
+from sidecar.signature import Blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from sidecar_dataplane import Columns
+
+
+def served_batch(columns: Columns, models: dict[str, ModelId]) -> ServedBatch:
+    """The same rows without a Python object for each value; arrays of numbers are read-only views.
+
+    models: identities that were met before, by digest; a new one is added.
+    """
+    name, version, digest = columns.model
+    request_ids = columns.request_ids
+    rows = len(request_ids)
+    return ServedBatch(
+        model=models.setdefault(digest, ModelId(name, version, digest)),
+        request_ids=request_ids,
+        received_ns=np.frombuffer(columns.received_ns, np.int64),
+        event_ns=np.frombuffer(columns.event_ns, np.int64),
+        group=np.frombuffer(columns.group, np.int64),
+        blocks=Blocks(
+            _matrix(columns.numbers, np.float32, rows),
+            _matrix(columns.integers, np.int64, rows),
+            _texts(columns.texts, rows),
+        ),
+        features=_matrix(columns.features, np.float32, rows),
+        score=np.frombuffer(columns.score, np.float32),
+        decision=np.frombuffer(columns.decision, np.bool_),
+        queue_ns=np.frombuffer(columns.queue_ns, np.int64),
+        infer_ns=np.frombuffer(columns.infer_ns, np.int64),
+        cpu_ns=np.frombuffer(columns.cpu_ns, np.int64),
+    )
+
+
+def _matrix(values: bytes, dtype: type[np.generic], rows: int) -> NDArray[Any]:
+    flat = np.frombuffer(values, dtype)
+    return flat.reshape(rows, len(flat) // rows)
+
+
+def _texts(columns: Sequence[tuple[list[str], bytes]], rows: int) -> NDArray[np.object_]:
+    """Give each row its text; rows with the same text share one object."""
+    texts = np.empty((rows, len(columns)), object)
+    for column, (distinct, of_row) in enumerate(columns):
+        texts[:, column] = np.array(distinct, object)[np.frombuffer(of_row, np.int32)]
+    return texts

@@ -1,0 +1,230 @@
+"""The native engine: the request path of `sidecar_dataplane`, with no Python between socket and reply."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sidecar_dataplane import Dataplane, GraphError
+
+from sidecar import __version__
+from sidecar.bundle import PIPELINE, open_bundle
+from sidecar.domain import NOTHING_DEPLOYED, Outcome, OutcomeReceipt
+from sidecar.engine.application_listeners import SOCKET_MODE, TCP_KEY, UDS_KEY, socket_path
+from sidecar.engine.contract import (
+    OUTCOMES_REFUSED,
+    REFUSE_OUTCOMES_AFTER,
+    REFUSE_SECONDS,
+    Drained,
+    Endpoints,
+    EngineStats,
+    PendingOutcomes,
+)
+from sidecar.engine.cores import usable_cores
+from sidecar.engine.drained_columns import served_batch
+from sidecar.engine.histogram import stage_times
+from sidecar.engine.reflected import FILES, SERVICES, reflected_files
+from sidecar.errors import BundleError, ConfigError, detail_of, status_of
+from sidecar.listen import open_tcp, open_uds
+from sidecar.signature import Outside
+from sidecar.warm_up import WARM_UP_RUNS, warm_up_row
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+    from sidecar_dataplane import Loaded
+
+    from sidecar.bundle import Bundle
+    from sidecar.config import Limits, Listeners, Native
+    from sidecar.domain import BundleRef, Deployment, ModelId
+    from sidecar.errors import SidecarError
+    from sidecar.ledger import Ledger
+
+_POLL_SECONDS = 0.01
+
+
+@dataclass(slots=True)
+class _Started:
+    """What exists from `start` on. The ring inside the data plane outlives its listeners."""
+
+    dataplane: Dataplane
+    uds: Path | None
+    deployment: Deployment = NOTHING_DEPLOYED
+    deploying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    models: dict[str, ModelId] = field(default_factory=dict)  # that were drained, by digest
+    stopping: bool = False
+
+
+class NativeEngine:
+    """Implements `sidecar.engine.contract.Engine`: starts, deploys, drains and settles for the data plane.
+
+    onnxruntime: the library that `sidecar.engine.choice.find_native` found.
+    """
+
+    name = "native"
+
+    def __init__(self, onnxruntime: Path, settings: Native) -> None:
+        self._onnxruntime = onnxruntime
+        self._settings = settings
+        self._parts: _Started | None = None
+
+    def __repr__(self) -> str:
+        if self._parts is None:
+            return "<NativeEngine not started>"
+        champion = self._parts.deployment.champion
+        return f"<NativeEngine {champion.model if champion else None}>"
+
+    async def start(self, home: Path, listeners: Listeners, limits: Limits, ledger: Ledger) -> Endpoints:
+        """Listen; see `Engine.start`."""
+        uds = socket_path(home, listeners)
+        sockets, endpoints = _listen(uds, listeners.tcp)
+        try:
+            dataplane = await asyncio.to_thread(self._open, limits, ledger)
+            dataplane.start([each.detach() for each in sockets])
+        except OSError as error:
+            _close(sockets, uds)
+            raise ConfigError(f'the native engine cannot start: {error}; engine = "python" can') from error
+        self._parts = _Started(dataplane, uds)
+        return endpoints
+
+    def _open(self, limits: Limits, ledger: Ledger) -> Dataplane:
+        return Dataplane(
+            onnxruntime=str(self._onnxruntime),
+            ledger=str(ledger.path),
+            version=__version__,
+            event_loops=self._settings.event_loops or max(1, usable_cores() // 2),
+            max_in_flight=limits.max_in_flight,
+            max_message_bytes=limits.max_message_bytes,
+            max_rows=limits.max_rows,
+            ring_rows=limits.ring_rows,
+            hand_off_us=self._settings.hand_off_us,
+            batch_rows=self._settings.batch_rows,
+            services=list(SERVICES),
+            files=reflected_files(FILES),
+        )
+
+    async def deploy(self, deployment: Deployment) -> None:
+        """Load, warm, swap; see `Engine.deploy`. A champion that already serves is not loaded again."""
+        parts = self._started
+        async with parts.deploying:
+            champion, serving = deployment.champion, parts.deployment.champion
+            if champion is None:
+                await asyncio.to_thread(parts.dataplane.deploy, None)
+            elif serving is None or serving.model != champion.model:
+                loaded = await asyncio.to_thread(_load, parts.dataplane, champion)
+                await asyncio.to_thread(parts.dataplane.deploy, loaded)  # which may end the former session
+            parts.deployment = deployment
+
+    @property
+    def deployment(self) -> Deployment:
+        """The deployment in force."""
+        return self._parts.deployment if self._parts else NOTHING_DEPLOYED
+
+    def drain(self, max_rows: int, wait_seconds: float) -> Drained:
+        """Take what waits for the recorder; see `Engine.drain`."""
+        parts = self._started
+        served, calls = parts.dataplane.drain(max_rows, wait_seconds)
+        return Drained(
+            served=[served_batch(columns, parts.models) for columns in served],
+            outcomes=[
+                PendingOutcomes(ticket, [Outcome(*outcome) for outcome in outcomes])
+                for ticket, outcomes in calls
+            ],
+        )
+
+    def settle(self, ticket: int, result: OutcomeReceipt | SidecarError) -> None:
+        """Answer a RecordOutcome call; see `Engine.settle`."""
+        dataplane = self._started.dataplane
+        if isinstance(result, OutcomeReceipt):
+            dataplane.settle(ticket, result.stored, result.duplicates, list(result.conflicts))
+        else:
+            dataplane.refuse(ticket, status_of(result).value[0], detail_of(result))
+
+    def stats(self) -> EngineStats:
+        """Counters now."""
+        served, dropped, queued, errors, stages = self._started.dataplane.stats()
+        times = {stage: stage_times(np.frombuffer(counts, np.int64)) for stage, counts in stages.items()}
+        return EngineStats(served=served, dropped=dropped, queued=queued, errors=errors, stages=times)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Refuse new calls and let the present ones finish; see `Engine.stop`."""
+        parts = self._started
+        if parts.stopping:
+            return
+        parts.stopping = True
+        loop = asyncio.get_running_loop()
+        end = loop.time() + grace_seconds
+        parts.dataplane.leave()
+        refusal = loop.call_later(
+            grace_seconds * REFUSE_OUTCOMES_AFTER, parts.dataplane.refuse_outcomes, OUTCOMES_REFUSED
+        )
+        await asyncio.sleep(min(REFUSE_SECONDS, grace_seconds))
+        while parts.dataplane.in_flight() and loop.time() < end:  # noqa: ASYNC110 - other threads count
+            await asyncio.sleep(min(_POLL_SECONDS, end - loop.time()))
+        if parts.uds is not None:
+            parts.uds.unlink(missing_ok=True)
+        await asyncio.to_thread(parts.dataplane.stop, max(0.0, end - loop.time()))
+        refusal.cancel()
+
+    @property
+    def _started(self) -> _Started:
+        if self._parts is None:
+            raise RuntimeError("the engine is not started; await start() first")
+        return self._parts
+
+
+def _listen(uds: Path | None, tcp: str) -> tuple[list[socket.socket], Endpoints]:
+    sockets = [open_uds(UDS_KEY, uds, SOCKET_MODE)] if uds else []
+    try:
+        opened, bound = open_tcp(TCP_KEY, tcp) if tcp else ([], "")
+    except ConfigError:
+        _close(sockets, uds)
+        raise
+    return sockets + opened, Endpoints(uds=str(uds or ""), tcp=bound)
+
+
+def _close(sockets: list[socket.socket], uds: Path | None = None) -> None:
+    for each in sockets:
+        each.close()
+    if uds:
+        uds.unlink(missing_ok=True)
+
+
+def _load(dataplane: Dataplane, champion: BundleRef) -> Loaded:
+    bundle = open_bundle(champion.path)
+    loaded = _load_graph(dataplane, bundle)
+    if bundle.model != champion.model:
+        raise BundleError(f"{champion.path.name[:12]} holds {bundle.model}, not {champion.model}")
+    return loaded
+
+
+def _load_graph(dataplane: Dataplane, bundle: Bundle) -> Loaded:
+    signature = bundle.signature
+    row = warm_up_row(signature)
+    try:
+        return dataplane.load(
+            graph=str(bundle.path / PIPELINE),
+            name=bundle.model.name,
+            version=bundle.model.version,
+            digest=bundle.model.digest,
+            signature_digest=signature.digest,
+            fields=[
+                (
+                    each.name,
+                    each.kind.value,
+                    each.missing_allowed,
+                    each.lower,
+                    each.upper,
+                    each.outside is Outside.REJECT,
+                )
+                for each in signature.fields
+            ],
+            features=len(bundle.feature_names),
+            warm_up=(row.numbers.ravel().tolist(), row.integers.ravel().tolist(), row.texts.ravel().tolist()),
+            runs=WARM_UP_RUNS,
+        )
+    except GraphError as error:
+        raise BundleError(str(error)) from error

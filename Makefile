@@ -12,7 +12,7 @@ RUST := $(shell find dataplane/src -name '*.rs') dataplane/Cargo.toml dataplane/
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
 PROTOS := sidecar/v1/prediction.proto sidecar/v1/admin.proto sidecar/oip/open_inference.proto
 
-.PHONY: help setup native demo test lint types rust unit proto lock clean
+.PHONY: help setup native demo test lint types rust unit bench soak proto lock clean
 
 help: ## Show the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -65,10 +65,17 @@ ifdef CARGO
 	@cd dataplane && cargo clippy --quiet --locked --all-targets --features python -- -D warnings
 	@cd dataplane && cargo clippy --quiet --locked --all-targets -- -D warnings
 	@cd dataplane && cargo test --quiet --locked
+	@export CARGO_TARGET_DIR=$(CURDIR)/var/benchmarks/load && cd benchmarks/load && cargo fmt --check && cargo clippy --quiet --locked --all-targets -- -D warnings && cargo test --quiet --locked
 endif
 
 unit: setup .venv-triton/ready
 	@$(BIN)/python -m pytest
+
+bench: setup ## Measure beside the peers (half an hour or more) and render docs/benchmarks
+	@$(BIN)/python -m benchmarks run
+
+soak: setup ## Ten million requests, a new champion every second
+	@$(BIN)/python -m benchmarks run soak
 
 proto: .venv/ready ## Build the Python code of proto/
 	@$(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS)
@@ -77,6 +84,7 @@ lock: .venv/ready ## Write requirements/*.txt anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml -o requirements/serve.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra trainer --extra flights --extra dev pyproject.toml -o requirements/all.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements/triton.in -o requirements/triton.txt
+	@for peer in grpcio pygrpc_native mlserver kserve; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade benchmarks/peers/$$peer.in -o benchmarks/peers/$$peer.txt; done
 
 clean: ## Remove everything that was made
 	@rm -rf .venv .venv-triton dataplane/target var .mypy_cache .ruff_cache .pytest_cache .hypothesis

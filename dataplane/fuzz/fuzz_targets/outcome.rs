@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use sidecar_dataplane::outcome::decode;
 use sidecar_dataplane::request_id::is_request_id;
-use sidecar_dataplane_fuzz::{NOW, assert_refusal};
+use sidecar_dataplane_fuzz::{NOW, assert_short_refusal};
 
 fuzz_target!(|message: &[u8]| {
     match decode(message, NOW) {
@@ -16,6 +16,6 @@ fuzz_target!(|message: &[u8]| {
                 assert!(outcome.value.is_none_or(f64::is_finite));
             }
         }
-        Err(refusal) => assert_refusal(&refusal),
+        Err(refusal) => assert_short_refusal(&refusal),
     }
 });

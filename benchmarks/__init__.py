@@ -1,0 +1,1 @@
+"""Measurements of the sidecar beside its peers; `python -m benchmarks --help` lists them."""

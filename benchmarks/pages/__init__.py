@@ -1,0 +1,1 @@
+"""Pages, rendered from result files and from nothing else."""

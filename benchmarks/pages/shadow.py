@@ -1,0 +1,75 @@
+"""The page of "shadow": what a candidate costs the replies."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from benchmarks.pages.markdown import number, page, provenance, spread, table
+from benchmarks.pages.rows import rounds, summary
+from benchmarks.shadow import OTHER_CORE, SERVER_CORE
+from benchmarks.statistics import Summary
+
+_USED = 0.005  # cores; what is less goes unmentioned
+
+
+def render_shadow(result: dict[str, Any]) -> str:
+    """Throughput and p99 with and without a candidate, and who used the processor."""
+    return page(
+        "The shadow tax",
+        "The native engine, recording everything, with one candidate shadowed and without: "
+        f"medians of {result['rounds']} interleaved rounds (least to most). Requests a second at 4x8; p99 in "
+        f"microseconds in an open loop at {number(result['rate'])} requests/s, half of the capacity. Ratios "
+        "are of the same round, to the condition without a candidate. Pinned: the server may run on core "
+        f"{SERVER_CORE} only, load generator and worker on core {OTHER_CORE} only.",
+        _costs(result),
+        "## Whose processor time",
+        "Cores used during the closed loop (1 is a whole core), by thread of the server and by the worker. "
+        "With all cores busy, what the worker gets somebody else does not. `main` and `sidecar` are Python's "
+        "threads; nearly all of the latter is the recorder: what recording itself costs.",
+        _cores(result),
+        provenance(result, "python -m benchmarks run shadow"),
+    )
+
+
+def kept_rounds(result: dict[str, Any], condition: str) -> tuple[list[float], list[float]]:
+    """Throughput and p99 of a condition, divided by its base's, in each round."""
+    base = result["bases"][condition]
+    pairs = []
+    for value in (_rate, _p99):
+        ours = rounds(result["measurements"], value, condition=condition)
+        theirs = rounds(result["measurements"], value, condition=base)
+        pairs.append([mine / other for mine, other in zip(ours, theirs, strict=True)])
+    return pairs[0], pairs[1]
+
+
+def _costs(result: dict[str, Any]) -> str:
+    lines = []
+    for condition, label in result["labels"].items():
+        rate = summary(result["measurements"], _rate, condition=condition)
+        p99 = summary(result["measurements"], _p99, condition=condition)
+        cells = ["", ""]
+        if result["bases"][condition]:
+            cells = [spread(Summary.of(kept)) for kept in kept_rounds(result, condition)]
+        if rate and p99:
+            lines.append([label, spread(rate), cells[0], spread(p99), cells[1]])
+    return table(["", "requests/s", "ratio", "p99, us", "ratio"], lines)
+
+
+def _cores(result: dict[str, Any]) -> str:
+    names: dict[str, None] = {}
+    for row in result["measurements"]:
+        names |= dict.fromkeys(name for name, used in row["cores_used"].items() if used > _USED)
+    lines = []
+    for condition, label in result["labels"].items():
+        used = [row["cores_used"] for row in result["measurements"] if row["condition"] == condition]
+        lines.append([label, *(f"{median(each.get(name, 0.0) for each in used):.2f}" for name in names)])
+    return table(["", *names], lines)
+
+
+def _rate(row: dict[str, Any]) -> float:
+    return float(row["rate"])
+
+
+def _p99(row: dict[str, Any]) -> float:
+    return float(row["latency_us"]["p99"])

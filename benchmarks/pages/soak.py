@@ -1,0 +1,95 @@
+"""The page of "soak": errors and memory over ten million requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from benchmarks.pages.markdown import number, page, provenance, table
+from benchmarks.statistics import Line
+
+SETTLED = 0.2
+"""The part of the run after which memory has to be flat."""
+_MB = 2**20
+_FLAT_SHARE = 0.02
+_TWO_ERRORS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How resident memory went after the beginning, in MB over the rest of the run."""
+
+    fitted: float
+    error: float
+    level: float
+
+    @property
+    def flat(self) -> bool:
+        """Whether even two standard errors more would be under 2 % of the memory in use."""
+        return self.fitted + _TWO_ERRORS * self.error < _FLAT_SHARE * self.level
+
+
+def growth(result: dict[str, Any]) -> Growth:
+    """Fit a line through the samples after the beginning."""
+    samples = result["samples"]
+    rest = samples[int(len(samples) * SETTLED) :]
+    at = [sample["seconds"] for sample in rest]
+    memory = [sample["rss_bytes"] / _MB for sample in rest]
+    line = Line.through(at, memory)
+    took = at[-1] - at[0]
+    return Growth(line.slope * took, line.slope_error * took, median(memory))
+
+
+def failures(result: dict[str, Any]) -> int:
+    """Requests without grpc-status 0, deployments that failed, and rows that were not recorded."""
+    failed = result["requests"] - result["ends"].get("0", 0)
+    return int(failed + len(result["swap_errors"]) + sum(result["errors"].values()) + result["failed"])
+
+
+def render_soak(result: dict[str, Any]) -> str:
+    """What happened, and memory over time."""
+    found = growth(result)
+    samples = result["samples"]
+    facts = [
+        ["requests", f"{result['requests']:,}"],
+        ["seconds", number(result["seconds"])],
+        ["requests/s", number(result["requests"] / result["seconds"])],
+        ["without grpc-status 0", f"{result['requests'] - result['ends'].get('0', 0):,}"],
+        ["deployments swapped", f"{result['swaps']:,}"],
+        ["swaps that failed", f"{len(result['swap_errors']):,}"],
+        ["rows recorded", f"{result['written']:,}"],
+        ["rows dropped because the recorder was behind (counted, by design)", f"{result['dropped']:,}"],
+        ["p50 / p99 / p99.9 / max, us", " / ".join(_percentiles(result))],
+        ["log at the end, MB", number(samples[-1]["log_bytes"] / _MB)],
+        ["memory, median, MB", number(found.level)],
+        [
+            "growth of memory over the rest of the run, fitted, MB",
+            f"{found.fitted:+.2f} ± {_TWO_ERRORS * found.error:.2f}",
+        ],
+        ["flat", "yes" if found.flat else "no"],
+    ]
+    return page(
+        "Soak: ten million requests, a new champion every second",
+        f"One run of the `{result['engine']}` engine. Every reply's grpc-status was looked at; each second a "
+        "new version was registered and promoted through the registry and the admin API. Memory is flat when "
+        f"a line fitted through all samples after the first {SETTLED:.0%}, plus two standard errors, grows "
+        f"by less than {_FLAT_SHARE:.0%} of the memory in use.",
+        table(["", "found"], facts),
+        "## Memory over time",
+        _over_time(samples),
+        provenance(result, "python -m benchmarks run soak", result["command"]),
+    )
+
+
+def _over_time(samples: list[dict[str, float]]) -> str:
+    shown = samples[:: max(1, len(samples) // 20)]
+    lines = [
+        [f"{each['seconds']:.0f}", number(each["rss_bytes"] / _MB), number(each["log_bytes"] / _MB)]
+        for each in shown
+    ]
+    return table(["seconds", "memory, MB", "log, MB"], lines)
+
+
+def _percentiles(result: dict[str, Any]) -> list[str]:
+    return [number(result["latency_us"][at]) for at in ("p50", "p99", "p999", "max")]

@@ -1,0 +1,153 @@
+"""What a shadowed candidate costs the replies: the native engine with one and without, in pairs.
+
+The candidate's worker takes CPU time that somebody else could have had. The variants show whose: with other
+priorities for the worker, and with the server alone on one core while load and worker share the other.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import h2load, machine, open_loop, processes
+from benchmarks.answers import check_answers
+from benchmarks.lineup import sidecar
+from benchmarks.payload import infer
+from benchmarks.servers import Running, Server
+from benchmarks.throughput import MAIN, capacity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.results import Plan
+
+CANDIDATE = ("2",)
+SERVER_CORE, OTHER_CORE = 0, 1
+_SECONDS = 3.0
+_WORKER = b"sidecar.shadow.worker"
+_LOAD_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One way to run. base: the condition without a candidate that it is compared with."""
+
+    name: str
+    label: str
+    candidates: tuple[str, ...] = ()
+    nice: int = 10
+    idle: bool = False
+    pinned: bool = False
+    base: str = ""
+
+    @property
+    def server(self) -> Server:
+        """The sidecar of this condition."""
+        server = sidecar("native", candidates=self.candidates, SIDECAR_SHADOW_NICE=str(self.nice))
+        return replace(server, name=self.name)
+
+
+CONDITIONS = (
+    Condition("none", "no candidate"),
+    Condition("nice-10", "one candidate (default: nice 10)", CANDIDATE, base="none"),
+    Condition("nice-19", "one candidate, nice 19", CANDIDATE, nice=19, base="none"),
+    Condition("idle", "one candidate, SCHED_IDLE", CANDIDATE, idle=True, base="none"),
+    Condition("pinned-none", "server on a core of its own, no candidate", pinned=True),
+    Condition(
+        "pinned-nice-10",
+        "server on a core of its own, one candidate on the load's core",
+        CANDIDATE,
+        pinned=True,
+        base="pinned-none",
+    ),
+)
+
+
+def measure(plan: Plan, only: Sequence[str] = ()) -> None:
+    """Measure all conditions, or those named, and save "shadow"."""
+    program = open_loop.build()
+    context = machine.describe()
+    rate = capacity(plan, "native") / 2
+    conditions = [each for each in CONDITIONS if not only or each.name in only]
+    measurements: list[dict[str, Any]] = []
+    for number in range(plan.rounds):
+        for condition in conditions if number % 2 == 0 else conditions[::-1]:
+            print(f"round {number + 1}/{plan.rounds}: {condition.label}", flush=True)
+            found = _measure_once(program, condition, rate, plan.seconds(_SECONDS))
+            measurements.append({"round": number, "condition": condition.name, **found})
+    plan.save(
+        "shadow",
+        {
+            **context,
+            "rounds": plan.rounds,
+            "seconds": plan.seconds(_SECONDS),
+            "labels": {each.name: each.label for each in conditions},
+            "bases": {each.name: each.base for each in conditions},
+            "rate": rate,
+            "measurements": measurements,
+        },
+    )
+
+
+def _measure_once(program: Path, condition: Condition, rate: float, seconds: float) -> dict[str, Any]:
+    cores = {SERVER_CORE} if condition.pinned else None
+    prefix = ("taskset", "-c", str(OTHER_CORE)) if condition.pinned else ()
+    with Running(condition.server, cores) as running:
+        check_answers(running)
+        worker = _place_worker(running, condition) if condition.candidates else None
+        folder, payload = running.folder, infer(1)
+        before = _cpu(running, worker)
+        closed = h2load.run(
+            running.address,
+            payload,
+            folder,
+            MAIN,
+            seconds=seconds,
+            reply_bytes=len(running.call(payload)),
+            prefix=prefix,
+        )
+        after = _cpu(running, worker)
+        options = open_loop.at_rate(rate, seconds)
+        opened = open_loop.run(program, running.address, payload, folder, *options, prefix=prefix)
+        check_answers(running)
+        if worker is not None and not Path(f"/proc/{worker}").exists():
+            raise h2load.LoadError("the candidate's worker did not live to the end")
+    took = seconds + h2load.WARM_UP_SECONDS
+    return {
+        "rate": closed.rate,
+        "cores_used": {name: (after[name] - before.get(name, 0.0)) / took for name in after},
+        "latency_us": dict(opened.latency_us),
+        "ends": dict(opened.ends),
+    }
+
+
+def _cpu(running: Running, worker: int | None) -> dict[str, float]:
+    """CPU seconds so far of the server's threads by name, and of the worker."""
+    threads = processes.cpu_seconds_by_thread(running.process.pid)
+    return threads | ({"shadow worker": processes.cpu_seconds(worker)} if worker else {})
+
+
+def _place_worker(running: Running, condition: Condition) -> int:
+    """Wait until the candidate's worker has loaded; give it the condition's cores and priority."""
+    deadline = time.monotonic() + _LOAD_SECONDS
+    while time.monotonic() < deadline:
+        for pid in processes.family(running.process.pid):
+            if _WORKER in _command_line(pid) and processes.rss_bytes(pid) > 0:
+                time.sleep(2.0)  # it imports and loads; rows wait for it meanwhile
+                if condition.pinned:
+                    processes.set_affinity(pid, {OTHER_CORE})
+                if condition.idle:
+                    os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
+                return pid
+        time.sleep(0.05)
+    raise h2load.LoadError("no worker for the candidate was started")
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,70 @@
+"""Pages are rendered from results, and say what the results say."""
+
+import pytest
+
+from benchmarks.lineup import GRPCIO, VARIANTS
+from benchmarks.pages.claims import Claim, best, render_claims
+from benchmarks.pages.markdown import number, table
+from benchmarks.pages.render import pages
+from benchmarks.pages.rows import rounds
+from benchmarks.results import FULL
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.1234, "0.123"),
+        (1.234, "1.23"),
+        (12.34, "12.3"),
+        (123.4, "123"),
+        (12345.6, "12,346"),
+        (-2.5, "-2.50"),
+    ],
+)
+def test_numbers_have_three_digits(value, shown):
+    assert number(value) == shown
+
+
+def test_tables_have_a_rule_under_their_head():
+    assert table(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
+
+
+def test_rounds_come_in_order_whatever_the_order_of_measuring():
+    rows = [{"round": 1, "server": "a", "rate": 5}, {"round": 0, "server": "a", "rate": 4}]
+    assert rounds(rows, lambda row: row["rate"], server="a") == [4, 5]
+    assert rounds(rows, lambda row: row["rate"], server="b") == []
+
+
+@pytest.mark.parametrize(
+    ("bound", "at_least", "found", "holds"),
+    [
+        (2.0, True, [1.0, 2.0, 3.0], "yes"),
+        (2.1, True, [1.0, 2.0, 3.0], "**no**"),
+        (2.0, False, [1.0, 2.0, 3.0], "yes"),
+        (1.9, False, [1.0, 2.0, 3.0], "**no**"),
+        (1.9, False, [], ""),
+    ],
+)
+def test_a_claim_holds_by_its_median(bound, at_least, found, holds):
+    assert Claim("text", bound, at_least=at_least, found=found).row()[-1] == holds
+
+
+def test_the_best_of_a_peers_variants_is_the_one_compared_with():
+    threads = next(server for server in VARIANTS if server.name == "grpcio-threads")
+    figures = {GRPCIO.name: [3.0, 4.0, 5.0], threads.name: [4.5, 4.6, 4.7]}
+    result = {"labels": figures}
+    assert best(result, (GRPCIO, threads), figures.__getitem__, least=False)[0] == threads.name
+    assert best(result, (GRPCIO, threads), figures.__getitem__, least=True)[0] == GRPCIO.name
+
+
+def test_without_results_nothing_is_claimed():
+    names = ("throughput", "latency", "request", "shadow", "soak")
+    assert "yes" not in render_claims(dict.fromkeys(names))
+
+
+def test_the_pages_in_docs_are_those_of_the_results():
+    rendered = pages(FULL)
+    written = {file.name: file.read_text() for file in FULL.pages.glob("*.md")}
+    if not any(FULL.results.glob("*.json")):
+        pytest.skip("nothing has been measured")
+    assert written == rendered

@@ -47,6 +47,8 @@ pub struct Acceptor {
     pending: bool,
     /// No connection is taken before, on `clock::monotonic_ns`.
     paused_until_ns: i64,
+    /// The last attempt failed, and that was said.
+    failing: bool,
 }
 
 /// Listeners have tokens above those of connections, and below the waker's.
@@ -61,7 +63,7 @@ impl Acceptor {
             listener.register(registry, Token(FIRST_LISTENER + index))?;
             listeners.push(listener);
         }
-        Ok(Self { listeners, census, pending: true, paused_until_ns: i64::MIN })
+        Ok(Self { listeners, census, pending: true, paused_until_ns: i64::MIN, failing: false })
     }
 
     /// Whether an event with this token is for the acceptor. If so, it has connections to take.
@@ -93,6 +95,7 @@ impl Acceptor {
                 match listener.accept() {
                     // One too many is dropped, which closes it.
                     Ok(socket) => {
+                        self.failing = false;
                         if let Some(event_loop) = self.census.arrive() {
                             give(event_loop, socket);
                         }
@@ -100,7 +103,9 @@ impl Acceptor {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
-                        eprintln!("a connection cannot be accepted: {error}; trying again in a moment");
+                        if !std::mem::replace(&mut self.failing, true) {
+                            eprintln!("connections cannot be accepted, and wait: {error}");
+                        }
                         self.pending = true;
                         self.paused_until_ns = now_ns.saturating_add(ACCEPT_PAUSE.as_nanos() as i64);
                         break;
@@ -116,4 +121,25 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     use ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, InvalidInput, NotConnected};
     // macOS gives InvalidInput for an option set on a socket whose peer is gone.
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | InvalidInput | NotConnected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Census;
+    use crate::limits::MAX_CONNECTIONS;
+
+    #[test]
+    fn the_loop_with_the_fewest_connections_gets_the_next_until_there_are_too_many() {
+        let census = Census::new(2);
+        assert_eq!([census.arrive(), census.arrive(), census.arrive()], [Some(0), Some(1), Some(0)]);
+        census.depart(0);
+        census.depart(0);
+        assert_eq!(census.arrive(), Some(0));
+        for _ in 2..MAX_CONNECTIONS {
+            assert!(census.arrive().is_some());
+        }
+        assert_eq!(census.arrive(), None);
+        census.depart(1);
+        assert_eq!(census.arrive(), Some(1));
+    }
 }

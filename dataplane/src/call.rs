@@ -3,8 +3,9 @@
 use crate::clock::{epoch_ns, monotonic_ns};
 use crate::grpc::{Encoding, End, put_framed, timeout_ns};
 use crate::http2::Next;
-use crate::limits::{HEADER_FIELD_OVERHEAD, KEPT_BYTES, MAX_HEADER_LIST};
+use crate::limits::{HEADER_FIELD_OVERHEAD, KEPT_PATH_BYTES, MAX_HEADER_LIST, STREAM_WINDOW};
 use crate::service::Method;
+use crate::worker::buffers::BufferPool;
 
 /// When bytes were read, on both clocks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,6 +90,7 @@ impl Head {
     fn clear(&mut self) {
         let mut path = std::mem::take(&mut self.path);
         path.clear();
+        path.shrink_to(KEPT_PATH_BYTES);
         *self = Self { path, ..Self::default() };
     }
 }
@@ -113,12 +115,16 @@ impl Inbox {
         self.bytes.get(self.taken..).unwrap_or_default()
     }
 
-    /// Append bytes.
-    pub fn put(&mut self, bytes: &[u8], arrival: Arrival) {
+    /// Append bytes. `expected` is how many will have to lie together at least.
+    pub fn put(&mut self, bytes: &[u8], expected: usize, arrival: Arrival, pool: &mut BufferPool) {
+        pool.equip(&mut self.bytes);
         if self.taken > 0 {
             self.bytes.drain(..self.taken);
             self.taken = 0;
         }
+        // A long message that is only announced gets no memory yet.
+        let expected = expected.min(STREAM_WINDOW as usize);
+        self.bytes.reserve(expected.saturating_sub(self.bytes.len()).max(bytes.len()));
         self.bytes.extend_from_slice(bytes);
         self.arrival = arrival;
     }
@@ -133,7 +139,7 @@ impl Inbox {
 
     /// Forget everything.
     pub fn clear(&mut self) {
-        clear(&mut self.bytes);
+        self.bytes.clear();
         self.taken = 0;
     }
 }
@@ -153,7 +159,8 @@ pub struct Outbox {
 
 impl Outbox {
     /// Append a message.
-    pub fn put(&mut self, message: &[u8]) {
+    pub fn put(&mut self, message: &[u8], pool: &mut BufferPool) {
+        pool.equip(&mut self.bytes);
         put_framed(&mut self.bytes, message);
     }
 
@@ -176,24 +183,10 @@ impl Outbox {
         to.extend_from_slice(self.bytes.get(self.sent..end).unwrap_or_default());
         self.sent = end;
         if self.sent >= self.bytes.len() {
-            clear(&mut self.bytes);
+            self.bytes.clear();
             self.sent = 0;
         }
     }
-
-    fn clear(&mut self) {
-        clear(&mut self.bytes);
-        self.sent = 0;
-        self.end = None;
-        self.begun = false;
-        self.idle = false;
-    }
-}
-
-/// Empty, and without more memory than is worth keeping.
-fn clear(bytes: &mut Vec<u8>) {
-    bytes.clear();
-    bytes.shrink_to(KEPT_BYTES);
 }
 
 /// One call. Kept for the next one when it ends, with its memory.
@@ -228,13 +221,24 @@ pub struct Call {
 impl Call {
     /// Make ready for a request on this stream.
     pub fn open(&mut self, stream: i32) {
-        let Self { head, inbox, outbox, .. } = self;
-        head.clear();
-        inbox.clear();
-        outbox.clear();
-        let (head, inbox, outbox) = (std::mem::take(head), std::mem::take(inbox), std::mem::take(outbox));
-        *self =
-            Self { stream, deadline_ns: i64::MAX, due_ns: i64::MAX, head, inbox, outbox, ..Self::default() };
+        self.stream = stream;
+        self.phase = Phase::Opening;
+        self.head.clear();
+        self.method = None;
+        self.deadline_ns = i64::MAX;
+        self.due_ns = i64::MAX;
+        self.held = 0;
+        self.ended = false;
+        self.blocked = false;
+        self.gone = false;
+    }
+
+    /// Give what memory it has to others, when it is over.
+    pub fn close(&mut self, pool: &mut BufferPool) {
+        pool.collect(&mut self.inbox.bytes);
+        pool.collect(&mut self.outbox.bytes);
+        self.inbox = Inbox::default();
+        self.outbox = Outbox::default();
     }
 
     /// Whether a service holds the call and must be told when it goes.
@@ -245,5 +249,71 @@ impl Call {
     /// Whether its next message can be answered now.
     pub const fn takes_messages(&self) -> bool {
         matches!(self.phase, Phase::Receiving) && !self.blocked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arrival, Head, Inbox, Outbox};
+    use crate::grpc::{Encoding, End};
+    use crate::http2::Next;
+    use crate::worker::buffers::BufferPool;
+
+    #[test]
+    fn a_head_keeps_what_matters() {
+        let mut head = Head::default();
+        for (name, value) in [
+            (":method", "POST"),
+            (":path", "/a/B"),
+            ("content-type", "application/grpc+proto"),
+            ("grpc-timeout", "2m"),
+            ("grpc-encoding", "gzip"),
+            ("user-agent", "x"),
+        ] {
+            head.header(name.as_bytes(), value.as_bytes());
+        }
+        assert!(head.post && head.grpc && !head.too_long());
+        assert_eq!(
+            (&*head.path, head.timeout_ns, head.encoding),
+            (&b"/a/B"[..], Some(2_000_000), Encoding::Gzip)
+        );
+        head.header(b"big", &[b'x'; 16_384]);
+        assert!(head.too_long());
+        head.clear();
+        assert!(head.path.is_empty() && !head.post && !head.grpc && !head.too_long());
+        for (value, grpc) in
+            [("application/grpc", true), ("application/grpc;x", true), ("application/grpcx", false)]
+        {
+            head.header(b"content-type", value.as_bytes());
+            assert_eq!(head.grpc, grpc, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_inbox_is_taken_from_the_front() {
+        let (mut inbox, mut pool) = (Inbox::default(), BufferPool::default());
+        inbox.put(b"abc", usize::MAX, Arrival::default(), &mut pool);
+        assert!(inbox.bytes.capacity() <= 256 * 1024, "an announced length is no reason for memory");
+        inbox.take(2);
+        inbox.put(b"de", 0, Arrival::default(), &mut pool);
+        assert_eq!(inbox.bytes(), b"cde");
+        inbox.take(3);
+        assert_eq!((inbox.bytes(), inbox.taken), (&b""[..], 0));
+    }
+
+    #[test]
+    fn an_outbox_sends_the_end_last() {
+        let (mut outbox, mut pool, mut sent) = (Outbox::default(), BufferPool::default(), Vec::new());
+        assert_eq!(outbox.next(10), Next::Later);
+        assert!(outbox.idle);
+        outbox.put(b"abc", &mut pool);
+        assert_eq!(outbox.next(10), Next::Data { bytes: 8, last: false });
+        outbox.end = Some(End::Ok);
+        assert_eq!(outbox.next(6), Next::Data { bytes: 6, last: false });
+        outbox.take(6, &mut sent);
+        assert_eq!(outbox.next(6), Next::Data { bytes: 2, last: true });
+        outbox.take(2, &mut sent);
+        assert_eq!(sent, b"\0\0\0\0\x03abc");
+        assert_eq!(outbox.next(6), Next::Data { bytes: 0, last: true });
     }
 }

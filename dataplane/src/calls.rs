@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::call::Call;
 use crate::grpc::End;
 use crate::http2::{Header, Next, Streams};
+use crate::worker::buffers::BufferPool;
 
 /// What happened, in order. Dealt with after the read, when the service may be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +52,11 @@ impl Calls {
         self.free.len() == self.calls.len()
     }
 
-    /// Have the key used again.
-    pub fn release(&mut self, key: usize) {
+    /// A call is over: have its key and its memory used again.
+    pub fn release(&mut self, key: usize, pool: &mut BufferPool) {
+        if let Some(call) = self.calls.get_mut(key) {
+            call.close(pool);
+        }
         self.free.push(key);
     }
 

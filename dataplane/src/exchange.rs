@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::call::{Arrival, Call, Phase};
 use crate::calls::{Calls, Event};
 use crate::clock::monotonic_ns;
-use crate::grpc::{Encoding, End, Framed, RESPONSE_HEADERS, Refused};
+use crate::grpc::{End, Framed, RESPONSE_HEADERS};
 use crate::http2::{Broken, Reset, Session};
 use crate::limits::MAX_UNREAD_REPLIES;
 use crate::refusal::{Refusal, Status};
@@ -77,7 +77,7 @@ impl Exchange {
                 }
                 Event::Closed(key) => {
                     self.depart(key, worker);
-                    self.session.streams_mut().release(key);
+                    self.session.streams_mut().release(key, &mut worker.pool);
                 }
                 Event::Unblocked(key) => self.take_in(key, &[], arrival, worker)?,
             }
@@ -99,7 +99,7 @@ impl Exchange {
         if call.gone {
             return Ok(());
         }
-        match admitted(call, worker) {
+        match worker.admit(&call.head) {
             Ok(method) => {
                 call.method = Some(method);
                 call.phase = Phase::Receiving;
@@ -133,7 +133,7 @@ impl Exchange {
         // Messages that lie whole in what was read are answered where they are.
         let mut in_place = chunk;
         if !call.inbox.bytes().is_empty() {
-            call.inbox.put(chunk, arrival);
+            call.inbox.put(chunk, 0, arrival, &mut worker.pool);
             in_place = &[];
         }
         while let Some(call) = self.session.streams().get(key) {
@@ -144,7 +144,7 @@ impl Exchange {
             let framed = match Framed::first(bytes, worker.max_message_bytes(method)) {
                 Ok(Some(framed)) => framed,
                 Ok(None) => break,
-                Err(refusal) => return self.end(key, refused(&refusal), worker),
+                Err(refusal) => return self.end(key, End::refused(&refusal), worker),
             };
             let size = framed.size();
             let id =
@@ -159,7 +159,7 @@ impl Exchange {
         }
         let Some(call) = self.call(key) else { return Ok(()) };
         if call.phase != Phase::Ending && !in_place.is_empty() {
-            call.inbox.put(in_place, arrival);
+            call.inbox.put(in_place, Framed::size_of_first(in_place), arrival, &mut worker.pool);
         }
         self.give_back(key)?;
         self.finish_if_ended(key, worker)
@@ -191,7 +191,7 @@ impl Exchange {
         let Some(call) = self.call(key) else { return Ok(()) };
         match answer {
             Ok(Answer::Reply) => {
-                call.outbox.put(&worker.reply);
+                call.outbox.put(&worker.reply, &mut worker.pool);
                 if !method.streaming {
                     return self.end(key, End::Ok, worker);
                 }
@@ -206,13 +206,13 @@ impl Exchange {
                 Ok(())
             }
             Ok(Answer::Subscribed) => {
-                call.outbox.put(&worker.reply);
+                call.outbox.put(&worker.reply, &mut worker.pool);
                 call.phase = Phase::Subscribed;
                 call.due_ns = call.deadline_ns;
                 worker.sweep.note(call.due_ns);
                 self.start_sending(key)
             }
-            Err(refusal) => self.end(key, refused(&refusal), worker),
+            Err(refusal) => self.end(key, End::refused(&refusal), worker),
         }
     }
 
@@ -225,9 +225,9 @@ impl Exchange {
         let end = match (call.inbox.bytes().is_empty(), method.streaming) {
             (true, true) => End::Ok,
             (true, false) => {
-                refused(&Refusal::new(Status::Unimplemented, "the call has no message; send one"))
+                End::refused(&Refusal::new(Status::Unimplemented, "the call has no message; send one"))
             }
-            (false, _) => refused(&Refusal::new(Status::Internal, "the call ended within a message")),
+            (false, _) => End::refused(&Refusal::new(Status::Internal, "the call ended within a message")),
         };
         self.end(key, end, worker)
     }
@@ -240,7 +240,7 @@ impl Exchange {
         worker: &mut Worker<S>,
     ) -> Result<(), Broken> {
         let limited = self.call(key).and_then(|call| call.method).is_some_and(|method| method.limited);
-        let end = if limited { worker.admission.refused(refusal).into() } else { refused(refusal) };
+        let end = if limited { worker.admission.refused(refusal).into() } else { End::refused(refusal) };
         self.end(key, end, worker)
     }
 
@@ -287,7 +287,7 @@ impl Exchange {
         worker: &mut Worker<S>,
     ) -> Result<(), Broken> {
         let Some((key, call)) = self.held_call(stream) else { return Ok(()) };
-        call.outbox.put(message);
+        call.outbox.put(message, &mut worker.pool);
         let behind = call.outbox.unsent() > MAX_UNREAD_REPLIES;
         if call.phase == Phase::Subscribed {
             if behind {
@@ -313,7 +313,7 @@ impl Exchange {
         match end {
             Ok(message) => {
                 if let Some(message) = message {
-                    call.outbox.put(&message);
+                    call.outbox.put(&message, &mut worker.pool);
                 }
                 self.end(key, End::Ok, worker)
             }
@@ -362,7 +362,7 @@ impl Exchange {
     }
 
     /// A call's stream is gone.
-    fn depart<S: Service>(&mut self, key: usize, worker: &Worker<S>) {
+    fn depart<S: Service>(&mut self, key: usize, worker: &mut Worker<S>) {
         self.let_go(key, worker);
         if let Some(method) = self.call(key).and_then(|call| call.method.take()) {
             worker.admission.depart(method.limited);
@@ -383,34 +383,6 @@ impl Exchange {
     fn call(&mut self, key: usize) -> Option<&mut Call> {
         self.session.streams_mut().get_mut(key)
     }
-}
-
-/// Whether the call may go on; if so, it counts as in progress.
-fn admitted<S: Service>(call: &Call, worker: &Worker<S>) -> Result<Method, End> {
-    let head = &call.head;
-    if head.too_long() {
-        let text = "received metadata size exceeds hard limit (16384 bytes)";
-        return Err(refused(&Refusal::new(Status::ResourceExhausted, text)));
-    }
-    if !head.post {
-        return Err(End::NotGrpc(b"405"));
-    }
-    if !head.grpc {
-        return Err(End::NotGrpc(b"415"));
-    }
-    let Some(method) = worker.method(&head.path) else {
-        return Err(refused(&Refusal::new(Status::Unimplemented, "Method not found!")));
-    };
-    if head.encoding == Encoding::Unknown {
-        let refusal = Refusal::new(Status::Unimplemented, "grpc-encoding: send identity, deflate or gzip");
-        return Err(Refused::with_encodings(&refusal).into());
-    }
-    worker.admission.admit(method.limited).map_err(End::Refused)?;
-    Ok(method)
-}
-
-fn refused(refusal: &Refusal) -> End {
-    Refused::new(refusal).into()
 }
 
 fn patience_ends<S: Service>(since_ns: i64, worker: &Worker<S>) -> i64 {

@@ -86,6 +86,13 @@ impl<'a> Framed<'a> {
         Ok(rest.get(..length).map(|bytes| Self { compressed: flag == 1, bytes }))
     }
 
+    /// Bytes that the first message takes with its prefix, as far as `bytes` tell.
+    pub fn size_of_first(bytes: &[u8]) -> usize {
+        let length =
+            bytes.split_first_chunk().map_or(0, |(&[_, a, b, c, d], _)| u32::from_be_bytes([a, b, c, d]));
+        (length as usize).saturating_add(PREFIX_BYTES)
+    }
+
     /// Bytes of the message and its prefix.
     pub const fn size(&self) -> usize {
         PREFIX_BYTES + self.bytes.len()
@@ -180,6 +187,11 @@ pub const RESPONSE_HEADERS: [Header<'static>; 2] =
     [Header::fixed(b":status", b"200"), Header::fixed(b"content-type", b"application/grpc")];
 
 impl End {
+    /// With nothing but a status and a message.
+    pub fn refused(refusal: &Refusal) -> Self {
+        Refused::new(refusal).into()
+    }
+
     /// Give the header fields that end a response which has begun.
     pub fn trailers<R>(&self, send: impl FnOnce(&[Header<'_>]) -> R) -> R {
         let status = Header::fixed(b"grpc-status", self.code());
@@ -279,4 +291,79 @@ fn base64(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::{Encoding, End, Framed, base64, cut, percent_encoded, put_framed, timeout_ns};
+    use crate::refusal::{Refusal, Status};
+
+    #[test]
+    fn timeouts_of_every_unit() {
+        let cases: [(&[u8], Option<i64>); 13] = [
+            (b"1n", Some(1)),
+            (b"20u", Some(20_000)),
+            (b"300m", Some(300_000_000)),
+            (b"4S", Some(4_000_000_000)),
+            (b"5M", Some(300_000_000_000)),
+            (b"99999999H", Some(i64::MAX)),
+            (b"0n", Some(0)),
+            (b"", None),
+            (b"S", None),
+            (b"1", None),
+            (b"1s", None),
+            (b"-1S", None),
+            (b"123456789n", None),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(timeout_ns(value), expected, "{}", String::from_utf8_lossy(value));
+        }
+    }
+
+    #[test]
+    fn a_frame_is_found_when_it_is_whole_and_refused_when_it_is_announced() {
+        let mut bytes = Vec::new();
+        put_framed(&mut bytes, b"abc");
+        bytes.extend_from_slice(b"more");
+        for end in 0..8 {
+            assert_eq!(Framed::first(bytes.get(..end).unwrap(), 3), Ok(None));
+        }
+        let framed = Framed::first(&bytes, 3).unwrap().unwrap();
+        assert_eq!((framed.bytes, framed.compressed, framed.size()), (&b"abc"[..], false, 8));
+        assert_eq!(Framed::size_of_first(&bytes), 8);
+        let refused = Framed::first(bytes.get(..5).unwrap(), 2).unwrap_err();
+        assert_eq!(refused.status, Status::ResourceExhausted);
+        assert_eq!(Framed::first(b"\x02\0\0\0\0", 3).unwrap_err().status, Status::Internal);
+    }
+
+    #[test]
+    fn a_message_without_compression_is_not_copied() {
+        let mut into = Vec::new();
+        let framed = Framed { compressed: false, bytes: b"abc" };
+        assert_eq!(framed.open(Encoding::Gzip, 3, &mut into), Ok(&b"abc"[..]));
+        assert_eq!(into.capacity(), 0);
+    }
+
+    #[test]
+    fn ends_have_as_many_fields_as_they_need() {
+        let count = |end: &End| (end.trailers(|fields| fields.len()), end.whole(|fields| fields.len()));
+        assert_eq!(count(&End::Ok), (1, 3));
+        assert_eq!(count(&End::refused(&Refusal::invalid(""))), (1, 3));
+        assert_eq!(count(&End::refused(&Refusal::invalid("x"))), (2, 4));
+        let retry = super::Refused::with_retry(&Refusal::new(Status::ResourceExhausted, "x"));
+        assert_eq!(count(&retry.into()), (3, 5));
+        assert_eq!(count(&End::NotGrpc(b"415")).1, 1);
+    }
+
+    #[test]
+    fn texts_travel_as_grpc_has_them() {
+        assert_eq!(percent_encoded("a b~%\n\u{7f}ß"), "a b~%25%0A%7F%C3%9F");
+        let encoded: Vec<String> = [&b""[..], b"f", b"fo", b"foo", &[0xff, 0xfe]].map(base64).into();
+        assert_eq!(encoded, ["", "Zg", "Zm8", "Zm9v", "//4"]);
+        assert_eq!(cut("short"), "short");
+        let (ascii, wide) = ("x".repeat(3000), format!("x{}", "𝄞".repeat(600)));
+        assert_eq!((cut(&ascii).len(), cut(&wide).len()), (2000, 1997));
+    }
 }

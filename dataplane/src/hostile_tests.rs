@@ -184,8 +184,8 @@ async fn who_does_not_shake_hands_is_shown_out() {
     let patience = Patience { handshake: Duration::from_millis(100), ..Patience::default() };
     let running = start(&limits(), patience);
     for said in [&b""[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"PRI"] {
-        let mut raw = RawPeer::connect(running.address);
         let begun = Instant::now();
+        let mut raw = RawPeer::connect(running.address);
         raw.send(said).unwrap();
         raw.read_to_the_end();
         assert!((100..2000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());

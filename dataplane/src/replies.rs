@@ -115,3 +115,36 @@ impl Mailbox {
         self.commands.pop()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use std::time::Duration;
+
+    use mio::Events;
+
+    use super::{Command, Replies, WAKER};
+    use crate::service::CallId;
+
+    #[test]
+    fn only_a_loop_that_sleeps_is_woken() {
+        let replies = Replies::new(1).unwrap();
+        let mut poll = replies.take_polls().remove(0);
+        let mut events = Events::with_capacity(4);
+        let mailbox = &replies.mailboxes()[0];
+        let call = CallId { event_loop: 0, connection: 1, stream: 1 };
+
+        replies.send(call, vec![1]);
+        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        assert!(events.is_empty(), "a loop at work finds it without an event");
+        assert!(!mailbox.fall_asleep(), "and must not sleep before it did");
+        assert!(matches!(mailbox.take(), Some(Command::Send(..))));
+
+        assert!(mailbox.fall_asleep());
+        replies.finish(call, Ok(None));
+        poll.poll(&mut events, Some(Duration::from_secs(5))).unwrap();
+        assert!(events.iter().any(|event| event.token() == WAKER));
+        replies.send(CallId { event_loop: 7, ..call }, vec![]);
+    }
+}

@@ -1,6 +1,7 @@
 //! The server: its event loops, started and stopped together.
 
 use std::io;
+use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -22,7 +23,7 @@ pub struct Server<S: Service> {
     admission: Arc<Admission>,
     replies: Replies,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    _service: Arc<S>,
+    service: PhantomData<S>,
 }
 
 impl<S: Service> Server<S> {
@@ -55,7 +56,7 @@ impl<S: Service> Server<S> {
         let admission = Arc::new(Admission::new(limits.max_in_flight));
         let max_streams =
             u32::try_from(limits.max_in_flight.saturating_add(SPARE_STREAMS)).unwrap_or(u32::MAX);
-        let server = Self { admission, replies, threads: Mutex::default(), _service: Arc::clone(&service) };
+        let server = Self { admission, replies, threads: Mutex::default(), service: PhantomData };
         let mut listeners = Some(listeners);
         for (index, poll) in polls.into_iter().enumerate() {
             let acceptor = match listeners.take() {
@@ -103,6 +104,10 @@ impl<S: Service> Server<S> {
             // A loop that panicked has said so.
             let _ = thread.join();
         }
+        // A connection that was on its way to a loop that has ended is closed, too.
+        for mailbox in self.replies.mailboxes() {
+            while mailbox.take().is_some() {}
+        }
     }
 
     fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
@@ -119,6 +124,10 @@ impl<S: Service> Drop for Server<S> {
 #[cfg(test)]
 #[path = "server_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "held_call_tests.rs"]
+mod held_call_tests;
 
 #[cfg(test)]
 #[path = "hostile_tests.rs"]

@@ -26,7 +26,7 @@ pub struct TestService {
     pub gone: AtomicUsize,
 }
 
-const PATHS: [(&str, bool, bool); 8] = [
+const PATHS: [(&str, bool, bool); 9] = [
     ("/t/Echo", false, true),
     ("/t/EchoStream", true, true),
     ("/t/Hold", false, true),
@@ -35,19 +35,29 @@ const PATHS: [(&str, bool, bool); 8] = [
     ("/t/Panic", false, true),
     ("/t/Health", false, false),
     ("/t/Refuse", false, true),
+    ("/t/BurstStream", true, true),
 ];
 
 impl Service for TestService {
-    type Thread = ();
+    /// What is put off until the burst has ended.
+    type Thread = Vec<(CallId, Vec<u8>)>;
 
-    fn thread(&self) {}
+    fn thread(&self) -> Self::Thread {
+        Vec::new()
+    }
+
+    fn burst_ended(&self, later: &mut Self::Thread) {
+        for (call, message) in later.drain(..) {
+            self.replies.send(call, message);
+        }
+    }
 
     fn method(&self, path: &[u8]) -> Option<Method> {
         let id = PATHS.iter().position(|(name, ..)| name.as_bytes() == path)?;
         Some(Method { id: id as u8, streaming: PATHS[id].1, limited: PATHS[id].2 })
     }
 
-    fn answer(&self, (): &mut (), request: &Request<'_>, reply: &mut Vec<u8>) -> Answer {
+    fn answer(&self, later: &mut Self::Thread, request: &Request<'_>, reply: &mut Vec<u8>) -> Answer {
         self.answered.fetch_add(1, Ordering::SeqCst);
         match PATHS[usize::from(request.method.id)].0 {
             "/t/Hold" => {
@@ -60,6 +70,10 @@ impl Service for TestService {
                     std::thread::sleep(Duration::from_millis(2));
                     replies.send(call, message);
                 });
+                return Answer::Later;
+            }
+            "/t/BurstStream" => {
+                later.push((request.call, request.message.to_vec()));
                 return Answer::Later;
             }
             "/t/Watch" => {
@@ -141,6 +155,12 @@ impl Outcome {
     pub fn message(&self) -> &str {
         self.trailers.get("grpc-message").map_or("", |value| value.to_str().unwrap())
     }
+}
+
+/// The call was answered, with these messages.
+pub fn ok(outcome: &Outcome, messages: &[&[u8]]) {
+    assert_eq!((outcome.http, outcome.status(), outcome.message()), (200, "0", ""));
+    assert_eq!(outcome.messages, messages);
 }
 
 /// A well-behaved client.

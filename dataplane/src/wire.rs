@@ -313,6 +313,16 @@ mod tests {
     }
 
     #[test]
+    fn a_message_without_fields_is_read_to_the_end_if_it_is_one() {
+        for message in [&b""[..], b"\x00\x01", b"\x05\0\0\0\0", b"\x03\x04", b"\x08\x01\x12\x01a"] {
+            assert_eq!(Reader::new(message).skip_all(), Ok(()));
+        }
+        for message in [&b"\0"[..], b"\0\0\0", b"\x04", b"\x06", b"\x12\x01", &groups(101)] {
+            assert_eq!(Reader::new(message).skip_all(), Err(Malformed));
+        }
+    }
+
+    #[test]
     fn groups_are_skipped_with_all_that_is_in_them() {
         assert_eq!(only(b"\x0b\x00\x01\x13\x14\x1a\x01\x0c\x0c"), Ok((1, Value::Group)));
         for message in [&b"\x0b\x14"[..], b"\x0b\x13\x0c\x14", b"\x0b\x0e\x0c", b"\x0b\x08\x0c"] {

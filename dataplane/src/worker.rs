@@ -4,13 +4,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::admission::Admission;
-use crate::call::{Arrival, Call};
+use crate::call::{Arrival, Call, Head};
 use crate::clock::monotonic_ns;
-use crate::grpc::Framed;
-use crate::limits::{MAX_UNLIMITED_MESSAGE, Patience};
+use crate::grpc::{Encoding, End, Framed, Refused};
+use crate::limits::{MAX_HEADER_LIST, MAX_UNLIMITED_MESSAGE, Patience};
 use crate::refusal::{Refusal, Status};
 use crate::service::{Answer, CallId, Method, Request, Service};
 use crate::sweep::Sweep;
+
+use self::buffers::BufferPool;
+
+pub mod buffers;
 
 /// One event loop's means to answer calls. The service may panic: that costs the one call, never the loop.
 pub struct Worker<S: Service> {
@@ -20,6 +24,8 @@ pub struct Worker<S: Service> {
     inflated: Vec<u8>,
     /// A message was answered since `end_burst`.
     answered: bool,
+    /// Memory for messages that wait.
+    pub pool: BufferPool,
     /// The message that the service wrote last.
     pub reply: Vec<u8>,
     /// This loop's number.
@@ -47,6 +53,7 @@ impl<S: Service> Worker<S> {
             max_message_bytes,
             inflated: Vec::new(),
             answered: false,
+            pool: BufferPool::default(),
             reply: Vec::new(),
             event_loop,
             admission,
@@ -55,9 +62,30 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// The method with this path.
-    pub fn method(&self, path: &[u8]) -> Option<Method> {
-        catch_unwind(AssertUnwindSafe(|| self.service.method(path))).ok().flatten()
+    /// Which method a call with these header fields is of, or why it goes no further. From here on it counts as
+    /// in progress, until `admission` is told that it is not.
+    pub fn admit(&self, head: &Head) -> Result<Method, End> {
+        if head.too_long() {
+            let text = format!("received metadata size exceeds hard limit ({MAX_HEADER_LIST} bytes)");
+            return Err(End::refused(&Refusal::new(Status::ResourceExhausted, text)));
+        }
+        if !head.post {
+            return Err(End::NotGrpc(b"405"));
+        }
+        if !head.grpc {
+            return Err(End::NotGrpc(b"415"));
+        }
+        let named = catch_unwind(AssertUnwindSafe(|| self.service.method(&head.path)));
+        let Some(method) = named.ok().flatten() else {
+            return Err(End::refused(&Refusal::new(Status::Unimplemented, "Method not found!")));
+        };
+        if head.encoding == Encoding::Unknown {
+            let refusal =
+                Refusal::new(Status::Unimplemented, "grpc-encoding: send identity, deflate or gzip");
+            return Err(Refused::with_encodings(&refusal).into());
+        }
+        self.admission.admit(method.limited).map_err(End::Refused)?;
+        Ok(method)
     }
 
     /// The longest message that this method takes.

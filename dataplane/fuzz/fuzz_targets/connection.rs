@@ -97,7 +97,7 @@ impl Turns<'_> {
         self.worker.end_burst();
         for call in waited {
             self.exchange.send(call.stream, piece, self.worker)?;
-            if piece.len() % 2 == 0 {
+            if piece.len().is_multiple_of(2) {
                 self.exchange.finish(call.stream, Ok(None), self.worker)?;
             }
         }

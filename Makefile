@@ -8,7 +8,7 @@ COUNT := awk '/^Collecting/ { printf "\r  %d packages fetched", ++n; fflush() } 
 # cargo's lines, likewise.
 COUNT_CRATES := awk '/Compiling sidecar-dataplane/ { printf "\n  and the engine itself, which takes longest"; fflush(); next } /Compiling/ { printf "\r  %d crates compiled", ++n; fflush() } END { print "" }'
 CARGO := $(shell command -v cargo)
-RUST := $(shell find dataplane/src -name '*.rs') dataplane/Cargo.toml dataplane/Cargo.lock
+RUST := $(shell find dataplane/src -name '*.rs') dataplane/Cargo.toml dataplane/Cargo.lock dataplane/.cargo/config.toml
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
 PROTOS := sidecar/v1/prediction.proto sidecar/v1/admin.proto sidecar/oip/open_inference.proto
 

@@ -6,16 +6,16 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::answered::ModelInfo;
-use crate::blocks::Blocks;
-use crate::deployment::Loaded;
-use crate::ledger::Ledger;
+use crate::edge::replies::Replies;
+use crate::edge::server::{Limits, Server};
 use crate::methods::{Methods, Settings};
-use crate::onnxruntime::OnnxRuntime;
+use crate::model::deployment::Loaded;
+use crate::model::onnxruntime::OnnxRuntime;
 use crate::refusal::Status;
-use crate::replies::Replies;
-use crate::ring::Ring;
-use crate::server::{Limits, Server};
+use crate::rows::answered::ModelInfo;
+use crate::rows::blocks::Blocks;
+use crate::rows::ledger::Ledger;
+use crate::rows::ring::Ring;
 
 /// The native request path: listens, answers, and keeps what it answered for whoever drains it.
 pub struct Engine {

@@ -1,27 +1,34 @@
 //! The methods of every service, and the one path that each inference call takes.
 
+pub mod hand_off;
+pub mod health_desk;
+pub mod histogram;
+pub mod inference;
+pub mod outcome_desk;
+pub mod stages;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::answered::Answered;
 use crate::clock::monotonic_ns;
-use crate::deployment::{Deployment, Loaded};
-use crate::hand_off::HandOff;
-use crate::health_desk::HealthDesk;
-use crate::infer::{self, Asked};
-use crate::inference::{self, Inference};
-use crate::metadata::{self, nothing_deployed};
-use crate::outcome;
-use crate::outcome_desk::OutcomeDesk;
-use crate::predict;
-use crate::reflection::{File, Reflection};
+use crate::edge::replies::Replies;
+use crate::messages::infer::{self, Asked};
+use crate::messages::metadata::{self, nothing_deployed};
+use crate::messages::outcome;
+use crate::messages::predict;
+use crate::messages::reflection::{File, Reflection};
+use crate::messages::request_id::RequestIds;
+use crate::methods::hand_off::HandOff;
+use crate::methods::health_desk::HealthDesk;
+use crate::methods::inference::Inference;
+use crate::methods::outcome_desk::OutcomeDesk;
+use crate::methods::stages::AllStages;
+use crate::model::deployment::{Deployment, Loaded};
 use crate::refusal::{Refusal, Status};
-use crate::replies::Replies;
-use crate::request_id::RequestIds;
-use crate::ring::Ring;
+use crate::rows::answered::Answered;
+use crate::rows::ring::Ring;
 use crate::service::{Answer, CallId, Method, Request, Service};
-use crate::stages::AllStages;
 
 /// What the methods need to know.
 pub struct Settings {

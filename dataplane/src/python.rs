@@ -10,15 +10,15 @@ use pyo3::exceptions::{PyException, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::answered::ModelInfo;
-use crate::blocks::{Blocks, Texts};
-use crate::columns;
-use crate::deployment;
+use crate::edge::server::Limits;
 use crate::engine::Engine;
+use crate::messages::reflection::File;
 use crate::methods::Settings;
-use crate::reflection::File;
+use crate::model::deployment;
 use crate::refusal::{Refusal, Status};
-use crate::server::Limits;
+use crate::rows::answered::ModelInfo;
+use crate::rows::blocks::{Blocks, Texts};
+use crate::rows::columns;
 use crate::signature::{Field, Kind, Signature};
 
 create_exception!(sidecar_dataplane, GraphError, PyException, "The graph cannot be loaded, or fails.");

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use sidecar_dataplane::answered::{Answered, ModelInfo};
-use sidecar_dataplane::predict::{Timings, check, decode, encode};
+use sidecar_dataplane::messages::predict::{Timings, check, decode, encode};
+use sidecar_dataplane::messages::wire::{
+    Reader, Value, put_bytes, put_element, put_message, put_varint, text,
+};
 use sidecar_dataplane::refusal::Refusal;
+use sidecar_dataplane::rows::answered::{Answered, ModelInfo};
 use sidecar_dataplane::signature::{Field, FieldValue, Kind, Signature};
-use sidecar_dataplane::wire::{Reader, Value, put_bytes, put_element, put_message, put_varint, text};
 
 const NAMES: [&str; 4] = ["x", "amount", "trigger", "colour"];
 const KINDS: [Kind; 4] = [Kind::Number, Kind::Number, Kind::Integer, Kind::Text];

@@ -9,14 +9,14 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sidecar_dataplane::answered::{Answered, ModelInfo};
-use sidecar_dataplane::blocks::{Blocks, Texts};
-use sidecar_dataplane::infer::{self, Asked, Output};
-use sidecar_dataplane::reflection::{File, Reflection};
+use sidecar_dataplane::messages::infer::{self, Asked, Output};
+use sidecar_dataplane::messages::reflection::{File, Reflection};
+use sidecar_dataplane::messages::wire::{put_bytes, put_element, put_integer, put_message, put_varint};
+use sidecar_dataplane::messages::{health, metadata, outcome};
 use sidecar_dataplane::refusal::Refusal;
+use sidecar_dataplane::rows::answered::{Answered, ModelInfo};
+use sidecar_dataplane::rows::blocks::{Blocks, Texts};
 use sidecar_dataplane::signature::{Field, Kind, Signature};
-use sidecar_dataplane::wire::{put_bytes, put_element, put_integer, put_message, put_varint};
-use sidecar_dataplane::{health, metadata, outcome};
 
 const VECTORS: &str = include_str!("data/protocols.tsv");
 const NOW_NS: i64 = 1_700_000_000_000_000_000;

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{env, fs, process, thread};
 
-use sidecar_dataplane::answered::{ModelInfo, Prediction};
-use sidecar_dataplane::blocks::Blocks;
-use sidecar_dataplane::session::Session;
+use sidecar_dataplane::model::session::Session;
+use sidecar_dataplane::rows::answered::{ModelInfo, Prediction};
+use sidecar_dataplane::rows::blocks::Blocks;
 use sidecar_dataplane::signature::{Field, Kind, Signature};
 
 const MODEL: &str = "tiny/1@dddddddd";
@@ -238,7 +238,7 @@ fn threads_share_a_session() {
 #[test]
 fn a_library_that_is_not_onnx_runtime_is_told() {
     let error =
-        |path: &str| sidecar_dataplane::onnxruntime::OnnxRuntime::load(Path::new(path)).err().unwrap();
+        |path: &str| sidecar_dataplane::model::onnxruntime::OnnxRuntime::load(Path::new(path)).err().unwrap();
     assert!(error("/nowhere/libonnxruntime.so").contains("/nowhere/libonnxruntime.so"));
     assert!(!wheel::runtime().version().is_empty());
 }

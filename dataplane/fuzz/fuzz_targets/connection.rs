@@ -5,13 +5,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use libfuzzer_sys::fuzz_target;
-use sidecar_dataplane::admission::Admission;
-use sidecar_dataplane::exchange::Exchange;
-use sidecar_dataplane::http2::Broken;
-use sidecar_dataplane::limits::{Patience, WRITE_BYTES};
+use sidecar_dataplane::edge::admission::Admission;
+use sidecar_dataplane::edge::exchange::Exchange;
+use sidecar_dataplane::edge::http2::Broken;
+use sidecar_dataplane::edge::limits::{Patience, WRITE_BYTES};
 use sidecar_dataplane::refusal::Refusal;
 use sidecar_dataplane::service::{Answer, CallId, Method, Request, Service};
-use sidecar_dataplane::worker::Worker;
+use sidecar_dataplane::edge::worker::Worker;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const MAX_MESSAGE_BYTES: usize = 1024;

@@ -4,8 +4,8 @@
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use sidecar_dataplane::answered::ModelInfo;
-use sidecar_dataplane::infer::{check, check_row_ids, decode, encode};
+use sidecar_dataplane::rows::answered::ModelInfo;
+use sidecar_dataplane::messages::infer::{check, check_row_ids, decode, encode};
 use sidecar_dataplane_fuzz::{assert_blocks, assert_refusal, blank, model};
 
 const MAX_ROWS: usize = 1000;

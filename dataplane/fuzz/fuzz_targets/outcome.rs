@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sidecar_dataplane::outcome::decode;
-use sidecar_dataplane::request_id::is_request_id;
+use sidecar_dataplane::messages::outcome::decode;
+use sidecar_dataplane::messages::request_id::is_request_id;
 use sidecar_dataplane_fuzz::{NOW, assert_short_refusal};
 
 fuzz_target!(|message: &[u8]| {

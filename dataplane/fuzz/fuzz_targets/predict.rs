@@ -4,9 +4,9 @@
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use sidecar_dataplane::answered::ModelInfo;
-use sidecar_dataplane::predict::{Timings, check, decode, encode};
-use sidecar_dataplane::request_id::is_request_id;
+use sidecar_dataplane::rows::answered::ModelInfo;
+use sidecar_dataplane::messages::predict::{Timings, check, decode, encode};
+use sidecar_dataplane::messages::request_id::is_request_id;
 use sidecar_dataplane_fuzz::{assert_blocks, assert_short_refusal, blank, model};
 
 static MODEL: LazyLock<Arc<ModelInfo>> = LazyLock::new(|| Arc::new(model()));

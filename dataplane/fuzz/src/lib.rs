@@ -1,7 +1,7 @@
 //! What the targets share: a model that takes fields of every kind, and what must hold for rows it was given.
 
-use sidecar_dataplane::answered::{Answered, ModelInfo};
-use sidecar_dataplane::blocks::Blocks;
+use sidecar_dataplane::rows::answered::{Answered, ModelInfo};
+use sidecar_dataplane::rows::blocks::Blocks;
 use sidecar_dataplane::refusal::Refusal;
 use sidecar_dataplane::signature::{Field, Kind, Signature};
 

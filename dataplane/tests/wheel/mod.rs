@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sidecar_dataplane::onnxruntime::OnnxRuntime;
+use sidecar_dataplane::model::onnxruntime::OnnxRuntime;
 
 /// The wheel's ONNX Runtime. Panics, and says what to do, when there is none.
 pub fn runtime() -> Arc<OnnxRuntime> {

@@ -1,0 +1,134 @@
+//! One inference call after decoding: run it, write its reply, leave its rows for the recorder.
+
+use std::sync::Arc;
+
+use crate::clock::monotonic_ns;
+use crate::messages::infer::{self, Asked};
+use crate::messages::predict::{self, Timings};
+use crate::methods::stages::Stages;
+use crate::model::deployment::{Loaded, Prepared};
+use crate::refusal::{Refusal, Status};
+use crate::rows::answered::{Answered, Member};
+use crate::rows::ring::Ring;
+
+/// What a thread that runs models has for itself.
+pub struct Thread {
+    prepared: Prepared,
+    stages: Arc<Stages>,
+}
+
+/// A decoded call, with the model that was deployed when it came.
+pub struct Inference {
+    /// Answers the call.
+    pub model: Arc<Loaded>,
+    /// The rows, and place for what becomes of them.
+    pub answered: Box<Answered>,
+    /// What a call of the Open Inference Protocol asked for; `None` for one of our own.
+    pub asked: Option<Asked>,
+    /// What decoding took.
+    pub decode_ns: i64,
+}
+
+impl Thread {
+    /// Nothing is prepared; `stages` are this thread's alone.
+    pub fn new(stages: Arc<Stages>) -> Self {
+        Self { prepared: Prepared::default(), stages }
+    }
+
+    /// Answer one call: `reply` gets its message, `ring` its rows.
+    pub fn run(&mut self, mut call: Inference, ring: &Ring, reply: &mut Vec<u8>) -> Result<(), Refusal> {
+        if let Err(failure) = self.score(&call.model, &mut call.answered) {
+            ring.give_back(call.answered);
+            return Err(failure);
+        }
+        self.encode(&call, reply);
+        ring.push(call.answered);
+        Ok(())
+    }
+
+    /// Answer calls of one model, each with one row, by one run; `told` gets each call's place and reply.
+    ///
+    /// When the common run fails, each call is run by itself, so that a record which the model cannot take
+    /// fails its own call and no other.
+    pub fn run_together(
+        &mut self,
+        calls: Vec<Inference>,
+        ring: &Ring,
+        mut told: impl FnMut(usize, Result<Vec<u8>, Refusal>),
+    ) {
+        let mut common = ring.blank();
+        let scored = match calls.as_slice() {
+            [first, _, ..] => {
+                common.model = Some(Arc::clone(first.model.info()));
+                for call in &calls {
+                    common.blocks.append(&call.answered.blocks);
+                }
+                self.score(&first.model, &mut common).is_ok()
+            }
+            _ => false,
+        };
+        for (place, mut call) in calls.into_iter().enumerate() {
+            let mut reply = Vec::with_capacity(256);
+            if !scored {
+                let done = self.run(call, ring, &mut reply);
+                told(place, done.map(|()| reply));
+                continue;
+            }
+            take_row(&common, place, &mut call.answered);
+            self.encode(&call, &mut reply);
+            told(place, Ok(reply));
+            common.members.push(member(&mut call.answered));
+            ring.give_back(call.answered);
+        }
+        if scored {
+            ring.push(common);
+        } else {
+            ring.give_back(common);
+        }
+    }
+
+    fn score(&mut self, model: &Loaded, answered: &mut Answered) -> Result<(), Refusal> {
+        let Answered { blocks, prediction, .. } = answered;
+        let scored = self.prepared.run(model, blocks, prediction);
+        scored.map_err(|failure| Refusal::new(Status::Internal, failure))
+    }
+
+    fn encode(&self, call: &Inference, reply: &mut Vec<u8>) {
+        let Inference { answered, asked, decode_ns, .. } = call;
+        let (queue_ns, infer_ns) = (answered.queue_ns, answered.prediction.infer_ns);
+        let encoding = monotonic_ns();
+        let encode_ns = if let Some(asked) = asked {
+            infer::encode(answered, asked, reply);
+            monotonic_ns() - encoding
+        } else {
+            predict::encode(answered, Timings { queue_ns, decode_ns: *decode_ns, infer_ns }, encoding, reply)
+        };
+        self.stages.queue.record(queue_ns);
+        self.stages.decode.record(*decode_ns);
+        self.stages.infer.record(infer_ns);
+        self.stages.encode.record(encode_ns);
+    }
+}
+
+/// Give a call its row of what a common run made.
+fn take_row(common: &Answered, row: usize, into: &mut Answered) {
+    let (made, own) = (&common.prediction, &mut into.prediction);
+    let width = made.features.len() / common.blocks.rows.max(1);
+    own.features.clear();
+    own.features.extend_from_slice(made.features.get(row * width..(row + 1) * width).unwrap_or_default());
+    own.score.clear();
+    own.score.extend(made.score.get(row));
+    own.decision.clear();
+    own.decision.extend(made.decision.get(row));
+    own.infer_ns = made.infer_ns;
+    own.cpu_ns = made.cpu_ns;
+}
+
+fn member(answered: &mut Answered) -> Member {
+    Member {
+        request_id: std::mem::take(&mut answered.request_id),
+        received_ns: answered.received_ns,
+        event_ns: answered.event_ns,
+        queue_ns: answered.queue_ns,
+    }
+}

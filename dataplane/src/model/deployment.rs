@@ -1,0 +1,153 @@
+//! The model that answers: replaced whole by one pointer, so that readers never wait and no reply mixes two.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use arc_swap::{ArcSwapOption, Guard};
+
+use crate::model::onnxruntime::OnnxRuntime;
+use crate::model::session::{Runner, Session};
+use crate::rows::answered::{ModelInfo, Prediction};
+use crate::rows::blocks::Blocks;
+
+/// A loaded and warm model, and what its runs cost.
+pub struct Loaded {
+    session: Arc<Session>,
+    costs: Costs,
+}
+
+impl Loaded {
+    /// Load a graph and run it `runs` times on one plain row, so that the first caller finds it warm.
+    ///
+    /// The error is a sentence for the person who deploys it.
+    pub fn load(
+        runtime: &Arc<OnnxRuntime>,
+        graph: &Path,
+        info: Arc<ModelInfo>,
+        plain_row: &Blocks,
+        runs: usize,
+    ) -> Result<Arc<Self>, String> {
+        let model = info.to_string();
+        let session = Session::open(runtime, graph, info)
+            .map_err(|error| format!("ONNX Runtime cannot load the graph: {error}"))?;
+        let fails = |error| format!("bundle {model} fails on a plain row: {error}");
+        let mut runner = session.runner().map_err(fails)?;
+        let loaded = Arc::new(Self { session, costs: Costs::default() });
+        let mut prediction = Prediction::default();
+        for _ in 0..runs.max(1) {
+            runner.run(plain_row, &mut prediction).map_err(fails)?;
+            loaded.costs.saw(1, prediction.cpu_ns);
+        }
+        Ok(loaded)
+    }
+
+    /// Which model this is.
+    pub fn info(&self) -> &Arc<ModelInfo> {
+        self.session.info()
+    }
+
+    /// What its runs cost.
+    pub const fn costs(&self) -> &Costs {
+        &self.costs
+    }
+}
+
+/// The pointer to the model that answers.
+#[derive(Default)]
+pub struct Deployment(ArcSwapOption<Loaded>);
+
+impl Deployment {
+    /// Replace the model; calls that have begun finish with the one they took.
+    pub fn swap(&self, model: Option<Arc<Loaded>>) {
+        self.0.store(model);
+    }
+
+    /// The model now, for one call.
+    pub fn get(&self) -> Guard<Option<Arc<Loaded>>> {
+        self.0.load()
+    }
+
+    /// Whether a model answers.
+    pub fn deployed(&self) -> bool {
+        self.0.load().is_some()
+    }
+}
+
+/// One thread's prepared tensors for the model that it ran last.
+#[derive(Default)]
+pub struct Prepared(Option<Runner>);
+
+impl Prepared {
+    /// Run `blocks` through `model`; the error says what the caller is told.
+    pub fn run(&mut self, model: &Loaded, blocks: &Blocks, into: &mut Prediction) -> Result<(), String> {
+        let runner = match self.0.take() {
+            Some(runner) if Arc::ptr_eq(runner.session(), &model.session) => runner,
+            _ => model.session.runner()?,
+        };
+        let done = self.0.insert(runner).run(blocks, into);
+        if done.is_ok() {
+            model.costs.saw(blocks.rows, into.cpu_ns);
+        }
+        done
+    }
+}
+
+const CLASSES: usize = 16;
+const WEIGHT: i64 = 8;
+
+/// What a run of so many rows takes of a processor, learned from the runs: a moving average for each power of
+/// two of rows.
+#[derive(Default)]
+pub struct Costs([AtomicI64; CLASSES]);
+
+impl Costs {
+    /// Learn from a run. Threads may overwrite each other's lesson; the next run teaches it again.
+    pub fn saw(&self, rows: usize, cpu_ns: i64) {
+        let Some(cost) = self.0.get(class(rows)) else { return };
+        let known = cost.load(Ordering::Relaxed);
+        // The first runs of a model are slow: a lower cost is believed at once.
+        let learned = if known == 0 || cpu_ns < known { cpu_ns } else { known + (cpu_ns - known) / WEIGHT };
+        cost.store(learned.max(1), Ordering::Relaxed);
+    }
+
+    /// What a run of `rows` will take; where none of that size was seen, as much as single rows would.
+    pub fn estimate_ns(&self, rows: usize) -> i64 {
+        let seen = |class: usize| self.0.get(class).map_or(0, |cost| cost.load(Ordering::Relaxed));
+        match seen(class(rows)) {
+            0 => seen(0).saturating_mul(rows as i64),
+            known => known,
+        }
+    }
+}
+
+fn class(rows: usize) -> usize {
+    (rows.max(1).ilog2() as usize).min(CLASSES - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Costs;
+
+    #[test]
+    fn a_size_that_was_not_seen_costs_as_much_as_single_rows() {
+        let costs = Costs::default();
+        assert_eq!(costs.estimate_ns(64), 0);
+        costs.saw(1, 20_000);
+        assert_eq!(costs.estimate_ns(1), 20_000);
+        assert_eq!(costs.estimate_ns(64), 64 * 20_000);
+        costs.saw(64, 90_000);
+        assert_eq!(costs.estimate_ns(64), 90_000);
+        assert_eq!(costs.estimate_ns(127), 90_000);
+    }
+
+    #[test]
+    fn a_slow_run_moves_the_estimate_a_little_and_a_quick_one_at_once() {
+        let costs = Costs::default();
+        costs.saw(1, 10_000);
+        costs.saw(1, 90_000);
+        assert_eq!(costs.estimate_ns(1), 20_000);
+        costs.saw(1, 5_000);
+        assert_eq!(costs.estimate_ns(1), 5_000);
+    }
+}

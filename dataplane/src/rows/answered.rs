@@ -1,0 +1,90 @@
+//! One inference call, from the decoded request to the row that the recorder drains.
+
+use std::sync::Arc;
+
+use crate::rows::blocks::Blocks;
+use crate::signature::Signature;
+
+/// Which model, to the byte, and what it takes.
+#[derive(Debug)]
+pub struct ModelInfo {
+    /// The task's name.
+    pub name: String,
+    /// The version's name within the task.
+    pub version: String,
+    /// The SHA-256 of the bundle's content, in hex.
+    pub digest: String,
+    /// The raw fields.
+    pub signature: Signature,
+    /// How many features the graph gives for a row.
+    pub features: usize,
+}
+
+impl std::fmt::Display for ModelInfo {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digest = self.digest.get(..8).unwrap_or(&self.digest);
+        write!(to, "{}/{}@{digest}", self.name, self.version)
+    }
+}
+
+/// What one run of a graph gave, and what it took.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prediction {
+    /// `[rows, features]`, row by row.
+    pub features: Vec<f32>,
+    /// `[rows]`; never NaN.
+    pub score: Vec<f32>,
+    /// `[rows]`.
+    pub decision: Vec<bool>,
+    /// Wall clock.
+    pub infer_ns: i64,
+    /// The thread's CPU clock, which preemption does not inflate.
+    pub cpu_ns: i64,
+}
+
+/// One of the requests that were run together, with one row each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Member {
+    /// The request's key.
+    pub request_id: String,
+    /// Since the Unix epoch.
+    pub received_ns: i64,
+    /// Since the Unix epoch.
+    pub event_ns: i64,
+    /// From the message's arrival to the start of decoding.
+    pub queue_ns: i64,
+}
+
+/// The rows of one answered inference call. Built in place, pushed into the ring, drained, used again.
+#[derive(Debug, Default)]
+pub struct Answered {
+    /// The model that answered; none before it did.
+    pub model: Option<Arc<ModelInfo>>,
+    /// The request's key: 1 to 128 visible ASCII characters. With several rows, row i has the key `id/i`.
+    pub request_id: String,
+    /// Since the Unix epoch.
+    pub received_ns: i64,
+    /// Since the Unix epoch.
+    pub event_ns: i64,
+    /// From the message's arrival to the start of decoding.
+    pub queue_ns: i64,
+    /// Where several requests were run together: one for each row, and the four fields above mean nothing.
+    pub members: Vec<Member>,
+    /// The records.
+    pub blocks: Blocks,
+    /// What the model made of them.
+    pub prediction: Prediction,
+}
+
+impl Answered {
+    /// Make ready for the next call, keeping the memory.
+    pub fn clear(&mut self) {
+        self.model = None;
+        self.request_id.clear();
+        self.members.clear();
+        self.blocks.clear();
+        self.prediction.features.clear();
+        self.prediction.score.clear();
+        self.prediction.decision.clear();
+    }
+}

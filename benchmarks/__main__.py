@@ -11,7 +11,7 @@ import click
 
 from benchmarks import h2load
 from benchmarks.pages.render import write
-from benchmarks.results import FULL, QUICK
+from benchmarks.results import FULL, PARTIAL, QUICK
 
 if TYPE_CHECKING:
     from benchmarks.results import Plan
@@ -32,13 +32,15 @@ def _measure(name: str, plan: Plan, only: tuple[str, ...]) -> None:
 @main.command()
 @click.argument("names", nargs=-1, type=click.Choice([*MEASUREMENTS, "soak"]))
 @click.option("--quick", is_flag=True, help="One short round, to see that it works.")
-@click.option("--rounds", type=int, help="Instead of five.")
-@click.option("--only", multiple=True, help="A server, by its name; may be repeated.")
+@click.option("--rounds", type=int, help="Instead of five; the real results stay.")
+@click.option("--only", multiple=True, help="A server, by its name; may be repeated; the real results stay.")
 def run(names: tuple[str, ...], quick: bool, rounds: int | None, only: tuple[str, ...]) -> None:
     """Measure NAMES, or everything but the soak, and render the pages."""
     if not h2load.available():
         sys.exit("h2load is missing: apt-get install nghttp2-client")
     plan = QUICK if quick else FULL
+    if (rounds or only) and plan is FULL:
+        plan = PARTIAL
     plan = replace(plan, rounds=rounds) if rounds else plan
     for name in names or MEASUREMENTS:
         _measure(name, plan, only)

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import machine, open_loop
 from benchmarks.answers import check_answers
-from benchmarks.lineup import GRPCIO, KSERVE_TUNED, MLSERVER, MLSERVER_IN_PROCESS, NATIVE, PYGRPC, PYTHON
+from benchmarks.lineup import (
+    GRPCIO,
+    KSERVE_TUNED,
+    MLSERVER,
+    MLSERVER_IN_PROCESS,
+    NATIVE,
+    PYGRPC,
+    PYGRPC_SINGLE,
+    PYTHON,
+)
 from benchmarks.payload import infer
 from benchmarks.servers import Running, Server
 from benchmarks.throughput import capacity
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 ENGINES = (NATIVE, PYTHON)
-PEERS = (GRPCIO, PYGRPC, MLSERVER, MLSERVER_IN_PROCESS, KSERVE_TUNED)
+PEERS = (GRPCIO, PYGRPC, PYGRPC_SINGLE, MLSERVER, MLSERVER_IN_PROCESS, KSERVE_TUNED)
 _SECONDS = 3.0
 
 
@@ -40,7 +49,7 @@ def measure(plan: Plan, only: Sequence[str] = ()) -> None:
             print(f"round {number + 1}/{plan.rounds}: {server.name}", flush=True)
             with Running(server) as running:
                 check_answers(running)
-                for run in _runs(running, server, capacities, [peer.name for peer in peers]):
+                for run in _runs(server, capacities, [peer.name for peer in peers]):
                     found = _measure_once(program, running, plan.seconds(_SECONDS), **run)
                     measurements.append({"round": number, "server": server.name, **found})
                 check_answers(running)
@@ -60,14 +69,12 @@ def measure(plan: Plan, only: Sequence[str] = ()) -> None:
     )
 
 
-def _runs(
-    running: Running, server: Server, capacities: dict[str, float], peers: list[str]
-) -> list[dict[str, Any]]:
+def _runs(server: Server, capacities: dict[str, float], peers: list[str]) -> list[dict[str, Any]]:
     """What to ask of one server: transport, rate, and whose capacity the rate is a share of."""
     own = capacities[server.name]
     if server not in ENGINES:
         return [{"transport": "tcp", "of": server.name, "share": 0.5, "rate": own / 2}]
-    transports = ["tcp", "uds"] if running.uds else ["tcp"]
+    transports = ["tcp", "uds"] if server is NATIVE else ["tcp"]
     runs = [
         {"transport": transport, "of": server.name, "share": share, "rate": own * share}
         for transport in transports

@@ -128,10 +128,11 @@ KSERVE_TUNED = kserve("kserve-tuned", "KServe, tuned", "tuned")
 
 LINEUP = (NATIVE, PYTHON, GRPCIO, PYGRPC, MLSERVER, MLSERVER_IN_PROCESS, KSERVE, KSERVE_TUNED)
 """In the order of the pages."""
+PYGRPC_SINGLE = pygrpc_native("pygrpc-native-single", "pygrpc-native, one call at a time", 1, 1)
 VARIANTS = (
     bare_grpcio("grpcio-threads", "grpcio (thread pool of one)", "threads", 1),
     bare_grpcio("grpcio-2", "grpcio (aio, uvloop), 2 processes", "aio", 2),
     pygrpc_native("pygrpc-native-2-io", "pygrpc-native, 2 I/O threads", 2, 64),
-    pygrpc_native("pygrpc-native-single", "pygrpc-native, one call at a time", 1, 1),
+    PYGRPC_SINGLE,
 )
 """Other ways to run a peer, to see that the one above is its best."""

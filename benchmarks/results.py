@@ -45,3 +45,5 @@ class Plan:
 
 FULL = Plan(5, 1.0, HERE / "results", ROOT / "docs" / "benchmarks")
 QUICK = Plan(1, 0.4, WORK / "quick" / "results", WORK / "quick" / "pages")
+PARTIAL = Plan(5, 1.0, WORK / "partial" / "results", WORK / "partial" / "pages")
+"""Of some servers or rounds only."""

@@ -73,7 +73,7 @@ class Running:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own commands
                 launch.command,
-                env=os.environ | launch.environ,
+                env=_environ() | launch.environ,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -142,6 +142,11 @@ class Running:
 
     def _said(self) -> str:
         return self.log.read_text(errors="replace")[-2000:]
+
+
+def _environ() -> dict[str, str]:
+    """This process's, without settings for a sidecar that somebody left in it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SIDECAR_")}
 
 
 def _free_port() -> int:

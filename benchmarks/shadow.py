@@ -16,6 +16,7 @@ from benchmarks import h2load, machine, open_loop, processes
 from benchmarks.answers import check_answers
 from benchmarks.lineup import sidecar
 from benchmarks.payload import infer
+from benchmarks.row_fates import row_fates
 from benchmarks.servers import Running, Server
 from benchmarks.throughput import MAIN, capacity
 
@@ -53,7 +54,6 @@ class Condition:
 CONDITIONS = (
     Condition("none", "no candidate"),
     Condition("nice-10", "one candidate (default: nice 10)", CANDIDATE, base="none"),
-    Condition("nice-19", "one candidate, nice 19", CANDIDATE, nice=19, base="none"),
     Condition("idle", "one candidate, SCHED_IDLE", CANDIDATE, idle=True, base="none"),
     Condition("pinned-none", "server on a core of its own, no candidate", pinned=True),
     Condition(
@@ -99,7 +99,7 @@ def _measure_once(program: Path, condition: Condition, rate: float, seconds: flo
         check_answers(running)
         worker = _place_worker(running, condition) if condition.candidates else None
         folder, payload = running.folder, infer(1)
-        before = _cpu(running, worker)
+        fates, before = row_fates(running), _cpu(running, worker)
         closed = h2load.run(
             running.address,
             payload,
@@ -110,8 +110,10 @@ def _measure_once(program: Path, condition: Condition, rate: float, seconds: flo
             prefix=prefix,
         )
         after = _cpu(running, worker)
+        closed_fates = row_fates(running)
         options = open_loop.at_rate(rate, seconds)
         opened = open_loop.run(program, running.address, payload, folder, *options, prefix=prefix)
+        open_fates = row_fates(running)
         check_answers(running)
         if worker is not None and not Path(f"/proc/{worker}").exists():
             raise h2load.LoadError("the candidate's worker did not live to the end")
@@ -119,8 +121,13 @@ def _measure_once(program: Path, condition: Condition, rate: float, seconds: flo
     return {
         "rate": closed.rate,
         "cores_used": {name: (after[name] - before.get(name, 0.0)) / took for name in after},
+        "open_rate": rate,
+        "achieved_rate": opened.achieved_rate,
         "latency_us": dict(opened.latency_us),
+        "lateness_us": dict(opened.lateness_us or {}),
         "ends": dict(opened.ends),
+        "closed_rows": closed_fates.since(fates) if closed_fates and fates else {},
+        "open_rows": open_fates.since(closed_fates) if open_fates and closed_fates else {},
     }
 
 

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.pages.markdown import number, page, provenance, spread, table
-from benchmarks.pages.rows import rounds, summary
+from benchmarks.pages.rows import rounds, shares, summary
 from benchmarks.shadow import OTHER_CORE, SERVER_CORE
 from benchmarks.statistics import Summary
 
@@ -17,12 +17,17 @@ def render_shadow(result: dict[str, Any]) -> str:
     """Throughput and p99 with and without a candidate, and who used the processor."""
     return page(
         "The shadow tax",
-        "The native engine, recording everything, with one candidate shadowed and without: "
+        "The native engine, recording, with one candidate shadowed and without: "
         f"medians of {result['rounds']} interleaved rounds (least to most). Requests a second at 4x8; p99 in "
         f"microseconds in an open loop at {number(result['rate'])} requests/s, half of the capacity. Ratios "
         "are of the same round, to the condition without a candidate. Pinned: the server may run on core "
         f"{SERVER_CORE} only, load generator and worker on core {OTHER_CORE} only.",
         _costs(result),
+        "## What became of the rows",
+        "Of the answered rows: the part that reached the log, and the part that the candidate was not given "
+        "because its queue was full (shed, which is counted for it). A candidate that sheds rows is not "
+        "tried less: its scores are fewer.",
+        _rows(result),
         "## Whose processor time",
         "Cores used during the closed loop (1 is a whole core), by thread of the server and by the worker. "
         "With all cores busy, what the worker gets somebody else does not. `main` and `sidecar` are Python's "
@@ -54,6 +59,20 @@ def _costs(result: dict[str, Any]) -> str:
         if rate and p99:
             lines.append([label, spread(rate), cells[0], spread(p99), cells[1]])
     return table(["", "requests/s", "ratio", "p99, us", "ratio"], lines)
+
+
+def _rows(result: dict[str, Any]) -> str:
+    lines = []
+    for condition, label in result["labels"].items():
+        rows = [row for row in result["measurements"] if row["condition"] == condition]
+        cells = [
+            spread(Summary.of(found)) if (found := shares(rows, of, part, "served")) else ""
+            for of in ("closed_rows", "open_rows")
+            for part in ("written", "shed")
+        ]
+        lines.append([label, *cells])
+    head = ["", "saturated: recorded", "saturated: shed", "half load: recorded", "half load: shed"]
+    return table(head, lines)
 
 
 def _cores(result: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.lineup import LINEUP, VARIANTS
 from benchmarks.pages.markdown import number, page, provenance, spread, table
-from benchmarks.pages.rows import rounds, summary
+from benchmarks.pages.rows import rounds, shares, summary
 from benchmarks.payload import infer, infer_block
 from benchmarks.statistics import Summary, ratio
 from benchmarks.throughput import MAIN, MANY_ROWS, SHAPES, SINGLE
@@ -24,8 +24,13 @@ def render_throughput(result: dict[str, Any]) -> str:
         "(least to most). The same bytes go to every server, which runs the same graph with the same session "
         "options (one thread, no spinning); scores and decisions were equal to the graph's own, bit for bit, "
         "before and after each server's runs, and the replies' bytes were counted, because h2load takes a "
-        "gRPC error for a success. The sidecar validates, records and keys every request; the peers do not.",
+        "gRPC error for a success. The sidecar validates, keys and records requests; the peers do not.",
         _rates(result),
+        "## Rows recorded meanwhile",
+        "Part of the answered rows that reached the log; the rest found the ring full and was dropped and "
+        "counted, which is what the ring is for: recording never holds up a reply. With two cores, one for "
+        "the load and one for the answers, the recorder gets what they leave.",
+        _recorded(result),
         "## Ratios at " + str(MAIN),
         "The native engine's requests a second divided by another's, round by round. `fields`: the sidecar's "
         "own form of request, a tensor for each field, sent to both. `block`: the other server gets one "
@@ -86,6 +91,19 @@ def _rates(result: dict[str, Any]) -> str:
         if any(cells):
             lines.append([result["labels"][name], *map(_cell, cells)])
     return table(head, lines)
+
+
+def _recorded(result: dict[str, Any]) -> str:
+    lines = []
+    for name in _NAMES[:2]:
+        rows = [row for row in result["measurements"] if row["server"] == name]
+        cells = []
+        for payload, shape in (*((infer(1), shape) for shape in SHAPES), (infer(MANY_ROWS), MAIN)):
+            of = [row for row in rows if (row["payload"], row["shape"]) == (payload.name, str(shape))]
+            cells.append(_cell(shares(of, "rows", "written", "served")))
+        if any(cells):
+            lines.append([result["labels"][name], *cells])
+    return table(["server", *map(str, SHAPES), f"{MAIN}, {MANY_ROWS} rows"], lines)
 
 
 def _ratios(result: dict[str, Any]) -> str:

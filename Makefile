@@ -12,6 +12,9 @@ RUST := $(shell find dataplane/src -name '*.rs') dataplane/Cargo.toml dataplane/
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
 PROTOS := sidecar/v1/prediction.proto sidecar/v1/admin.proto sidecar/oip/open_inference.proto
 
+# A module that was built before and no longer fits its source must not be taken for it.
+FORGET_NATIVE := $(BIN)/python -m pip uninstall --quiet --yes model-sidecar-dataplane 2>/dev/null; rm -f .venv/native
+
 .PHONY: help setup native demo test lint types rust unit bench soak proto lock clean
 
 help: ## Show the commands
@@ -19,8 +22,9 @@ help: ## Show the commands
 
 setup: .venv/ready ## Make .venv from the locked versions, with the native engine where cargo is there
 ifdef CARGO
-	@$(MAKE) --no-print-directory native || echo "The native engine is not built, as said above; going on with the python engine"
+	@$(MAKE) --no-print-directory native || { $(FORGET_NATIVE); echo "The native engine is not built, as said above; going on with the python engine"; }
 else
+	@$(FORGET_NATIVE)
 	@echo "There is no cargo to build the native engine with; going on with the python engine"
 endif
 
@@ -30,6 +34,7 @@ endif
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --require-hashes -r requirements/all.txt | $(COUNT)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -f .venv/native
 	@touch $@
 
 native: .venv/native ## Build the native engine into .venv; needs cargo and a C compiler
@@ -59,22 +64,24 @@ lint: .venv/ready
 types: .venv/ready
 	@$(BIN)/mypy
 
-rust: .venv/ready
+rust: .venv/ready ## Check dataplane/ and the load generator; build the latter, which tests use
 ifdef CARGO
 	@cd dataplane && cargo fmt --check
 	@cd dataplane && cargo clippy --quiet --locked --all-targets --features python -- -D warnings
 	@cd dataplane && cargo clippy --quiet --locked --all-targets -- -D warnings
 	@cd dataplane && cargo test --quiet --locked
-	@export CARGO_TARGET_DIR=$(CURDIR)/var/benchmarks/load && cd benchmarks/load && cargo fmt --check && cargo clippy --quiet --locked --all-targets -- -D warnings && cargo test --quiet --locked
+	@export CARGO_TARGET_DIR=$(CURDIR)/var/benchmarks/load && cd benchmarks/load && cargo fmt --check && cargo clippy --quiet --locked --all-targets -- -D warnings && cargo test --quiet --locked && cargo build --quiet --release --locked
+else
+	@echo "There is no cargo: the Rust code is not checked"
 endif
 
 unit: setup .venv-triton/ready
 	@$(BIN)/python -m pytest
 
-bench: setup ## Measure beside the peers (half an hour or more) and render docs/benchmarks
+bench: native ## Measure beside the peers (half an hour or more) and render docs/benchmarks
 	@$(BIN)/python -m benchmarks run
 
-soak: setup ## Ten million requests, a new champion every second
+soak: native ## Ten million requests, a new champion every second
 	@$(BIN)/python -m benchmarks run soak
 
 proto: .venv/ready ## Build the Python code of proto/

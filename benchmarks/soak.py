@@ -60,6 +60,7 @@ def measure(plan: Plan, only: Sequence[str] = ()) -> None:
             **context,
             "engine": engine,
             "command": f"load --connections {_CONNECTIONS} --in-flight {_IN_FLIGHT} --requests {requests}",
+            "planned": requests,
             "requests": found.sent,
             "seconds": seconds,
             "ends": dict(found.ends),
@@ -101,9 +102,17 @@ class _Samples:
                 {
                     "seconds": round(time.monotonic() - self._start, 3),
                     "rss_bytes": self._running.rss_bytes(),
-                    "log_bytes": sum(part.stat().st_size for part in self._home.glob("log.db*")),
+                    "log_bytes": sum(_size(part) for part in self._home.glob("log.db*")),
                 }
             )
+
+
+def _size(file: Path) -> int:
+    """Bytes of a file; 0 for one that was removed since it was listed."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _status(home: Path) -> admin_pb2.GetStatusResponse:

@@ -11,7 +11,6 @@ import grpc
 
 from benchmarks.lineup import WHY, bundle
 from sidecar.bundle import FILES, MANIFEST, Bundle, write_bundle
-from sidecar.errors import SidecarError
 from sidecar.registry import ModelState, Registry
 from sidecar.v1 import admin_pb2, admin_pb2_grpc
 
@@ -57,8 +56,8 @@ class Swaps:
             for number in count(1):
                 try:
                     self._swap(registry, admin, number)
-                except (grpc.RpcError, SidecarError) as error:
-                    self.errors.append(str(error))
+                except Exception as error:  # noqa: BLE001 - whatever it was, it is a swap that failed
+                    self.errors.append(f"{type(error).__name__}: {error}")
                 if self._stop.wait(max(0.0, start + number * SWAP_SECONDS - time.monotonic())):
                     return
 

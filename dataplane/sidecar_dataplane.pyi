@@ -12,6 +12,12 @@ from typing import final
 __version__: str
 """The version of this module; `sidecar.engine.choice` says which one it works with."""
 
+def onnxruntime_version(library: str) -> str:
+    """The version of the ONNX Runtime at this path.
+
+    Raises OSError when it cannot be loaded, or lacks the API that this module uses.
+    """
+
 class GraphError(Exception):
     """A graph cannot be loaded, or fails on its warm-up row; the message is for whoever deploys it."""
 

@@ -65,10 +65,15 @@ def open_uds(key: str, path: Path, mode: int) -> socket.socket:
     opened = socket.socket(socket.AF_UNIX)
     try:
         opened.bind(str(path))
+    except OSError as error:
+        opened.close()
+        raise _cannot_listen(key, str(path), error) from error
+    try:
         path.chmod(mode)
         return _listening(opened)
     except OSError as error:
         opened.close()
+        path.unlink(missing_ok=True)
         raise _cannot_listen(key, str(path), error) from error
 
 

@@ -16,7 +16,7 @@ from benchmarks.servers import Running
 pytestmark = pytest.mark.skipif(
     shutil.which("cargo") is None, reason="the load generator is built with cargo"
 )
-RATE, SECONDS, PAUSE = 200, 3.0, 1.0
+RATE, SECONDS, PAUSE = 100, 3.0, 1.0
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from benchmarks.lineup import GRPCIO, VARIANTS
 from benchmarks.pages.claims import Claim, best, render_claims
 from benchmarks.pages.markdown import number, table
 from benchmarks.pages.render import pages
-from benchmarks.pages.rows import rounds
+from benchmarks.pages.rows import fault, rounds, shares
 from benchmarks.results import FULL
 
 
@@ -47,6 +47,21 @@ def test_rounds_come_in_order_whatever_the_order_of_measuring():
 )
 def test_a_claim_holds_by_its_median(bound, at_least, found, holds):
     assert Claim("text", bound, at_least=at_least, found=found).row()[-1] == holds
+
+
+def test_a_claim_whose_calls_failed_does_not_hold():
+    failed = [{"ends": {"0": 99, "8": 1}, "achieved_rate": 100.0, "rate": 100.0}]
+    slow = [{"ends": {"0": 90}, "achieved_rate": 90.0, "rate": 100.0}]
+    assert fault([{"ends": {"0": 100}, "achieved_rate": 99.0, "rate": 100.0}]) == ""
+    assert fault(failed) == "1 calls failed"
+    assert fault(slow) == "the rate was not kept up in 1 runs"
+    claim = Claim("text", 2.0, at_least=False, found=[1.0, 1.0, 1.0], fault=fault(failed))
+    assert claim.row()[-1] == "**no**: 1 calls failed"
+
+
+def test_shares_are_of_runs_that_counted():
+    rows = [{"rows": {"served": 4, "written": 1}}, {"rows": {}}, {"rows": {"served": 2, "written": 2}}]
+    assert shares(rows, "rows", "written", "served") == [0.25, 1.0]
 
 
 def test_the_best_of_a_peers_variants_is_the_one_compared_with():

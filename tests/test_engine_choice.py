@@ -55,6 +55,21 @@ def test_there_is_no_other_engine():
 
 
 @pytest.mark.skipif("native" not in ENGINES, reason="the native engine is not built")
+def test_auto_falls_back_when_the_library_cannot_be_loaded(tmp_path, monkeypatch):
+    capi = tmp_path / "onnxruntime" / "capi"
+    capi.mkdir(parents=True)
+    (capi.parent / "__init__.py").touch()
+    (capi / f"libonnxruntime.{'dylib' if sys.platform == 'darwin' else 'so.1'}").write_bytes(b"no library")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    engine, why = choose_engine(Config())
+    assert engine.name == "python"
+    assert "ONNX Runtime cannot be loaded" in why
+    with pytest.raises(ConfigError, match="ONNX Runtime cannot be loaded"):
+        choose_engine(Config(engine="native"))
+
+
+@pytest.mark.skipif("native" not in ENGINES, reason="the native engine is not built")
 def test_auto_takes_native_where_it_can_run():
     engine, why = choose_engine(Config())
     assert (engine.name, why) == ("native", f"auto: sidecar_dataplane {DATAPLANE_VERSION} is installed")

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from running_engine import status_of_call
+from running_engine import RunningEngine, status_of_call
 from tiny_bundles import row
 
 from sidecar.client import CallError
+from sidecar.config import Limits
 from sidecar.domain import Outcome, OutcomeReceipt
 from sidecar.errors import UnavailableError
 from sidecar.v1 import prediction_pb2
@@ -78,3 +79,20 @@ def test_a_call_brings_one_to_ten_thousand_outcomes(engine):
             engine.client.record_outcomes(outcomes)
         assert caught.value.status is grpc.StatusCode.INVALID_ARGUMENT
     assert engine.client.record_outcomes(many[1:]).stored == 10_000
+
+
+def test_outcomes_of_callers_that_gave_up_are_held_up_to_the_limit(kind, tmp_path, bundle):
+    with RunningEngine(tmp_path, kind, limits=Limits(max_in_flight=3), champion=bundle) as running:
+        running.stop_recorder()
+        statuses = []
+        for _ in range(4):  # nobody stores anything, and each caller gives up
+            with pytest.raises(CallError) as caught:
+                running.client._record([prediction_pb2.Outcome(request_id="a", label=1)], 0.3)
+            statuses.append(caught.value.status)
+            time.sleep(0.1)  # its place is free again
+        assert statuses == [grpc.StatusCode.DEADLINE_EXCEEDED] * 3 + [grpc.StatusCode.RESOURCE_EXHAUSTED]
+        assert caught.value.retry_after == 0.1
+        for pending in running.engine.drain(10, 60).outcomes:
+            running.engine.settle(pending.ticket, OutcomeReceipt(1, 0, ()))
+        running.start_recorder()
+        assert running.client.record_outcome("a", label=1).stored == 1

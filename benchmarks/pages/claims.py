@@ -21,7 +21,7 @@ from benchmarks.pages.markdown import number, page, spread, table
 from benchmarks.pages.request import floor_rounds
 from benchmarks.pages.rows import fault, rounds, shares
 from benchmarks.pages.shadow import kept_rounds
-from benchmarks.pages.soak import failures, growth
+from benchmarks.pages.soak import complete, failures, growth
 from benchmarks.pages.throughput import rate_rounds
 from benchmarks.payload import infer, infer_block
 from benchmarks.statistics import Summary
@@ -191,7 +191,7 @@ def _soak(result: dict[str, Any]) -> list[list[str]]:
             f"errors in {requests} requests while {swaps} deployments were swapped",
             "0",
             f"{failed:,}",
-            "yes" if not failed else "**no**",
+            "yes" if not failed and complete(result) else "**no**",
         ],
         [
             "growth of memory meanwhile, MB",

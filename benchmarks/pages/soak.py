@@ -14,6 +14,7 @@ SETTLED = 0.2
 _MB = 2**20
 _FLAT_SHARE = 0.02
 _TWO_ERRORS = 2.0
+_COMPLETE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,16 @@ def growth(result: dict[str, Any]) -> Growth:
 
 
 def failures(result: dict[str, Any]) -> int:
-    """Requests without grpc-status 0, deployments that failed, and rows that were not recorded."""
-    failed = result["requests"] - result["ends"].get("0", 0)
-    return int(failed + len(result["swap_errors"]) + sum(result["errors"].values()) + result["failed"])
+    """Requests without grpc-status 0, deployments that failed, and rows that went missing."""
+    failed = result["planned"] - result["ends"].get("0", 0)
+    unaccounted = result["served"] - result["written"] - result["dropped"]
+    return int(failed + len(result["swap_errors"]) + sum(result["errors"].values()) + unaccounted)
+
+
+def complete(result: dict[str, Any]) -> bool:
+    """Whether deployments were swapped and memory was sampled until the end."""
+    least = _COMPLETE * result["seconds"]
+    return result["swaps"] >= least and len(result["samples"]) >= least
 
 
 def render_soak(result: dict[str, Any]) -> str:

@@ -46,7 +46,7 @@ impl Engine {
 
     /// Answer calls that arrive at these listening sockets.
     pub fn start(&self, listeners: Vec<OwnedFd>) -> io::Result<()> {
-        self.methods.start(self.limits.event_loops)?;
+        self.methods.start(self.limits.event_loops)?; // dropping the engine ends them
         let server = Server::start(Arc::clone(&self.methods), self.replies.clone(), listeners, &self.limits)?;
         self.server.set(server).map_err(|_| io::Error::other("it listens already"))
     }
@@ -98,5 +98,13 @@ impl Engine {
             server.stop(grace);
             self.methods.stop();
         }
+    }
+}
+
+/// The threads for slow runs hold the methods, which hold the queue that they wait for.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+        self.methods.stop();
     }
 }

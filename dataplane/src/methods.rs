@@ -25,7 +25,7 @@ use crate::methods::inference::Inference;
 use crate::methods::outcome_desk::OutcomeDesk;
 use crate::methods::stages::AllStages;
 use crate::model::deployment::{Deployment, Loaded};
-use crate::refusal::{Refusal, Status};
+use crate::refusal::Refusal;
 use crate::rows::answered::Answered;
 use crate::rows::ring::Ring;
 use crate::service::{Answer, CallId, Method, Request, Service};
@@ -34,6 +34,8 @@ use crate::service::{Answer, CallId, Method, Request, Service};
 pub struct Settings {
     /// This software's version, for ServerMetadata.
     pub version: String,
+    /// `RecordOutcome` calls whose outcomes are not stored yet, at most.
+    pub max_in_flight: usize,
     /// Rows in one ModelInfer call.
     pub max_rows: usize,
     /// A run that is estimated longer goes to a thread of its own.
@@ -107,7 +109,7 @@ impl Methods {
         Self {
             deployment: Deployment::default(),
             ring,
-            outcomes: OutcomeDesk::new(replies.clone()),
+            outcomes: OutcomeDesk::new(replies.clone(), settings.max_in_flight),
             health: HealthDesk::new(settings.services.clone(), replies.clone()),
             stages: AllStages::default(),
             reflection: Reflection::new(settings.services, settings.files),
@@ -125,7 +127,7 @@ impl Methods {
     pub fn start(self: &Arc<Self>, threads: usize) -> io::Result<()> {
         for _ in 0..threads {
             let methods = Arc::clone(self);
-            let mut thread = inference::Thread::new(self.stages.thread());
+            let mut thread = inference::Thread::new(self.stages.thread(), self.deployment.retired());
             self.slow_runs.start(move |job| methods.finish_slow(&mut thread, job))?;
         }
         Ok(())
@@ -233,11 +235,20 @@ impl Methods {
 
     fn run_burst(&self, thread: &mut Thread) {
         let (callers, calls): (Vec<_>, Vec<_>) = thread.burst.drain(..).unzip();
-        thread.inference.run_together(calls, &self.ring, |place, done| {
-            if let Some(caller) = callers.get(place) {
-                self.tell(caller, done);
-            }
+        let mut told = 0;
+        let run = AssertUnwindSafe(|| {
+            thread.inference.run_together(calls, &self.ring, |place, done| {
+                told = place + 1;
+                if let Some(caller) = callers.get(place) {
+                    self.tell(caller, done);
+                }
+            });
         });
+        if catch_unwind(run).is_err() {
+            for caller in callers.iter().skip(told) {
+                self.tell(caller, Err(Refusal::failed()));
+            }
+        }
     }
 
     fn finish_slow(&self, thread: &mut inference::Thread, job: SlowRun) {
@@ -245,13 +256,13 @@ impl Methods {
         let now = monotonic_ns();
         let done = if now >= deadline_ns {
             self.ring.give_back(inference.answered);
-            Err(Refusal::new(Status::DeadlineExceeded, TOO_LATE))
+            Err(Refusal::too_late())
         } else {
             inference.answered.queue_ns += now - given_ns;
             let mut reply = Vec::new();
             let run = AssertUnwindSafe(|| thread.run(inference, &self.ring, &mut reply));
             let done = catch_unwind(run);
-            done.unwrap_or_else(|_| Err(Refusal::new(Status::Internal, FAILED))).map(|()| reply)
+            done.unwrap_or_else(|_| Err(Refusal::failed())).map(|()| reply)
         };
         self.tell(&caller, done);
     }
@@ -265,10 +276,10 @@ impl Methods {
 
     fn record_outcome(&self, request: &Request<'_>) -> Answer {
         match outcome::decode(request.message, request.received_ns) {
-            Ok(outcomes) => {
-                self.outcomes.record(request.call, outcomes, &self.ring);
-                Answer::Later
-            }
+            Ok(outcomes) => match self.outcomes.record(request.call, outcomes, &self.ring) {
+                Ok(()) => Answer::Later,
+                Err(refusal) => Answer::Refuse(refusal),
+            },
             Err(refusal) => Answer::Refuse(refusal),
         }
     }
@@ -293,7 +304,10 @@ impl Service for Methods {
     type Thread = Thread;
 
     fn thread(&self) -> Thread {
-        Thread { inference: inference::Thread::new(self.stages.thread()), burst: Vec::new() }
+        Thread {
+            inference: inference::Thread::new(self.stages.thread(), self.deployment.retired()),
+            burst: Vec::new(),
+        }
     }
 
     fn method(&self, path: &[u8]) -> Option<Method> {
@@ -336,13 +350,7 @@ impl Service for Methods {
         match method.id {
             RECORD_OUTCOME => self.outcomes.gone(call),
             HEALTH_WATCH => self.health.gone(call),
-            _ => {} // a slow run goes on; its reply finds no call
+            _ => self.slow_runs.forget(|job| job.caller.call == call),
         }
     }
 }
-
-/// What a caller hears of a failure that nobody meant to happen.
-const FAILED: &str = "the sidecar failed; its log says how";
-
-/// What a caller hears whose deadline passed while the call waited.
-const TOO_LATE: &str = "the deadline had passed before the work began; nothing was done";

@@ -15,6 +15,7 @@ use crate::engine::Engine;
 use crate::messages::reflection::File;
 use crate::methods::Settings;
 use crate::model::deployment;
+use crate::model::onnxruntime::OnnxRuntime;
 use crate::refusal::{Refusal, Status};
 use crate::rows::answered::ModelInfo;
 use crate::rows::blocks::{Blocks, Texts};
@@ -66,7 +67,8 @@ impl Dataplane {
             .map(|(name, descriptor, symbols, dependencies)| File { name, descriptor, symbols, dependencies })
             .collect();
         let hand_off_ns = hand_off_us.saturating_mul(1_000);
-        let settings = Settings { version, max_rows, hand_off_ns, batch_rows, services, files };
+        let settings =
+            Settings { version, max_in_flight, max_rows, hand_off_ns, batch_rows, services, files };
         let limits = Limits { event_loops, max_in_flight, max_message_bytes };
         Engine::new(&onnxruntime, &ledger, ring_rows, limits, settings).map(Self).map_err(PyOSError::new_err)
     }
@@ -111,7 +113,11 @@ impl Dataplane {
 
     fn drain(&self, py: Python<'_>, max_rows: usize, wait_seconds: f64) -> PyResult<PyDrained> {
         let wait = seconds(wait_seconds)?;
-        let drained = py.detach(|| self.0.methods().ring.drain(max_rows, wait));
+        let methods = self.0.methods();
+        let drained = py.detach(|| {
+            methods.deployment.free_retired();
+            methods.ring.drain(max_rows, wait)
+        });
         let outcomes = drained.outcomes.into_iter().map(|pending| {
             let outcomes = pending.outcomes.into_iter();
             let told = outcomes.map(|each| (each.request_id, each.label, each.value, each.observed_ns));
@@ -269,11 +275,18 @@ fn little_endian<'py, T: Copy, const N: usize>(
     PyBytes::new(py, &all)
 }
 
+/// See `sidecar_dataplane.pyi`.
+#[pyfunction]
+fn onnxruntime_version(library: PathBuf) -> PyResult<String> {
+    let runtime = OnnxRuntime::load(&library).map_err(PyOSError::new_err)?;
+    Ok(runtime.version().to_owned())
+}
+
 /// The native request path of model-sidecar.
 #[pymodule(name = "sidecar_dataplane")]
 mod module {
     #[pymodule_export]
-    use super::{Columns, Dataplane, GraphError, Loaded};
+    use super::{Columns, Dataplane, GraphError, Loaded, onnxruntime_version};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

@@ -78,6 +78,17 @@ impl Refusal {
         Self { status, message: message.into() }
     }
 
+    /// The deadline passed while the call waited.
+    pub fn too_late() -> Self {
+        let message = "the deadline had passed before the work began; nothing was done";
+        Self::new(Status::DeadlineExceeded, message)
+    }
+
+    /// A failure that nobody meant to happen; it has been printed.
+    pub fn failed() -> Self {
+        Self::new(Status::Internal, "the sidecar failed; its log says how")
+    }
+
     /// The request does not fit the contract.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(Status::InvalidArgument, message)

@@ -64,7 +64,12 @@ def find_native() -> Path:
         raise NativeUnavailableError(
             f"{DATAPLANE} has version {version}, not {DATAPLANE_VERSION} as this package needs: {_FIX}"
         )
-    return _onnxruntime()
+    library = _onnxruntime()
+    try:
+        module.onnxruntime_version(str(library))
+    except OSError as error:
+        raise NativeUnavailableError(f"{library.name}: {_first_line(error)}; install another onnxruntime") from None
+    return library
 
 
 def _onnxruntime() -> Path:

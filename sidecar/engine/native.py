@@ -55,7 +55,7 @@ class _Started:
     deployment: Deployment = NOTHING_DEPLOYED
     deploying: asyncio.Lock = field(default_factory=asyncio.Lock)
     models: dict[str, ModelId] = field(default_factory=dict)  # that were drained, by digest
-    stopping: bool = False
+    stopping: asyncio.Task[None] | None = None
 
 
 class NativeEngine:
@@ -152,9 +152,11 @@ class NativeEngine:
     async def stop(self, grace_seconds: float) -> None:
         """Refuse new calls and let the present ones finish; see `Engine.stop`."""
         parts = self._started
-        if parts.stopping:
-            return
-        parts.stopping = True
+        if parts.stopping is None:
+            parts.stopping = asyncio.create_task(self._stop(parts, grace_seconds), name="stop")
+        await asyncio.shield(parts.stopping)  # who waits may be cancelled; what has begun must end
+
+    async def _stop(self, parts: _Started, grace_seconds: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + grace_seconds
         parts.dataplane.leave()

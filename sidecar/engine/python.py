@@ -78,7 +78,7 @@ class PythonEngine:
             health=Health(SERVICES),
             champion=Champion(),
             ring=ring,
-            desk=OutcomeDesk(ring),
+            desk=OutcomeDesk(ring, limits.max_in_flight),
             stages=Stages(),
         )
         await _serve(parts, limits)

@@ -1,6 +1,6 @@
 //! Takes new connections and gives each to the event loop that has the fewest.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -104,7 +104,9 @@ impl Acceptor {
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
                         if !std::mem::replace(&mut self.failing, true) {
-                            eprintln!("connections cannot be accepted, and wait: {error}");
+                            // Where nobody reads stderr any more, there is nobody to tell.
+                            let _ =
+                                writeln!(io::stderr(), "connections cannot be accepted, and wait: {error}");
                         }
                         self.pending = true;
                         self.paused_until_ns = now_ns.saturating_add(ACCEPT_PAUSE.as_nanos() as i64);

@@ -58,7 +58,11 @@ impl Admission {
     /// Count a limited call's error, and make it ready to travel.
     pub fn refused(&self, refusal: &Refusal) -> Refused {
         self.count(refusal.status);
-        Refused::new(refusal)
+        if refusal.status == Status::ResourceExhausted {
+            Refused::with_retry(refusal)
+        } else {
+            Refused::new(refusal)
+        }
     }
 
     /// Refuse limited calls from now on.

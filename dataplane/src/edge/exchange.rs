@@ -107,8 +107,8 @@ impl Exchange {
                     call.deadline_ns = arrival.arrived_ns.saturating_add(timeout_ns);
                 }
                 call.due_ns = call.deadline_ns;
-                if !method.streaming && call.due_ns == i64::MAX {
-                    call.due_ns = patience_ends(arrival.arrived_ns, worker);
+                if !method.streaming {
+                    call.due_ns = call.due_ns.min(patience_ends(arrival.arrived_ns, worker));
                 }
                 worker.sweep.note(call.due_ns);
                 Ok(())
@@ -132,7 +132,7 @@ impl Exchange {
         call.held += chunk.len();
         // Messages that lie whole in what was read are answered where they are.
         let mut in_place = chunk;
-        if !call.inbox.bytes().is_empty() {
+        if !chunk.is_empty() && !call.inbox.bytes().is_empty() {
             call.inbox.put(chunk, 0, arrival, &mut worker.pool);
             in_place = &[];
         }
@@ -252,10 +252,8 @@ impl Exchange {
         call.phase = Phase::Ending;
         call.inbox.clear();
         // The reply may wait for the caller to take it, but not for ever.
-        if call.due_ns == i64::MAX {
-            call.due_ns = patience_ends(monotonic_ns(), worker);
-            worker.sweep.note(call.due_ns);
-        }
+        call.due_ns = call.deadline_ns.min(patience_ends(monotonic_ns(), worker));
+        worker.sweep.note(call.due_ns);
         if call.outbox.begun || call.outbox.unsent() > 0 {
             call.outbox.end = Some(end);
             return self.start_sending(key);

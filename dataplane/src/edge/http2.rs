@@ -140,6 +140,8 @@ impl<S: Streams> Session<S> {
     /// Append what is to be sent to `output`, until it has `most` bytes or there is no more.
     pub fn send(&mut self, output: &mut Vec<u8>, most: usize) -> Result<(), Broken> {
         self.swap_output(output);
+        // SAFETY: the pointer is valid, and no other reference to what it points to is alive.
+        unsafe { self.shared.as_mut() }.most = most;
         let done = self.fill(most);
         self.swap_output(output);
         done

@@ -4,9 +4,14 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener as StdUnixListener;
+use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
+use socket2::{SockRef, TcpKeepalive};
+
+/// Silence after which a TCP peer is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A connected socket that never blocks.
 #[derive(Debug)]
@@ -90,6 +95,8 @@ impl Listener {
                 let (stream, _) = listener.accept()?;
                 // Replies are written whole; one that waited for the peer's acknowledgement would come late.
                 stream.set_nodelay(true)?;
+                // A peer that vanished without a word would keep its place among the connections for ever.
+                SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
                 Ok(Socket::Tcp(stream))
             }
             Self::Unix(listener) => listener.accept().map(|(stream, _)| Socket::Unix(stream)),

@@ -109,8 +109,7 @@ impl<S: Service> Worker<S> {
     ) -> Result<Answer, Refusal> {
         let deadline_ns = call.deadline_ns;
         if deadline_ns != i64::MAX && monotonic_ns() >= deadline_ns {
-            let text = "the deadline had passed before the work began; nothing was done";
-            return Ok(Answer::Refuse(Refusal::new(Status::DeadlineExceeded, text)));
+            return Ok(Answer::Refuse(Refusal::too_late()));
         }
         let most = self.max_message_bytes(method);
         let Self { service, thread, reply, inflated, .. } = self;
@@ -122,9 +121,7 @@ impl<S: Service> Worker<S> {
         // the reply, which is thrown away.
         let answer = catch_unwind(AssertUnwindSafe(|| service.answer(thread, &request, reply)));
         self.answered = true;
-        Ok(answer.unwrap_or_else(|_| {
-            Answer::Refuse(Refusal::new(Status::Internal, "the sidecar failed; its log says how"))
-        }))
+        Ok(answer.unwrap_or_else(|_| Answer::Refuse(Refusal::failed())))
     }
 
     /// Whether something was answered since the last `end_burst`.

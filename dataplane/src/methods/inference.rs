@@ -6,7 +6,7 @@ use crate::clock::monotonic_ns;
 use crate::messages::infer::{self, Asked};
 use crate::messages::predict::{self, Timings};
 use crate::methods::stages::Stages;
-use crate::model::deployment::{Loaded, Prepared};
+use crate::model::deployment::{Loaded, Prepared, Retired};
 use crate::refusal::{Refusal, Status};
 use crate::rows::answered::{Answered, Member};
 use crate::rows::ring::Ring;
@@ -31,8 +31,8 @@ pub struct Inference {
 
 impl Thread {
     /// Nothing is prepared; `stages` are this thread's alone.
-    pub fn new(stages: Arc<Stages>) -> Self {
-        Self { prepared: Prepared::default(), stages }
+    pub const fn new(stages: Arc<Stages>, retired: Retired) -> Self {
+        Self { prepared: Prepared::new(retired), stages }
     }
 
     /// Answer one call: `reply` gets its message, `ring` its rows.

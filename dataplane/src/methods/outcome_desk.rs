@@ -12,6 +12,7 @@ use crate::service::CallId;
 /// Gives each waiting call a ticket, and answers it when its ticket is settled.
 pub struct OutcomeDesk {
     replies: Replies,
+    most: usize,
     waiting: Mutex<Waiting>,
 }
 
@@ -19,27 +20,37 @@ pub struct OutcomeDesk {
 struct Waiting {
     last_ticket: u64,
     calls: HashMap<u64, CallId>,
+    /// Tickets that are not settled, also of calls that are gone: what they brought is still held.
+    unsettled: usize,
 }
 
 impl OutcomeDesk {
-    /// Nobody waits.
-    pub fn new(replies: Replies) -> Self {
-        Self { replies, waiting: Mutex::default() }
+    /// Nobody waits. `most` calls' outcomes are held at a time.
+    pub fn new(replies: Replies, most: usize) -> Self {
+        Self { replies, most, waiting: Mutex::default() }
     }
 
     /// Hand a call's outcomes to the recorder; `settle` answers the call.
-    pub fn record(&self, call: CallId, outcomes: Vec<Outcome>, ring: &Ring) {
+    ///
+    /// Refused when too many calls' outcomes wait for the log: their callers may have given up and come again.
+    pub fn record(&self, call: CallId, outcomes: Vec<Outcome>, ring: &Ring) -> Result<(), Refusal> {
         let mut waiting = self.waiting();
+        if waiting.unsettled >= self.most {
+            let text = format!("{} calls wait for the log, the limit; retry with back-off", self.most);
+            return Err(Refusal::new(Status::ResourceExhausted, text));
+        }
+        waiting.unsettled += 1;
         waiting.last_ticket += 1;
         let ticket = waiting.last_ticket;
         waiting.calls.insert(ticket, call);
         drop(waiting);
         ring.push_outcomes(PendingOutcomes { ticket, outcomes });
+        Ok(())
     }
 
     /// Tell the call with this ticket, if it still waits, how its outcomes were taken.
     pub fn settle(&self, ticket: u64, stored: u32, duplicates: u32, conflicts: &[String]) {
-        if let Some(call) = self.waiting().calls.remove(&ticket) {
+        if let Some(call) = self.settled(ticket) {
             let mut reply = Vec::new();
             outcome::encode_receipt(stored, duplicates, conflicts, &mut reply);
             self.replies.finish(call, Ok(Some(reply)));
@@ -48,9 +59,15 @@ impl OutcomeDesk {
 
     /// End the call with this ticket, if it still waits.
     pub fn refuse(&self, ticket: u64, refusal: Refusal) {
-        if let Some(call) = self.waiting().calls.remove(&ticket) {
+        if let Some(call) = self.settled(ticket) {
             self.replies.finish(call, Err(refusal));
         }
+    }
+
+    fn settled(&self, ticket: u64) -> Option<CallId> {
+        let mut waiting = self.waiting();
+        waiting.unsettled = waiting.unsettled.saturating_sub(1);
+        waiting.calls.remove(&ticket)
     }
 
     /// End every call that waits.

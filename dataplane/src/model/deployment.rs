@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::{ArcSwapOption, Guard};
+use crossbeam_queue::SegQueue;
 
 use crate::model::onnxruntime::OnnxRuntime;
 use crate::model::session::{Runner, Session};
@@ -53,39 +54,68 @@ impl Loaded {
     }
 }
 
+/// Former models' tensors and, with the last of them, the models, which take long to free: whoever drains the
+/// ring frees them, no request.
+pub type Retired = Arc<SegQueue<Runner>>;
+
 /// The pointer to the model that answers.
 #[derive(Default)]
-pub struct Deployment(ArcSwapOption<Loaded>);
+pub struct Deployment {
+    model: ArcSwapOption<Loaded>,
+    retired: Retired,
+}
 
 impl Deployment {
     /// Replace the model; calls that have begun finish with the one they took.
     pub fn swap(&self, model: Option<Arc<Loaded>>) {
-        self.0.store(model);
+        self.model.store(model);
     }
 
     /// The model now, for one call.
     pub fn get(&self) -> Guard<Option<Arc<Loaded>>> {
-        self.0.load()
+        self.model.load()
     }
 
     /// Whether a model answers.
     pub fn deployed(&self) -> bool {
-        self.0.load().is_some()
+        self.model.load().is_some()
+    }
+
+    /// Where threads leave what they prepared for a former model.
+    pub fn retired(&self) -> Retired {
+        Arc::clone(&self.retired)
+    }
+
+    /// Free what threads have left.
+    pub fn free_retired(&self) {
+        while self.retired.pop().is_some() {}
     }
 }
 
-/// One thread's prepared tensors for the model that it ran last.
-#[derive(Default)]
-pub struct Prepared(Option<Runner>);
+/// One thread's prepared tensors for the model that it ran last, which it keeps until it runs another.
+pub struct Prepared {
+    runner: Option<Runner>,
+    retired: Retired,
+}
 
 impl Prepared {
+    /// Nothing is prepared.
+    pub const fn new(retired: Retired) -> Self {
+        Self { runner: None, retired }
+    }
+
     /// Run `blocks` through `model`; the error says what the caller is told.
     pub fn run(&mut self, model: &Loaded, blocks: &Blocks, into: &mut Prediction) -> Result<(), String> {
-        let runner = match self.0.take() {
+        let runner = match self.runner.take() {
             Some(runner) if Arc::ptr_eq(runner.session(), &model.session) => runner,
-            _ => model.session.runner()?,
+            former => {
+                if let Some(former) = former {
+                    self.retired.push(former);
+                }
+                model.session.runner()?
+            }
         };
-        let done = self.0.insert(runner).run(blocks, into);
+        let done = self.runner.insert(runner).run(blocks, into);
         if done.is_ok() {
             model.costs.saw(blocks.rows, into.cpu_ns);
         }

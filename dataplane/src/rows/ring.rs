@@ -1,7 +1,7 @@
 //! The bounded ring between the request path and the recorder. `sidecar/engine/ring.py` is its twin.
 //!
-//! Many threads push and one drains, and no push waits: for the drain it has nothing to wait for, and other
-//! pushes it meets only in single atomic operations.
+//! Many threads push and one drains. No push waits for the drain; other pushes it meets in single atomic
+//! operations only.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -47,7 +47,7 @@ pub struct Ring {
     queued: AtomicU64,
     calls: ArrayQueue<Box<Answered>>,
     blanks: Blanks,
-    /// Bounded by the limit on calls in flight: each is a call that waits.
+    /// Bounded by who pushes: `methods::outcome_desk` holds so many calls' outcomes at most.
     outcomes: SegQueue<PendingOutcomes>,
     due: WakeUp,
     drain: Mutex<Drain>,

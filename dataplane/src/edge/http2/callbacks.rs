@@ -24,6 +24,8 @@ pub(super) struct Shared<S> {
     /// Where the input of the present `receive` starts.
     pub(super) input: usize,
     pub(super) output: Vec<u8>,
+    /// When `output` has so many bytes, DATA waits for the next `send`.
+    pub(super) most: usize,
 }
 
 /// # Safety
@@ -64,7 +66,7 @@ pub(super) unsafe fn new_session<S: Streams>(
 
 impl<S> Shared<S> {
     pub(super) const fn new(streams: S) -> Self {
-        Self { streams, settled: false, last: (0, 0), input: 0, output: Vec::new() }
+        Self { streams, settled: false, last: (0, 0), input: 0, output: Vec::new(), most: usize::MAX }
     }
 
     /// # Safety
@@ -263,6 +265,9 @@ unsafe extern "C" fn send_data<S: Streams>(
     let (shared, key, head) = unsafe {
         (shared::<S>(data), (*source).ptr as usize, slice::from_raw_parts(head, FRAME_HEADER_BYTES))
     };
+    if shared.output.len() >= shared.most {
+        return ffi::NGHTTP2_ERR_WOULDBLOCK; // nghttp2 comes back with the same frame
+    }
     shared.output.extend_from_slice(head);
     shared.streams.take_data(key, length, &mut shared.output);
     0

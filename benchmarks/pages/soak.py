@@ -52,7 +52,7 @@ def failures(result: dict[str, Any]) -> int:
 def complete(result: dict[str, Any]) -> bool:
     """Whether deployments were swapped and memory was sampled until the end."""
     least = _COMPLETE * result["seconds"]
-    return result["swaps"] >= least and len(result["samples"]) >= least
+    return bool(result["swaps"] >= least and len(result["samples"]) >= least)
 
 
 def render_soak(result: dict[str, Any]) -> str:

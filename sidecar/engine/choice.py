@@ -68,7 +68,9 @@ def find_native() -> Path:
     try:
         module.onnxruntime_version(str(library))
     except OSError as error:
-        raise NativeUnavailableError(f"{library.name}: {_first_line(error)}; install another onnxruntime") from None
+        raise NativeUnavailableError(
+            f"{library.name}: {_first_line(error)}; install another onnxruntime"
+        ) from None
     return library
 
 

@@ -40,8 +40,9 @@ def test_a_line_needs_three_places():
 
 def soaked(rss, **rest):
     samples = [{"seconds": at, "rss_bytes": value * 2**20, "log_bytes": 0} for at, value in enumerate(rss)]
-    fine = {"requests": 10, "ends": {"0": 10}, "swap_errors": [], "errors": {}, "failed": 0}
-    return {"samples": samples, **fine, **rest}
+    calls = {"planned": 10, "requests": 10, "ends": {"0": 10}, "errors": {}, "swap_errors": []}
+    rows = {"served": 12, "written": 11, "dropped": 1}
+    return {"samples": samples, **calls, **rows, **rest}
 
 
 def test_memory_that_settles_is_flat_and_memory_that_leaks_is_not():
@@ -58,4 +59,6 @@ def test_every_kind_of_failure_counts():
     fine = [1.0] * 10
     assert failures(soaked(fine)) == 0
     assert failures(soaked(fine, ends={"0": 8, "14": 2})) == 2
-    assert failures(soaked(fine, swap_errors=["no"], errors={"INTERNAL": 3}, failed=4)) == 8
+    assert failures(soaked(fine, requests=7, ends={"0": 7})) == 3  # planned, and never sent
+    assert failures(soaked(fine, swap_errors=["no"], errors={"INTERNAL": 3})) == 4
+    assert failures(soaked(fine, written=7)) == 4  # answered, and neither recorded nor counted as dropped

@@ -82,12 +82,7 @@ def check_parity(
     transform_run, model_run, pipeline_run = (open_session(file).run for file in files)
 
     (features,) = transform_run([FEATURES], feed(every))
-    feature_difference = _check_features(transform, features, every)
-    (separate,) = open_session(export_transform(transform, blocked=False)).run([FEATURES], feed(every))
-    if separate.tobytes() != features.tobytes():
-        raise ExportError(
-            "the exported transform differs from its parts written one by one; report this as a bug"
-        )
+    feature_difference = check_features(transform, features, every)
 
     ensemble = read_ensemble(model)
     edges = features[:0] if ensemble is None else ensemble.edge_rows(features[: len(real)], EDGE_ROWS)
@@ -103,8 +98,11 @@ def check_parity(
         raise ExportError("the pipeline differs from its parts run one after the other; report this as a bug")
 
     singles = _batches(max(0, len(every) - SINGLE_ROWS), len(every), (1,))
-    single_rows_differ = sum(_differing(transform, pipeline_run, every, together, rows) for rows in singles)
     batches = _batches(0, len(every), BATCHES)
+    single_rows_differ, batched_rows_differ = (
+        sum(_differing(transform, pipeline_run, every, together, part) for part in parts)
+        for parts in (singles, batches)
+    )
     return Parity(
         real_rows=len(real),
         adversarial_rows=len(nasty),
@@ -113,13 +111,21 @@ def check_parity(
         score_difference=score_difference,
         single_rows=min(SINGLE_ROWS, len(every)),
         single_rows_differ=single_rows_differ,
-        batched_rows_differ=sum(
-            _differing(transform, pipeline_run, every, together, rows) for rows in batches
-        ),
+        batched_rows_differ=batched_rows_differ,
     )
 
 
-def _check_features(transform: FittedTransform, got: NDArray[np.float32], blocks: Blocks) -> float:
+def check_features(transform: FittedTransform, got: NDArray[np.float32], blocks: Blocks) -> float:
+    """How far `got`, what the exported transform makes of raw rows, is from what scikit-learn makes of them.
+
+    Raises ExportError naming a feature that differs by more than `TOLERANCE`, or when merging columns into
+    blocks has changed a bit.
+    """
+    (separate,) = open_session(export_transform(transform, blocked=False)).run([FEATURES], feed(blocks))
+    if separate.tobytes() != got.tobytes():
+        raise ExportError(
+            "the exported transform differs from its parts written one by one; report this as a bug"
+        )
     try:
         wanted = transform.reference(blocks)
         below, above = (transform.reference(_step(blocks, side)) for side in (-1, 1))
@@ -184,20 +190,33 @@ def _batches(start: int, end: int, sizes: Sequence[int]) -> list[slice]:
     raise AssertionError  # a cycle has no end
 
 
+def check_batches(
+    transform: FittedTransform, run: Any, blocks: Blocks, features: NDArray[np.float32]
+) -> None:
+    """Raise ExportError naming a feature whose bits depend on how many rows are computed at once.
+
+    run: of a graph that gives "features". features: what it gives for all of `blocks` together.
+    """
+    for rows in (*_batches(0, min(SINGLE_ROWS, len(blocks)), (1,)), *_batches(0, len(blocks), BATCHES)):
+        (part,) = run([FEATURES], feed(blocks.take(rows)))
+        _check_bits(transform, part, features[rows])
+
+
 def _differing(
     transform: FittedTransform, run: Any, blocks: Blocks, together: list[NDArray[Any]], rows: slice
 ) -> int:
-    """How many of `rows`, run by themselves, score or decide otherwise than `together` with all others.
-
-    Raises ExportError naming a feature that does.
-    """
-    features, *results = run([FEATURES, SCORE, DECISION], feed(blocks.take(rows)))
-    if features.tobytes() != together[0][rows].tobytes():
-        other = (features.view(np.int32) != together[0][rows].view(np.int32)).any(axis=0)
-        raise ExportError(
-            f"feature '{transform.feature_names[int(other.argmax())]}' of a row depends on how many rows are "
-            "computed with it; use another step for it"
-        )
-    (score, decision), (scores, decisions) = results, together[1:]
-    differs = (score.view(np.int32) != scores[rows].view(np.int32)) | (decision != decisions[rows])
+    """How many of `rows`, run by themselves, score or decide otherwise than `together` with all others."""
+    features, score, decision = run([FEATURES, SCORE, DECISION], feed(blocks.take(rows)))
+    all_features, all_scores, all_decisions = (each[rows] for each in together)
+    _check_bits(transform, features, all_features)
+    differs = (score.view(np.int32) != all_scores.view(np.int32)) | (decision != all_decisions)
     return int(differs.sum())
+
+
+def _check_bits(transform: FittedTransform, one: NDArray[np.float32], other: NDArray[np.float32]) -> None:
+    differs = (one.view(np.int32) != other.view(np.int32)).any(axis=0)
+    if differs.any():
+        raise ExportError(
+            f"feature '{transform.feature_names[int(differs.argmax())]}' of a row depends on how many rows "
+            "are computed with it; use another step for it"
+        )

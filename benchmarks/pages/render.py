@@ -10,6 +10,7 @@ from benchmarks.pages.request import render_request
 from benchmarks.pages.shadow import render_shadow
 from benchmarks.pages.soak import render_soak
 from benchmarks.pages.throughput import render_footprint, render_throughput
+from benchmarks.pages.transform import render_transform
 
 if TYPE_CHECKING:
     from benchmarks.results import Plan
@@ -21,6 +22,7 @@ _PAGES = {
     "request": ("request", render_request),
     "shadow": ("shadow", render_shadow),
     "soak": ("soak", render_soak),
+    "transform": ("transform", render_transform),
 }
 """Page name: the result it is made of, and how."""
 

@@ -53,8 +53,8 @@ PERIODS = {
 class TimestampParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Parts of timestamps, and the sine and cosine of those that go round.
 
-    parts: of `PARTS`. cycles: of `PERIODS`; each gives two features. unit: of the timestamps, counted from
-    1970-01-01 UTC: "s", "ms", "us" or "ns". utc_offset_minutes: added before the parts are taken. It is fixed,
+    parts: of `PARTS`. cycles: of `PERIODS`; each gives two features. unit: of the timestamps, counted
+    from 1970-01-01 UTC: "s", "ms", "us" or "ns". utc_offset_minutes: added before the parts are taken. Fixed,
     as a graph knows no time zones; where clocks change, send local time. Parts agree with `datetime`, before
     1970 too. Takes int64 [rows, fields]; gives float64 [rows, features]: each part of every field, then the
     sine and cosine of each cycle.

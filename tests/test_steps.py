@@ -17,6 +17,7 @@ from sklearn.preprocessing import (
     MinMaxScaler,
     OneHotEncoder,
     OrdinalEncoder,
+    QuantileTransformer,
     StandardScaler,
     TargetEncoder,
 )
@@ -116,6 +117,8 @@ def bounded_minute():
             ("stake", "stake"),
             KBinsDiscretizer(7, encode="onehot", quantile_method="averaged_inverted_cdf"),
         ),
+        (("stake", "a"), make_pipeline(SimpleImputer(), QuantileTransformer(n_quantiles=400))),
+        (("stake",), make_pipeline(FunctionTransformer(np.sqrt), QuantileTransformer(n_quantiles=9))),
         (("stamp", "minute"), StandardScaler()),
         (("stamp",), IntegerParts()),
         (("stamp", "minute"), TimestampParts(PARTS, tuple(PERIODS), utc_offset_minutes=-300)),

@@ -62,7 +62,7 @@ _LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one case. difference: of features or scores, the largest. refused: what was said, or empty.
+    """What came of one case. difference: of features or scores, the largest. refused: what was said, or "".
 
     rows_differ: how many of all rows scored other bits in batches of other sizes.
     """

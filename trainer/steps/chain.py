@@ -25,6 +25,7 @@ from trainer.steps.numeric import (
     write_missing_indicator,
     write_scaler,
 )
+from trainer.steps.quantiles import write_quantiles
 from trainer.steps.scaled import Scaled, read_scaler
 from trainer.steps.tensor import Tensor
 from trainer.steps.timestamps import write_timestamps
@@ -45,6 +46,7 @@ _WRITERS: dict[str, Callable[[Graph, Any, Tensor], str]] = {
     "Binarizer": write_binarizer,
     "FunctionTransformer": write_function,
     "KBinsDiscretizer": write_bins,
+    "QuantileTransformer": write_quantiles,
     "TimestampParts": write_timestamps,
     "IntegerParts": write_integer_parts,
 }

@@ -168,7 +168,7 @@ def measure(plan: Plan, only: Sequence[str] = ()) -> None:
             print(f"round {number + 1}/{plan.rounds}: {batch} rows", flush=True)
             cpu_us = _take_turns(sessions, blocks, batch, int(plan.scale * _RUNS))
             measurements += [
-                {"round": number, "rows": batch, "graph": name, "cpu_us": value}
+                {"round": number, "batch": batch, "graph": name, "cpu_us": value}
                 for name, value in cpu_us.items()
             ]
     plan.save(

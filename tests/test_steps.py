@@ -30,6 +30,7 @@ from trainer.export import compute_features, export_transform
 from trainer.steps.cross import Cross
 from trainer.steps.integer_parts import IntegerParts
 from trainer.steps.timestamps import PARTS, PERIODS, TimestampParts
+from trainer.steps.words import Words
 from trainer.task import Columns, Transform
 from trainer.transform import fit_transform
 
@@ -56,6 +57,8 @@ def rare_blocks():
         (("origin",), OneHotEncoder(**RARE, min_frequency=100, drop="first")),
         (("origin", "carrier"), OrdinalEncoder(**KNOWN, min_frequency=100)),
         (("carrier", "origin"), OrdinalEncoder(**KNOWN, max_categories=4)),
+        (("origin", "carrier"), Words(most=7)),
+        (("carrier",), make_pipeline(Words(), StandardScaler())),
         (("origin", "carrier"), TargetEncoder()),
         (("origin", "carrier"), make_pipeline(TargetEncoder(), StandardScaler())),
         (("origin", "carrier"), make_pipeline(OneHotEncoder(**IGNORE), StandardScaler())),
@@ -223,6 +226,19 @@ def test_integer_parts_keep_every_digit():
 def test_what_a_step_cannot_do_is_refused_by_name(fields, step, says):
     with pytest.raises(ExportError, match=says):
         export_transform(fitted(Columns(fields, step)))
+
+
+def test_words_are_counted_as_they_stand_between_blanks():
+    blocks = BLOCKS.take(slice(0, 6))
+    texts = ["late bus late", " late  bus ", "Late, bus", "", " ", "latebus"]
+    blocks.texts[:, 0] = texts
+    transform = fit_transform(Transform((Columns(("origin",), Words(most=2)),)), SIGNATURE, blocks, LABEL[:6])
+    assert transform.feature_names == ("origin_bus", "origin_late")
+    session = open_session(export_transform(transform))
+    wanted = [[1, 2], [1, 1], [1, 0], [0, 0], [0, 0], [0, 0]]
+    for start in range(6):  # the longest text is another each time, at last one without any word
+        (got,) = session.run(["features"], feed(blocks.take(slice(start, None))))
+        assert got.tolist() == wanted[start:]
 
 
 def test_a_text_with_the_sign_of_the_cross_is_refused():

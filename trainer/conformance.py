@@ -127,7 +127,7 @@ def try_steps(blocks: Blocks, label: NDArray[Any]) -> list[Outcome]:
 
         return attempt
 
-    return [_tried(case.name, try_step(Columns(case.fields, case.thing))) for case in STEPS]
+    return [_tried(case.name, try_step(Columns(case.fields, case.step))) for case in STEPS]
 
 
 def try_estimators(blocks: Blocks, label: NDArray[Any]) -> list[Outcome]:
@@ -153,7 +153,7 @@ def try_estimators(blocks: Blocks, label: NDArray[Any]) -> list[Outcome]:
 
         return attempt
 
-    return [_tried(name, try_estimator(make, transform)) for name, make, transform in ESTIMATORS]
+    return [_tried(case.name, try_estimator(case.make, case.transform)) for case in ESTIMATORS]
 
 
 def _tried(name: str, attempt: Callable[[], Outcome]) -> Outcome:

@@ -51,6 +51,7 @@ from sidecar.signature import Blocks, Field, Kind, Outside, Signature, flag
 from trainer.steps.cross import Cross
 from trainer.steps.integer_parts import IntegerParts
 from trainer.steps.timestamps import PARTS, PERIODS, TimestampParts
+from trainer.steps.words import Words
 from trainer.task import Columns, Transform
 
 if TYPE_CHECKING:
@@ -81,12 +82,21 @@ _TEXTS = ("city", "channel")
 
 
 @dataclass(frozen=True)
-class Case:
-    """A step on fields, or an estimator on the features of a whole transform. name: as the page shows it."""
+class StepCase:
+    """A step on fields. name: as the page shows it."""
 
     name: str
-    thing: Any
-    fields: tuple[str, ...] = ()
+    step: Any
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EstimatorCase:
+    """A fresh estimator on the features of a transform. name: as the page shows it."""
+
+    name: str
+    make: Callable[[], Any]
+    transform: Transform
 
 
 def make_rows(rows: int) -> tuple[Blocks, NDArray[np.float64]]:
@@ -107,7 +117,7 @@ def make_rows(rows: int) -> tuple[Blocks, NDArray[np.float64]]:
     channel = rng.choice(np.array(["web", "shop", "phone"], object), rows)
     logit = level / 20 + np.nan_to_num(age - 50) / 20 + (channel == "web") + member - count / 20
     label = (logit + rng.logistic(size=rows) > 0).astype(np.float64)
-    columns = {
+    columns: dict[str, Any] = {
         "amount": amount,
         "level": level,
         "anything": anything,
@@ -140,92 +150,93 @@ def _after_imputer(step: Any) -> Any:
     return make_pipeline(SimpleImputer(strategy="median"), step)
 
 
-STEPS: tuple[Case, ...] = (
-    Case("passthrough (numbers, missing stays missing)", "passthrough", (*_GAPS, *_FULL, "anything")),
-    Case("passthrough (a flag)", "passthrough", ("member",)),
-    Case("passthrough (a flag that may be missing)", "passthrough", ("opted_in",)),
-    Case("passthrough (an integer with bounds within 2^24)", "passthrough", ("count",)),
-    Case("passthrough (an integer without bounds)", "passthrough", ("account",)),
-    Case("passthrough (text)", "passthrough", ("city",)),
-    Case("SimpleImputer()", SimpleImputer(), _GAPS),
-    Case("SimpleImputer(strategy='median')", SimpleImputer(strategy="median"), _GAPS),
-    Case("SimpleImputer(strategy='most_frequent')", SimpleImputer(strategy="most_frequent"), _GAPS),
-    Case("SimpleImputer(strategy='constant')", SimpleImputer(strategy="constant", fill_value=-1), _GAPS),
-    Case("SimpleImputer(add_indicator=True)", SimpleImputer(add_indicator=True), _GAPS),
-    Case("SimpleImputer > StandardScaler", _after_imputer(StandardScaler()), (*_GAPS, *_FULL)),
-    Case(
+STEPS: tuple[StepCase, ...] = (
+    StepCase("passthrough (numbers, missing stays missing)", "passthrough", (*_GAPS, *_FULL, "anything")),
+    StepCase("passthrough (a flag)", "passthrough", ("member",)),
+    StepCase("passthrough (a flag that may be missing)", "passthrough", ("opted_in",)),
+    StepCase("passthrough (an integer with bounds within 2^24)", "passthrough", ("count",)),
+    StepCase("passthrough (an integer without bounds)", "passthrough", ("account",)),
+    StepCase("passthrough (text)", "passthrough", ("city",)),
+    StepCase("SimpleImputer()", SimpleImputer(), _GAPS),
+    StepCase("SimpleImputer(strategy='median')", SimpleImputer(strategy="median"), _GAPS),
+    StepCase("SimpleImputer(strategy='most_frequent')", SimpleImputer(strategy="most_frequent"), _GAPS),
+    StepCase("SimpleImputer(strategy='constant')", SimpleImputer(strategy="constant", fill_value=-1), _GAPS),
+    StepCase("SimpleImputer(add_indicator=True)", SimpleImputer(add_indicator=True), _GAPS),
+    StepCase("SimpleImputer > StandardScaler", _after_imputer(StandardScaler()), (*_GAPS, *_FULL)),
+    StepCase(
         "SimpleImputer(missing_values='') > OneHotEncoder",
         make_pipeline(SimpleImputer(missing_values="", strategy="most_frequent"), _one_hot()),
         _TEXTS,
     ),
-    Case("KNNImputer()", KNNImputer(), _GAPS),
-    Case("MissingIndicator()", MissingIndicator(), _GAPS),
-    Case("StandardScaler()", StandardScaler(), (*_FULL, "anything")),
-    Case("StandardScaler() (integers of any size)", StandardScaler(), ("count", "at")),
-    Case("MinMaxScaler()", MinMaxScaler(), _FULL),
-    Case("MinMaxScaler(clip=True)", MinMaxScaler(clip=True), _FULL),
-    Case("MaxAbsScaler()", MaxAbsScaler(), _FULL),
-    Case("RobustScaler()", RobustScaler(), _FULL),
-    Case("Normalizer()", Normalizer(), _FULL),
-    Case("Binarizer(threshold=12.3)", Binarizer(threshold=12.3), _FULL),
-    Case("KBinsDiscretizer(encode='ordinal')", _bins(encode="ordinal"), _FULL),
-    Case("KBinsDiscretizer(encode='onehot')", _bins(encode="onehot"), (*_FULL,)),
-    Case("KBinsDiscretizer (integers within 2^24)", _bins(encode="ordinal"), ("count",)),
-    Case("PolynomialFeatures(2)", PolynomialFeatures(2, include_bias=False), _FULL),
-    Case("QuantileTransformer()", QuantileTransformer(), _FULL),
-    Case(
+    StepCase("KNNImputer()", KNNImputer(), _GAPS),
+    StepCase("MissingIndicator()", MissingIndicator(), _GAPS),
+    StepCase("StandardScaler()", StandardScaler(), (*_FULL, "anything")),
+    StepCase("StandardScaler() (integers of any size)", StandardScaler(), ("count", "at")),
+    StepCase("MinMaxScaler()", MinMaxScaler(), _FULL),
+    StepCase("MinMaxScaler(clip=True)", MinMaxScaler(clip=True), _FULL),
+    StepCase("MaxAbsScaler()", MaxAbsScaler(), _FULL),
+    StepCase("RobustScaler()", RobustScaler(), _FULL),
+    StepCase("Normalizer()", Normalizer(), _FULL),
+    StepCase("Binarizer(threshold=12.3)", Binarizer(threshold=12.3), _FULL),
+    StepCase("KBinsDiscretizer(encode='ordinal')", _bins(encode="ordinal"), _FULL),
+    StepCase("KBinsDiscretizer(encode='onehot')", _bins(encode="onehot"), (*_FULL,)),
+    StepCase("KBinsDiscretizer (integers within 2^24)", _bins(encode="ordinal"), ("count",)),
+    StepCase("PolynomialFeatures(2)", PolynomialFeatures(2, include_bias=False), _FULL),
+    StepCase("QuantileTransformer()", QuantileTransformer(), _FULL),
+    StepCase(
         "QuantileTransformer(output_distribution='normal')",
         QuantileTransformer(output_distribution="normal"),
         _FULL,
     ),
-    Case("PowerTransformer()", PowerTransformer(), _FULL),
-    Case("SplineTransformer()", SplineTransformer(), _FULL),
-    Case("FunctionTransformer()", FunctionTransformer(), _FULL),
-    Case("FunctionTransformer(np.log1p)", FunctionTransformer(np.log1p), ("amount",)),
-    Case("FunctionTransformer(np.sqrt)", FunctionTransformer(np.sqrt), ("amount",)),
-    Case("FunctionTransformer(np.abs)", FunctionTransformer(np.abs), ("level",)),
-    Case("FunctionTransformer(np.square)", FunctionTransformer(np.square), ("level",)),
-    Case("FunctionTransformer(np.cbrt)", FunctionTransformer(np.cbrt), ("level",)),
-    Case("PCA(2)", PCA(2), _FULL),
-    Case("VarianceThreshold()", VarianceThreshold(), _FULL),
-    Case("SelectKBest(k=1)", SelectKBest(k=1), _FULL),
-    Case("OneHotEncoder(handle_unknown='ignore')", _one_hot(), _TEXTS),
-    Case("OneHotEncoder(handle_unknown='error')", OneHotEncoder(), _TEXTS),
-    Case("OneHotEncoder(drop='first')", _one_hot(drop="first"), _TEXTS),
-    Case("OneHotEncoder(min_frequency=100)", _one_hot(min_frequency=100), _TEXTS),
-    Case(
+    StepCase("PowerTransformer()", PowerTransformer(), _FULL),
+    StepCase("SplineTransformer()", SplineTransformer(), _FULL),
+    StepCase("FunctionTransformer()", FunctionTransformer(), _FULL),
+    StepCase("FunctionTransformer(np.log1p)", FunctionTransformer(np.log1p), ("amount",)),
+    StepCase("FunctionTransformer(np.sqrt)", FunctionTransformer(np.sqrt), ("amount",)),
+    StepCase("FunctionTransformer(np.abs)", FunctionTransformer(np.abs), ("level",)),
+    StepCase("FunctionTransformer(np.square)", FunctionTransformer(np.square), ("level",)),
+    StepCase("FunctionTransformer(np.cbrt)", FunctionTransformer(np.cbrt), ("level",)),
+    StepCase("PCA(2)", PCA(2), _FULL),
+    StepCase("VarianceThreshold()", VarianceThreshold(), _FULL),
+    StepCase("SelectKBest(k=1)", SelectKBest(k=1), _FULL),
+    StepCase("OneHotEncoder(handle_unknown='ignore')", _one_hot(), _TEXTS),
+    StepCase("OneHotEncoder(handle_unknown='error')", OneHotEncoder(), _TEXTS),
+    StepCase("OneHotEncoder(drop='first')", _one_hot(drop="first"), _TEXTS),
+    StepCase("OneHotEncoder(min_frequency=100)", _one_hot(min_frequency=100), _TEXTS),
+    StepCase(
         "OneHotEncoder(handle_unknown='infrequent_if_exist', max_categories=10)",
         _one_hot(handle_unknown="infrequent_if_exist", max_categories=10),
         _TEXTS,
     ),
-    Case("OneHotEncoder (integers)", _one_hot(), ("count",)),
-    Case("OneHotEncoder (numbers, missing among them)", _one_hot(), ("opted_in",)),
-    Case("OrdinalEncoder(handle_unknown='use_encoded_value')", _ordinal(), _TEXTS),
-    Case("OrdinalEncoder(handle_unknown='error')", OrdinalEncoder(), _TEXTS),
-    Case("OrdinalEncoder(min_frequency=100)", _ordinal(min_frequency=100), _TEXTS),
-    Case("OrdinalEncoder (integers)", _ordinal(), ("count",)),
-    Case("TargetEncoder()", TargetEncoder(), _TEXTS),
-    Case("TargetEncoder() (integers)", TargetEncoder(), ("count",)),
-    Case("TargetEncoder > StandardScaler", make_pipeline(TargetEncoder(), StandardScaler()), _TEXTS),
-    Case(
+    StepCase("OneHotEncoder (integers)", _one_hot(), ("count",)),
+    StepCase("OneHotEncoder (numbers, missing among them)", _one_hot(), ("opted_in",)),
+    StepCase("OrdinalEncoder(handle_unknown='use_encoded_value')", _ordinal(), _TEXTS),
+    StepCase("OrdinalEncoder(handle_unknown='error')", OrdinalEncoder(), _TEXTS),
+    StepCase("OrdinalEncoder(min_frequency=100)", _ordinal(min_frequency=100), _TEXTS),
+    StepCase("OrdinalEncoder (integers)", _ordinal(), ("count",)),
+    StepCase("TargetEncoder()", TargetEncoder(), _TEXTS),
+    StepCase("TargetEncoder() (integers)", TargetEncoder(), ("count",)),
+    StepCase("TargetEncoder > StandardScaler", make_pipeline(TargetEncoder(), StandardScaler()), _TEXTS),
+    StepCase(
         "Cross > OneHotEncoder(min_frequency=20)", make_pipeline(Cross(), _one_hot(min_frequency=20)), _TEXTS
     ),
-    Case("Cross > TargetEncoder", make_pipeline(Cross(), TargetEncoder()), _TEXTS),
-    Case("TimestampParts(every part and cycle)", TimestampParts(PARTS, tuple(PERIODS)), ("at",)),
-    Case(
+    StepCase("Cross > TargetEncoder", make_pipeline(Cross(), TargetEncoder()), _TEXTS),
+    StepCase("TimestampParts(every part and cycle)", TimestampParts(PARTS, tuple(PERIODS)), ("at",)),
+    StepCase(
         "TimestampParts(unit='ms', utc_offset_minutes=-300)",
         TimestampParts(unit="ms", utc_offset_minutes=-300),
         ("at",),
     ),
-    Case(
+    StepCase(
         "TimestampParts(('weekday',)) > OneHotEncoder",
         make_pipeline(TimestampParts(("weekday",)), _one_hot()),
         ("at",),
     ),
-    Case("IntegerParts()", IntegerParts(), ("account",)),
-    Case("CountVectorizer()", CountVectorizer(), ("city",)),
-    Case("TfidfVectorizer()", TfidfVectorizer(), ("city",)),
-    Case("HashingVectorizer()", HashingVectorizer(), ("city",)),
+    StepCase("IntegerParts()", IntegerParts(), ("account",)),
+    StepCase("Words(most=20)", Words(most=20), _TEXTS),
+    StepCase("CountVectorizer()", CountVectorizer(), ("city",)),
+    StepCase("TfidfVectorizer()", TfidfVectorizer(), ("city",)),
+    StepCase("HashingVectorizer()", HashingVectorizer(), ("city",)),
 )
 
 LINEAR = Transform(
@@ -244,60 +255,68 @@ def _forest() -> RandomForestClassifier:
     return RandomForestClassifier(50, max_depth=10)
 
 
-ESTIMATORS: tuple[tuple[str, Callable[[], Any], Transform], ...] = (
-    ("LogisticRegression", lambda: LogisticRegression(max_iter=1000), LINEAR),
-    (
+ESTIMATORS: tuple[EstimatorCase, ...] = (
+    EstimatorCase("LogisticRegression", lambda: LogisticRegression(max_iter=1000), LINEAR),
+    EstimatorCase(
         "LogisticRegressionCV",
         lambda: LogisticRegressionCV(max_iter=1000, use_legacy_attributes=False),
         LINEAR,
     ),
-    ("SGDClassifier(loss='log_loss')", lambda: SGDClassifier(loss="log_loss"), LINEAR),
-    ("DecisionTreeClassifier, missing values", lambda: DecisionTreeClassifier(max_depth=10), WITH_GAPS),
-    ("RandomForestClassifier, missing values", _forest, WITH_GAPS),
-    ("ExtraTreesClassifier, missing values", lambda: ExtraTreesClassifier(50, max_depth=10), WITH_GAPS),
-    ("GradientBoostingClassifier", lambda: GradientBoostingClassifier(n_estimators=50), LINEAR),
-    (
+    EstimatorCase("SGDClassifier(loss='log_loss')", lambda: SGDClassifier(loss="log_loss"), LINEAR),
+    EstimatorCase(
+        "DecisionTreeClassifier, missing values", lambda: DecisionTreeClassifier(max_depth=10), WITH_GAPS
+    ),
+    EstimatorCase("RandomForestClassifier, missing values", _forest, WITH_GAPS),
+    EstimatorCase(
+        "ExtraTreesClassifier, missing values", lambda: ExtraTreesClassifier(50, max_depth=10), WITH_GAPS
+    ),
+    EstimatorCase("GradientBoostingClassifier", lambda: GradientBoostingClassifier(n_estimators=50), LINEAR),
+    EstimatorCase(
         "GradientBoostingClassifier(loss='exponential')",
         lambda: GradientBoostingClassifier(n_estimators=5, loss="exponential"),
         LINEAR,
     ),
-    ("HistGradientBoostingClassifier, missing values", HistGradientBoostingClassifier, WITH_GAPS),
-    (
+    EstimatorCase(
+        "HistGradientBoostingClassifier, missing values", HistGradientBoostingClassifier, WITH_GAPS
+    ),
+    EstimatorCase(
         "HistGradientBoostingClassifier(categorical_features=...)",
         lambda: HistGradientBoostingClassifier(max_iter=5, categorical_features=[7, 8]),
         WITH_GAPS,
     ),
-    (
+    EstimatorCase(
         "CalibratedClassifierCV(method='sigmoid')",
         lambda: CalibratedClassifierCV(LogisticRegression(), method="sigmoid", cv=3),
         LINEAR,
     ),
-    (
+    EstimatorCase(
         "CalibratedClassifierCV(method='isotonic')",
         lambda: CalibratedClassifierCV(LogisticRegression(), method="isotonic", cv=3),
         LINEAR,
     ),
-    (
+    EstimatorCase(
         "CalibratedClassifierCV(method='temperature')",
         lambda: CalibratedClassifierCV(LogisticRegression(), method="temperature", cv=3),
         LINEAR,
     ),
-    ("AdaBoostClassifier", lambda: AdaBoostClassifier(n_estimators=10), LINEAR),
-    ("BaggingClassifier", lambda: BaggingClassifier(n_estimators=5), LINEAR),
-    (
-        "VotingClassifier(voting='soft')",
-        lambda: VotingClassifier([("a", LogisticRegression()), ("b", GaussianNB())], voting="soft"),
+    EstimatorCase("AdaBoostClassifier", lambda: AdaBoostClassifier(n_estimators=10), LINEAR),
+    EstimatorCase("BaggingClassifier", lambda: BaggingClassifier(n_estimators=5), LINEAR),
+    EstimatorCase(
+        "VotingClassifier(voting='soft', flatten_transform=False)",
+        lambda: VotingClassifier(
+            [("a", LogisticRegression()), ("b", GaussianNB())], voting="soft", flatten_transform=False
+        ),
         LINEAR,
     ),
-    (
+    EstimatorCase(
         "StackingClassifier",
         lambda: StackingClassifier([("a", LogisticRegression()), ("b", GaussianNB())], cv=2),
         LINEAR,
     ),
-    ("MLPClassifier", lambda: MLPClassifier((16,), max_iter=50), LINEAR),
-    ("GaussianNB", GaussianNB, LINEAR),
-    ("BernoulliNB", BernoulliNB, LINEAR),
-    ("KNeighborsClassifier", KNeighborsClassifier, LINEAR),
-    ("LinearDiscriminantAnalysis", LinearDiscriminantAnalysis, LINEAR),
-    ("SVC", SVC, LINEAR),
+    EstimatorCase("MLPClassifier", lambda: MLPClassifier((16,), max_iter=50), LINEAR),
+    EstimatorCase("GaussianNB", GaussianNB, LINEAR),
+    EstimatorCase("BernoulliNB", BernoulliNB, LINEAR),
+    EstimatorCase("KNeighborsClassifier", KNeighborsClassifier, LINEAR),
+    EstimatorCase("LinearDiscriminantAnalysis", LinearDiscriminantAnalysis, LINEAR),
+    EstimatorCase("SVC", SVC, LINEAR),
 )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sidecar.signature import Signature
 
 IR_VERSION = 10
-OPSETS = {"": 18, "ai.onnx.ml": 3}
+OPSETS = {"": 20, "ai.onnx.ml": 3}  # 20 has StringSplit
 ML = "ai.onnx.ml"
 
 
@@ -46,6 +46,10 @@ class Graph:
         """Append one node with one output, and return the output's name (`output`, or a fresh one)."""
         node = helper.make_node(op, list(inputs), [output], domain=domain, **attributes)
         return self._place(node)[0]
+
+    def add_many(self, op: str, *inputs: str, outputs: int, domain: str = "", **attributes: Any) -> list[str]:
+        """Append one node with several outputs, and return their names."""
+        return self._place(helper.make_node(op, list(inputs), [""] * outputs, domain=domain, **attributes))
 
     def _place(self, node: onnx.NodeProto) -> list[str]:
         """Append `node`, or find what makes it needless; return its outputs' names. Outputs named "" get one.
@@ -139,7 +143,9 @@ class Graph:
         used = {name for node in self._nodes for name in node.input}
         constants = [constant for name, constant in self._constants.items() if name in used]
         graph = helper.make_graph(self._nodes, "pipeline", inputs, outputs, constants)
-        return _serialise(graph)
+        model = _model(graph)
+        onnx.checker.check_model(model)
+        return bytes(model.SerializeToString(deterministic=True))
 
 
 def _compute(node: onnx.NodeProto, constants: Sequence[onnx.TensorProto]) -> NDArray[Any]:
@@ -148,15 +154,13 @@ def _compute(node: onnx.NodeProto, constants: Sequence[onnx.TensorProto]) -> NDA
     alone.CopyFrom(node)
     alone.output[:] = ["made"]
     graph = helper.make_graph([alone], "constant", [], [onnx.ValueInfoProto(name="made")], constants)
-    made: NDArray[Any] = open_session(_serialise(graph)).run(["made"], {})[0]
+    made: NDArray[Any] = open_session(_model(graph).SerializeToString()).run(["made"], {})[0]
     return made
 
 
-def _serialise(graph: onnx.GraphProto) -> bytes:
+def _model(graph: onnx.GraphProto) -> onnx.ModelProto:
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString(deterministic=True))
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
 
 
 def _needed(nodes: Sequence[onnx.NodeProto], output: str) -> list[onnx.NodeProto]:

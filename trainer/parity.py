@@ -121,11 +121,6 @@ def check_features(transform: FittedTransform, got: NDArray[np.float32], blocks:
     Raises ExportError naming a feature that differs by more than `TOLERANCE`, or when merging columns into
     blocks has changed a bit.
     """
-    (separate,) = open_session(export_transform(transform, blocked=False)).run([FEATURES], feed(blocks))
-    if separate.tobytes() != got.tobytes():
-        raise ExportError(
-            "the exported transform differs from its parts written one by one; report this as a bug"
-        )
     try:
         wanted = transform.reference(blocks)
         below, above = (transform.reference(_step(blocks, side)) for side in (-1, 1))
@@ -150,6 +145,11 @@ def check_features(transform: FittedTransform, got: NDArray[np.float32], blocks:
         raise ExportError(
             f"feature '{transform.feature_names[column]}' is {got[row, column]:g} in the exported transform "
             f"and {wanted[row, column]:g} in scikit-learn; use another step for it"
+        )
+    (separate,) = open_session(export_transform(transform, blocked=False)).run([FEATURES], feed(blocks))
+    if separate.tobytes() != got.tobytes():
+        raise ExportError(
+            "the exported transform differs from its parts written one by one; report this as a bug"
         )
     return worst
 

@@ -57,7 +57,7 @@ _CLASSIFIERS: tuple[_Rule, ...] = (
     (
         "CalibratedClassifierCV",
         lambda model: model.method != "sigmoid",
-        "its export differs by up to 0.02; use method='sigmoid'",
+        "isotonic and temperature calibration have no exact export; use method='sigmoid'",
     ),
 )
 

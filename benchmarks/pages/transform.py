@@ -29,7 +29,7 @@ def render_transform(result: dict[str, Any]) -> str:
 
 def cpu_rounds(result: dict[str, Any], graph: str, rows: int) -> list[float]:
     """The CPU microseconds of a graph, round by round; none when it was not measured."""
-    return rounds(result["measurements"], lambda row: row["cpu_us"], graph=graph, rows=rows)
+    return rounds(result["measurements"], lambda row: row["cpu_us"], graph=graph, batch=rows)
 
 
 def ratio_rounds(result: dict[str, Any], recipe: str, rows: int, yardstick: str) -> list[float]:

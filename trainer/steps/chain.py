@@ -29,6 +29,7 @@ from trainer.steps.quantiles import write_quantiles
 from trainer.steps.scaled import Scaled, read_scaler
 from trainer.steps.tensor import Tensor
 from trainer.steps.timestamps import write_timestamps
+from trainer.steps.words import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,13 +59,13 @@ _INTEGER_STEPS = SCALERS | ENCODERS | {"TimestampParts", "IntegerParts"}
 class Chain:
     """Steps written one after the other, for what cannot be merged with other columns.
 
-    head: encoded columns that the first of `steps` takes; None when it takes raw ones of `kind`.
+    head: encoded texts or integers that the first of `steps` takes; None when it takes raw columns of `kind`.
     """
 
     kind: Kind
     columns: tuple[int, ...]
     steps: tuple[Any, ...]
-    head: Encoded | None = None
+    head: Encoded | Counted | None = None
 
     @property
     def group(self) -> tuple[Any, ...]:
@@ -88,8 +89,7 @@ class Chain:
             block, width = raw.block(self.kind)
             tensor = Tensor(graph.columns(block, self.columns, width), self.kind, len(self.columns))
         else:
-            width = sum(table.shape[1] for table in self.head.tables)
-            tensor = Tensor(self.head.write(graph, raw), Kind.NUMBER, width)
+            tensor = Tensor(self.head.write(graph, raw), Kind.NUMBER, self.head.width)
         for step in self.steps:
             width = getattr(step, "n_features_in_", tensor.width)
             made = _writer(step)(graph, step, Tensor(tensor.name, tensor.kind, width))
@@ -101,6 +101,9 @@ def read_form(kind: Kind, columns: tuple[int, ...], step: Any) -> Form:
     """The form of fitted `step` on columns of the block of `kind`; step is None for passthrough."""
     steps = flatten(step)
     names = [type(each).__name__ for each in steps]
+    if names[:1] == ["Words"]:
+        counted = Counted(columns, steps[0])
+        return Chain(kind, columns, steps[1:], counted) if steps[1:] else counted
     if kind is Kind.TEXT or (kind is Kind.INTEGER and names and names[0] in ENCODERS):
         encoder = next(place for place, name in enumerate(names) if name in ENCODERS)
         return _read_encoder(kind, columns, steps, encoder)
@@ -136,13 +139,18 @@ def _fills_only(imputer: Any) -> bool:
 
 
 def check_texts(step: Any) -> None:
-    """Raise ExportError when texts cannot go through `step`: imputers or one cross, then an encoder."""
+    """Raise ExportError when texts cannot go through `step`.
+
+    They can through Words, or through imputers or one cross and then an encoder.
+    """
     names = [type(each).__name__ for each in flatten(step)]
+    if names[:1] == ["Words"]:
+        return
     place = next((place for place, name in enumerate(names) if name in ENCODERS), len(names))
     before = names[:place]
     odd = next((name for name in before if name not in ("SimpleImputer", "Cross")), None)
     if odd is not None:
-        raise ExportError(f"{odd} of text has no export; use an encoder")
+        raise ExportError(f"{odd} of text has no export; use an encoder, or Words")
     if place == len(names):
         raise ExportError("text cannot pass through; end with an encoder")
     if "Cross" in before and len(before) > 1:

@@ -50,6 +50,11 @@ class Encoded:
     crossed: tuple[int, ...] = ()
 
     @property
+    def width(self) -> int:
+        """How many features it gives."""
+        return sum(table.shape[1] for table in self.tables)
+
+    @property
     def group(self) -> tuple[Any, ...]:
         """Forms of equal groups can be merged."""
         return (type(self), self.kind, self.hot, self.crossed)

@@ -91,7 +91,7 @@ def render(rows: int) -> str:
         _STEPS,
         _table(
             ("step", "features", "largest difference"),
-            [(each.name, f"{each.features}", f"{each.difference:.1e}") for each in steps if not each.refused],
+            [(each.name, f"{each.features}", _figure(each.difference)) for each in steps if not each.refused],
         ),
         "## Steps that are refused\n",
         _table(("step", "what is said"), [(each.name, each.refused) for each in steps if each.refused]),
@@ -99,7 +99,7 @@ def render(rows: int) -> str:
         _table(
             ("estimator", "largest difference", "rows that differ"),
             [
-                (each.name, f"{each.difference:.1e}", f"{each.rows_differ:,}")
+                (each.name, _figure(each.difference), f"{each.rows_differ:,}")
                 for each in estimators
                 if not each.refused
             ],
@@ -162,6 +162,10 @@ def _tried(name: str, attempt: Callable[[], Outcome]) -> Outcome:
     except ExportError as error:
         return Outcome(name, refused=str(error))
     return Outcome(name, "", outcome.features, outcome.difference, outcome.rows_differ)
+
+
+def _figure(difference: float) -> str:
+    return f"{difference:.1e}" if difference else "0"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

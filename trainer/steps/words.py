@@ -28,9 +28,9 @@ class Words(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     """Counts of the most frequent words of each field.
 
     most: so many words of a field, the most frequent, and of equals the first in the alphabet. Words are
-    what stands between blanks, as it is written: upper and lower case and full stops make other words, so send
-    texts in the form that is to be counted. Takes text [rows, fields]; gives float64 [rows, features], the
-    words of one field after those of another.
+    what stands between blanks, as it is written: upper and lower case and full stops make other words, so
+    send texts in the form that is to be counted. Takes text [rows, fields]; gives float64 [rows, features],
+    the words of one field after those of another.
 
     >>> Words(most=2).fit_transform(np.array([["late bus late"], ["bus"]], object)).tolist()
     [[1.0, 2.0], [1.0, 0.0]]

@@ -187,8 +187,8 @@ def measure(plan: Plan, only: Sequence[str] = ()) -> None:
 def _take_turns(sessions: dict[str, Any], blocks: Blocks, batch: int, runs: int) -> dict[str, float]:
     """The median CPU microseconds of one run of each graph.
 
-    Every graph runs once before any runs again, each time in another order: what runs before leaves the caches
-    as it will.
+    Every graph runs once before any runs again, each time in another order, as each leaves its caches to the
+    next.
     """
     rng = np.random.default_rng(_SEED)
     feeds = [feed(blocks.take(slice(start, start + batch))) for start in range(0, len(blocks) - batch, batch)]

@@ -182,10 +182,10 @@ STEPS: tuple[StepCase, ...] = (
     StepCase("KBinsDiscretizer(encode='onehot')", _bins(encode="onehot"), (*_FULL,)),
     StepCase("KBinsDiscretizer (integers within 2^24)", _bins(encode="ordinal"), ("count",)),
     StepCase("PolynomialFeatures(2)", PolynomialFeatures(2, include_bias=False), _FULL),
-    StepCase("QuantileTransformer()", QuantileTransformer(), _FULL),
+    StepCase("QuantileTransformer(n_quantiles=500)", QuantileTransformer(n_quantiles=500), _FULL),
     StepCase(
         "QuantileTransformer(output_distribution='normal')",
-        QuantileTransformer(output_distribution="normal"),
+        QuantileTransformer(n_quantiles=500, output_distribution="normal"),
         _FULL,
     ),
     StepCase("PowerTransformer()", PowerTransformer(), _FULL),

@@ -52,7 +52,7 @@ _CLASSIFIERS: tuple[_Rule, ...] = (
     (
         "HistGradientBoostingClassifier",
         lambda model: getattr(model, "is_categorical_", None) is not None,
-        "the export ignores categorical_features; encode categories in the transform",
+        "the export ignores categorical_features; use OrdinalEncoder in the transform",
     ),
     (
         "CalibratedClassifierCV",

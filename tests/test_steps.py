@@ -275,6 +275,27 @@ def test_columns_of_one_form_go_through_the_same_nodes():
     np.testing.assert_allclose(one, transform.reference(BLOCKS), rtol=1e-6, atol=1e-6)
 
 
+def test_many_categories_have_a_dictionary_for_each_field(monkeypatch):
+    columns = (
+        Columns(("carrier", "origin"), OrdinalEncoder(**KNOWN)),
+        Columns(("origin", "carrier"), OneHotEncoder(**RARE, min_frequency=100)),
+    )
+    transform = fit_transform(Transform(columns), SIGNATURE, rare_blocks(), LABEL)
+    together = export_transform(transform)
+    monkeypatch.setattr(
+        "trainer.steps.encoded.MOST_ENTRIES", 60
+    )  # one field's categories, and not two fields'
+    apart = export_transform(transform)
+    assert nodes(transform).count("LabelEncoder") == 2
+    assert (
+        compute_features(apart, rare_blocks()).tobytes()
+        == compute_features(together, rare_blocks()).tobytes()
+    )
+    monkeypatch.setattr("trainer.steps.encoded.MOST_ENTRIES", 30)
+    with pytest.raises(ExportError, match="39 categories in 1 fields need too large a table; group rare"):
+        export_transform(transform)
+
+
 def test_the_training_matrix_of_a_target_encoder_does_not_know_its_own_labels():
     noise = np.random.default_rng(5)
     texts = np.array([f"id{number}" for number in range(ROWS // 2)], object)

@@ -191,7 +191,7 @@ def test_cycles_close():
 
 def test_integer_parts_keep_every_digit():
     digits = np.array([2**63 - 1, -(2**63), 2**53 + 1, 2**24 + 1, -1, 0])
-    blocks = BLOCKS.take(slice(0, len(digits)))
+    blocks = BLOCKS.take(list(range(len(digits))))
     blocks.integers[:, 1] = digits
     transform = fit_transform(Transform((Columns(("stamp",), IntegerParts()),)), SIGNATURE, blocks, LABEL[:6])
     high, middle, low = compute_features(export_transform(transform), blocks).astype(object).T
@@ -229,7 +229,7 @@ def test_what_a_step_cannot_do_is_refused_by_name(fields, step, says):
 
 
 def test_words_are_counted_as_they_stand_between_blanks():
-    blocks = BLOCKS.take(slice(0, 6))
+    blocks = BLOCKS.take(list(range(6)))
     texts = ["late bus late", " late  bus ", "Late, bus", "", " ", "latebus"]
     blocks.texts[:, 0] = texts
     transform = fit_transform(Transform((Columns(("origin",), Words(most=2)),)), SIGNATURE, blocks, LABEL[:6])

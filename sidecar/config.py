@@ -95,8 +95,8 @@ class Shadow:
     """A worker that takes longer to load its model is killed."""
     memory_mb: int = 4096
     """Address space of a worker."""
-    nice: int = 10
-    """Added to a worker's niceness, so that the serving process goes first."""
+    nice: int = 19
+    """Added to a worker's niceness, so that the serving process goes first. 19 is the most there is."""
     crashes: int = 5
     """So many crashes or time-outs within `crash_window_seconds` quarantine a candidate."""
     crash_window_seconds: float = 300.0

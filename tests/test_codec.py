@@ -159,7 +159,7 @@ def test_integers_take_as_few_bytes_as_their_range_needs():
     rows = 1000
     batch = ScoreBatch.failed(CANDIDATE, CHAMPION, ["r"] * rows, Failure.SHED, "full")
     cells = pack_scores(batch)
-    assert len(cells["infer_ns"]) == 9
-    assert len(cells["failure_rows"]) == 9
+    assert len(cells["infer_ns"]) == 13
+    assert len(cells["failure_rows"]) == 13
     assert len(cells["decision"]) == rows / 8
     assert json.loads(cells["failures"]) == [["shed", "full"]]

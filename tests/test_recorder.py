@@ -14,7 +14,8 @@ from sidecar.errors import UnavailableError
 from sidecar.recorder import Recorder
 from sidecar.shadow.supervisor import ShadowSupervisor
 from sidecar.signature import Blocks
-from sidecar.store.log import LogReader, LogStore
+from sidecar.store.log import LogStore
+from sidecar.store.reader import LogReader
 
 SETTINGS = Settings(flush_seconds=0.01, batch_rows=100)
 

@@ -18,7 +18,7 @@ from sidecar.cli.options import as_json as json_option
 from sidecar.cli.options import config_path as config_option
 from sidecar.config import Config, load_config
 from sidecar.registry import Registry
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
 from trainer.progress import Terminal
 
 if TYPE_CHECKING:

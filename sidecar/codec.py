@@ -38,6 +38,8 @@ _BLOCKS: dict[str, type[Cell]] = {"numbers": bytes, "integers": bytes, "texts": 
 SERVED: dict[str, type[Cell]] = {
     "rows": int,
     "request_ids": str,
+    "clients": str,
+    "client_rows": bytes,
     "received_ns": bytes,
     "event_ns": bytes,
     "inference_call": bytes,
@@ -49,7 +51,8 @@ SERVED: dict[str, type[Cell]] = {
     **_BLOCKS,
     "features": bytes,
 }
-"""The cells of a ServedBatch. `inference_call` is its group; `text_rows` says which of `texts` a row has."""
+"""The cells of a ServedBatch. `inference_call` is its group; `text_rows` says which of `texts` a row has, and
+`client_rows` which of `clients` sent it."""
 SCORES: dict[str, type[Cell]] = {
     "rows": int,
     "request_ids": str,
@@ -69,9 +72,12 @@ _WIDTHS = ((0, 0), (1, 0xFF), (2, 0xFFFF), (4, 0xFFFF_FFFF))
 
 def pack_served(batch: ServedBatch) -> dict[str, Cell]:
     """The cells of `batch` (at least one row), all but its model; keys as in SERVED."""
+    clients, client_rows = _index(batch.client.tolist())
     return {
         "rows": len(batch),
         "request_ids": _pack_json(batch.request_ids),
+        "clients": _pack_json(clients),
+        "client_rows": _pack_integers([client_rows]),
         "received_ns": _pack_integers([batch.received_ns]),
         "event_ns": _pack_integers([batch.event_ns]),
         "inference_call": _pack_integers([batch.group]),
@@ -91,6 +97,9 @@ def unpack_served(cells: Mapping[str, Cell], model: ModelId) -> ServedBatch:
     return ServedBatch(
         model=model,
         request_ids=json.loads(_text(cells["request_ids"])),
+        client=_words(
+            json.loads(_text(cells["clients"])), _unpack_integers(_data(cells["client_rows"]), rows)[0]
+        ),
         received_ns=_unpack_integers(_data(cells["received_ns"]), rows)[0],
         event_ns=_unpack_integers(_data(cells["event_ns"]), rows)[0],
         group=_unpack_integers(_data(cells["inference_call"]), rows)[0],
@@ -169,7 +178,7 @@ def _unpack_blocks(cells: Mapping[str, Cell], rows: int) -> Blocks:
     texts = np.empty((rows, len(words)), object)
     text_rows = _unpack_integers(_data(cells["text_rows"]), rows)
     for column, (values, index) in enumerate(zip(words, text_rows, strict=True)):
-        texts[:, column] = np.array(values, object)[index]
+        texts[:, column] = _words(values, index)
     integers = _unpack_integers(_data(cells["integers"]), rows)
     return Blocks(
         numbers=_unpack_floats(_data(cells["numbers"]), rows),
@@ -183,6 +192,12 @@ def _index(values: Iterable[Hashable]) -> tuple[list[Hashable], NDArray[np.int64
     places: dict[Hashable, int] = {}
     index = [places.setdefault(value, len(places)) for value in values]
     return list(places), np.array(index, np.int64)
+
+
+def _words(values: Sequence[str], index: NDArray[np.int64]) -> NDArray[np.object_]:
+    """The inverse of `_index`; rows with the same text share one object."""
+    words: NDArray[np.object_] = np.array(values, object)[index]
+    return words
 
 
 def _pack_json(values: Sequence[object]) -> str:

@@ -369,6 +369,7 @@ def _select(batch: ServedBatch, rows: NDArray[np.bool_]) -> ServedBatch:
     return ServedBatch(
         model=batch.model,
         request_ids=[batch.request_ids[row] for row in np.flatnonzero(rows).tolist()],
+        client=batch.client[rows],
         received_ns=batch.received_ns[rows],
         event_ns=batch.event_ns[rows],
         group=batch.group[rows],

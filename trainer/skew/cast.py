@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.skew.membership import LEAST_RATE
-from trainer.skew.verdict import Suspicion
+from trainer.skew.verdict import Suspicion, promising
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,13 +49,14 @@ def casts(suspect: AuditRows, background: Background, fields: Sequence[int]) -> 
             usual = float(_on(right, onto)[~np.isnan(right)].mean()) if (~np.isnan(right)).any() else 1.0
             if usual > 1 - LEAST_RATE:
                 continue
-            nats = [_nats(values, onto, usual) for values in (sent, right)]
-            if nats[0].sum() > 0:
+            nats = _nats(sent, onto, usual)
+            if promising(nats):
                 yield Suspicion(
                     "cast",
                     (field,),
                     f"rounded to {grid}",
-                    *nats,
+                    nats,
+                    _nats(right, onto, usual),
                     facts={"grid": grid, "on_grid_usually": usual},
                 )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.skew.verdict import Suspicion
+from trainer.skew.verdict import Suspicion, promising
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ def defaults(suspect: AuditRows, background: Background, fields: Sequence[int]) 
         value = _most_gained(sent, right)
         usual = float((right == value).mean())
         nats = _nats(sent, value, usual, missing, len(right))
-        if nats.sum() > 0:
+        if promising(nats):
             yield Suspicion(
                 "default",
                 (field,),

@@ -62,6 +62,7 @@ def inspect(
         suspect = window.take(np.equal(window.client, client))
         if len(suspect) < MIN_ROWS:
             continue
+        # Those that came before it are judged by now, so a wrong one is no measure for the next.
         others = _right_clients(live, client, earlier, distrusted)
         right = background(
             suspect,
@@ -72,7 +73,9 @@ def inspect(
         )
         if right is not None:
             history = live.take(np.isin(live.client, [other for other in others if other != client]))
-            found += _of_client(signature, client, suspect, right, history)
+            mistakes = list(_of_client(signature, client, suspect, right, history))
+            found += mistakes
+            distrusted |= {client} if mistakes else set()
     return sorted(found, key=lambda skew: -skew.verdict.evidence)
 
 
@@ -96,14 +99,17 @@ def _right_clients(live: AuditRows, client: str, earlier: AuditRows, distrusted:
 def _of_client(
     signature: Signature, client: str, suspect: AuditRows, right: Background, history: AuditRows
 ) -> Iterator[Skew]:
-    """The client's mistakes: of several explanations for a field, the one that explains most."""
+    """The client's mistakes; of several explanations for a field, the one that explains most.
+
+    One that blames two fields must explain twice as much.
+    """
     judged = [
         (suspicion, verdict)
         for suspicion in _suspicions(signature, suspect, right, history)
         if (verdict := judge(suspicion, right.block)) is not None
     ]
     explained: set[int] = set()
-    for suspicion, verdict in sorted(judged, key=lambda pair: -pair[1].explained):
+    for suspicion, verdict in sorted(judged, key=_explained_by_a_field, reverse=True):
         if explained.isdisjoint(suspicion.fields):
             explained.update(suspicion.fields)
             yield Skew(
@@ -116,6 +122,11 @@ def _of_client(
                 verdict=verdict,
                 facts=suspicion.facts,
             )
+
+
+def _explained_by_a_field(judged: tuple[Suspicion, Verdict]) -> float:
+    suspicion, verdict = judged
+    return verdict.explained / len(suspicion.fields)
 
 
 def _suspicions(

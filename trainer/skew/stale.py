@@ -14,7 +14,7 @@ import numpy as np
 
 from trainer.skew.membership import LEAST_RATE, known, membership_evidence
 from trainer.skew.rows import NS_PER_HOUR, AuditRows
-from trainer.skew.verdict import MIN_ROWS, Suspicion
+from trainer.skew.verdict import MIN_ROWS, Suspicion, promising
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +30,8 @@ MIN_SHARED = 0.9
 MAX_KEYS = 200
 """Texts that a lookup may go by."""
 _DAY_NS = 24 * NS_PER_HOUR
+_TOLERANCE = 4e-6  # as in `membership`
+_OLD = 0.9  # share of a field's values that are not new, for it to stand still
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +47,14 @@ class Lookup:
     first_hour: int
     table: NDArray[np.float64]
 
+    def fresh(self, rows: AuditRows) -> NDArray[np.bool_]:
+        """Whether each row has the value of its hour, give or take one."""
+        return np.asarray(self.at(rows, -1) | self.at(rows, 0) | self.at(rows, 1))
+
     def at(self, rows: AuditRows, lag: int) -> NDArray[np.bool_]:
-        """Whether each row has the value of `lag` hours before it, give or take an hour."""
-        values = rows.values[:, self.field]
-        return np.any([self._same(values, self._find(rows, lag + off)) for off in (-1, 0, 1)], axis=0)
+        """Whether each row has the value of `lag` hours before it."""
+        there = self._find(rows, lag)
+        return np.asarray(np.isclose(rows.values[:, self.field], there, rtol=_TOLERANCE, atol=_TOLERANCE))
 
     def can_tell(self, rows: AuditRows) -> NDArray[np.bool_]:
         """Rows that have a value, in an hour of which the right one is known."""
@@ -59,10 +65,6 @@ class Lookup:
         key = _places(rows, self.key, self.keys)
         there = (hour >= 0) & (hour < len(self.table)) & (key >= 0)
         return np.where(there, self.table[np.where(there, hour, 0), np.where(there, key, 0)], np.nan)
-
-    @staticmethod
-    def _same(values: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
-        return np.isclose(values, others, rtol=4e-6, atol=4e-6)
 
 
 def lookup(rows: AuditRows, field: int, keys: Sequence[int]) -> Lookup | None:
@@ -77,9 +79,9 @@ def lookup(rows: AuditRows, field: int, keys: Sequence[int]) -> Lookup | None:
 
 
 def _table(rows: AuditRows, field: int, key: int) -> Lookup | None:
-    rows = rows.take(~np.isnan(rows.values[:, field]))
+    there = ~np.isnan(rows.values[:, field])
+    rows = rows.take(there & ~np.isnan(rows.values[:, key]) if key >= 0 else there)
     keys = np.unique(rows.values[:, key]) if key >= 0 else np.zeros(1)
-    keys = keys[~np.isnan(keys)]
     if not (len(rows) and 1 <= len(keys) <= MAX_KEYS):
         return None
     hour = rows.event_ns // NS_PER_HOUR
@@ -128,14 +130,14 @@ def lags(
         sent, told = suspect.take(right.can_tell(suspect)), peers.take(right.can_tell(peers))
         if not (len(sent) and len(told)):
             continue
-        fresh, usual = right.at(sent, 0), float(right.at(told, 0).mean())
+        fresh, fresh_told = right.fresh(sent), right.fresh(told)
+        usual = float(fresh_told.mean())
         for lag in LAGS:
             chance = float(right.at(told, lag).mean())
-            nats = membership_evidence(right.at(sent, lag), fresh, usual, chance, chance)
-            if chance < usual - LEAST_RATE and nats.sum() > 0:
-                every = np.zeros(len(suspect))
-                every[right.can_tell(suspect)] = nats
-                usually = membership_evidence(right.at(told, lag), right.at(told, 0), usual, chance, chance)
+            every = np.zeros(len(suspect))
+            every[right.can_tell(suspect)] = membership_evidence(right.at(sent, lag), fresh, usual, chance)
+            if chance < usual - LEAST_RATE and promising(every):
+                usually = membership_evidence(right.at(told, lag), fresh_told, usual, chance)
                 yield Suspicion(
                     "stale",
                     (field,),
@@ -159,7 +161,7 @@ def frozen(suspect: AuditRows, background: Background, fields: Sequence[int]) ->
         for hour in range(max(1, hours - 2)):
             offset = hour * NS_PER_HOUR
             sent = _not_new(suspect, field, start + offset)
-            if not (sent == 1).sum() >= MIN_ROWS or np.nanmean(sent) < 1 - 2 * LEAST_RATE:
+            if np.count_nonzero(sent == 1) < MIN_ROWS or np.nanmean(sent) < _OLD:
                 continue
             old = [_not_new(block, field, _start(block, start) + offset) for block in blocks]
             told = np.concatenate(old)
@@ -168,7 +170,7 @@ def frozen(suspect: AuditRows, background: Background, fields: Sequence[int]) ->
                 continue
             chance = float(told.mean())
             nats = _nats(sent, chance)
-            if nats.sum() > 0:
+            if promising(nats):
                 yield Suspicion(
                     "stale",
                     (field,),

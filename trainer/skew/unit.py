@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.skew.membership import known, membership_evidence
-from trainer.skew.verdict import Suspicion
+from trainer.skew.verdict import Fit, Suspicion, promising
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,8 +15,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.skew.background import Background
-    from trainer.skew.density import Density
     from trainer.skew.rows import AuditRows
+
+_ORDER = 5.0
+_STEPPED = 0.5
+"""Share of a field's values that come again on other days, for its steps to tell in any season."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,10 @@ class Conversion:
     factor: float
     offset: float = 0.0
 
-    def do(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Right values as they would be sent."""
-        return values * self.factor + self.offset
+    @property
+    def changes_order(self) -> bool:
+        """Whether it changes the scale by more than another season might."""
+        return not 1 / _ORDER < self.factor < _ORDER
 
     def undo(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sent values as they should be."""
@@ -81,66 +84,34 @@ def _times(factor: float) -> str:
 
 
 CONVERSIONS = _conversions()
-_ASKED = 1_000
-"""Right values that say how often one is known by chance after a conversion."""
 
 
 def unit_changes(suspect: AuditRows, background: Background, fields: Sequence[int]) -> Iterator[Suspicion]:
     """Every conversion of each of these fields of numbers that explains the rows better than none."""
     for field in fields:
-        density = background.densities[field]
-        # What is said of a row is said of its value, and values repeat.
-        sent, sent_place = np.unique(suspect.values[:, field], return_inverse=True)
-        right, right_place = np.unique(background.values(field), return_inverse=True)
-        counts = np.where(np.isnan(right), 0, np.bincount(right_place))
-        if not counts.sum():
-            continue
-        elsewhere = background.known_elsewhere(field)
-        usual = float(counts[elsewhere].sum() / counts.sum())
-        steps = right[~np.isnan(right)]
-        some = np.repeat(steps, counts[~np.isnan(right)])[:: max(1, int(counts.sum()) // _ASKED)]
+        sent = suspect.values[:, field]
+        as_is = background.log_likelihood(field, sent)
+        on_steps = background.steps[field].usual >= _STEPPED
         for conversion in CONVERSIONS:
-            rates = _Rates(
-                usual,
-                min(usual, float(known(conversion.undo(some), steps).mean())),
-                min(usual, float(known(conversion.do(some), steps).mean())),
-            )
-            nats = _nats(density, conversion, sent, as_is=known(sent, steps), steps=steps, rates=rates)[
-                sent_place
-            ]
-            if nats.sum() > 0:
-                usually = _nats(density, conversion, right, as_is=elsewhere, steps=steps, rates=rates)[
-                    right_place
-                ]
+            if not (background.logged or on_steps or conversion.changes_order):
+                continue
+            undone = background.log_likelihood(field, conversion.undo(sent))
+            nats = np.where(np.isnan(sent), 0.0, undone - as_is - np.log(abs(conversion.factor)))
+            if promising(nats):
+                right = background.values(field)
+                own = background.own_log_likelihood(field)
+                wrongly = background.log_likelihood(field, conversion.undo(right))
                 yield Suspicion(
                     "unit",
                     (field,),
                     conversion.words,
                     nats,
-                    usually,
+                    np.where(np.isnan(right), 0.0, wrongly - own - np.log(abs(conversion.factor))),
                     facts={"factor": conversion.factor, "offset": conversion.offset},
+                    fit=Fit(
+                        undone,
+                        own,
+                        background.on_steps(field, conversion.undo(sent)),
+                        background.own_on_steps(field),
+                    ),
                 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Rates:
-    """Shares as `membership_evidence` wants them."""
-
-    usual: float
-    chance: float
-    chance_as_is: float
-
-
-def _nats(
-    density: Density,
-    conversion: Conversion,
-    values: NDArray[np.float64],
-    *,
-    as_is: NDArray[np.bool_],
-    steps: NDArray[np.float64],
-    rates: _Rates,
-) -> NDArray[np.float64]:
-    undone = conversion.undo(values)
-    place = density.log_likelihood(undone) - density.log_likelihood(values) - np.log(abs(conversion.factor))
-    on_steps = membership_evidence(known(undone, steps), as_is, rates.usual, rates.chance, rates.chance_as_is)
-    return np.where(np.isnan(values), 0.0, place + on_steps)

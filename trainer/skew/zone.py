@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.skew.rows import HOURS_PER_DAY, NS_PER_HOUR
-from trainer.skew.verdict import Suspicion
+from trainer.skew.verdict import Fit, Suspicion, promising
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,7 +43,7 @@ def zone_changes(suspect: AuditRows, background: Background, fields: Sequence[in
                 if hours in _SUMMER and background.now < 0:
                     continue
                 nats = _shifted(log_share, sent, hours)
-                if nats.sum() > 0:
+                if promising(nats):
                     off = hours if hours <= HOURS_PER_DAY // 2 else hours - HOURS_PER_DAY
                     yield Suspicion(
                         "zone",
@@ -52,6 +52,12 @@ def zone_changes(suspect: AuditRows, background: Background, fields: Sequence[in
                         nats,
                         _shifted(log_share, ahead, hours),
                         facts={"hours": off},
+                        fit=Fit(
+                            _log_share_of(log_share, sent, hours),
+                            _log_share_of(log_share, ahead, 0),
+                            np.ones(len(suspect)),  # a clock has no steps
+                            np.ones(len(background)),
+                        ),
                     )
 
 
@@ -79,7 +85,13 @@ def _bin(hours: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _shifted(log_share: NDArray[np.float64], ahead: NDArray[np.float64], hours: int) -> NDArray[np.float64]:
+    return _log_share_of(log_share, ahead, hours) - _log_share_of(log_share, ahead, 0)
+
+
+def _log_share_of(
+    log_share: NDArray[np.float64], ahead: NDArray[np.float64], hours: int
+) -> NDArray[np.float64]:
+    """Of clocks that are taken back by some hours; 0 for missing ones."""
     missing = np.isnan(ahead)
     here = _bin(np.where(missing, 0.0, ahead))
-    nats = log_share[(here - hours * _BINS_PER_HOUR) % _BINS] - log_share[here]
-    return np.where(missing, 0.0, nats)
+    return np.where(missing, 0.0, log_share[(here - hours * _BINS_PER_HOUR) % _BINS])

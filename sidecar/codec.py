@@ -56,6 +56,8 @@ SERVED: dict[str, type[Cell]] = {
     "rows": int,
     "id_prefix": str,
     "request_ids": str,
+    "clients": str,
+    "client_rows": bytes,
     "received_ns": bytes,
     "event_lag_ns": bytes,
     "inference_calls": bytes,
@@ -71,7 +73,8 @@ SERVED: dict[str, type[Cell]] = {
     "features": bytes,
 }
 """The cells of a ServedBatch. `event_lag_ns`: received_ns - event_ns; `inference_calls`: how its group grows
-from row to row; `text_rows`: which of `texts` a row has; `features`: without what is in `numbers` already."""
+from row to row; `client_rows`, `text_rows`: which of `clients` and of `texts` a row has; `features`: without
+what is in `numbers` already."""
 SCORES: dict[str, type[Cell]] = {
     "rows": int,
     "id_prefix": str,
@@ -89,6 +92,7 @@ _IDS = ("id_prefix", "request_ids")
 _TEXTS = ("texts", "text_rows")
 SERVED_COLUMNS: dict[str, tuple[str, ...]] = {
     "request_ids": _IDS,
+    "client": ("clients", "client_rows"),
     "received_ns": ("received_ns",),
     "event_ns": ("received_ns", "event_lag_ns"),
     "group": ("inference_calls",),
@@ -121,11 +125,14 @@ _FRAME = struct.Struct("<6I")
 def pack_served(batch: ServedBatch) -> dict[str, Cell]:
     """The cells of `batch` (at least one row), all but its model; keys as in SERVED."""
     prefix, request_ids = pack_ids(batch.request_ids)
+    clients, client_rows = pack_words([batch.client.tolist()])
     texts, text_rows = pack_words(batch.blocks.texts.T.tolist())
     return {
         "rows": len(batch),
         "id_prefix": prefix,
         "request_ids": request_ids,
+        "clients": clients,
+        "client_rows": client_rows,
         "received_ns": pack_integers([batch.received_ns]),
         "event_lag_ns": pack_integers([batch.received_ns - batch.event_ns]),
         "inference_calls": pack_integers([np.diff(batch.group, prepend=np.int64(0))]),
@@ -225,6 +232,7 @@ def _durations(name: str) -> Callable[[Cells, int], NDArray[np.int64]]:
 
 _UNPACK: Mapping[str, Callable[[Cells, int], NDArray[Any]]] = {
     "request_ids": _ids,
+    "client": lambda cells, rows: unpack_words(cells["clients"], cells["client_rows"], rows)[:, 0],
     "received_ns": _durations("received_ns"),
     "event_ns": _event_ns,
     "group": _group,

@@ -38,6 +38,7 @@ class ModelId:
 class ServedBatch:
     """Rows that one champion answered, in the order they were answered.
 
+    client: object (str) [n], who sent the row and in which version; "" where the caller does not say.
     group: int64 [n], equal for rows that ran in one inference call, so that a shadow can score them alike.
     features: float32 [n, features]; score: float32 [n]; decision: bool [n].
     queue_ns, infer_ns, cpu_ns: int64 [n]; infer_ns and cpu_ns are those of the whole inference call the row
@@ -46,6 +47,7 @@ class ServedBatch:
 
     model: ModelId
     request_ids: Sequence[str]
+    client: NDArray[np.object_]
     received_ns: NDArray[np.int64]
     event_ns: NDArray[np.int64]
     group: NDArray[np.int64]

@@ -27,6 +27,7 @@ def served(ids, event_ns=None, model=CHAMPION):
     return ServedBatch(
         model=model,
         request_ids=ids,
+        client=np.resize(np.array(["app/1", "app/2", ""], object), rows),
         received_ns=events + 5,
         event_ns=events,
         group=np.arange(rows),

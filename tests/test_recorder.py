@@ -113,6 +113,7 @@ def served(champion, rows, prefix="r", *, triggers=()):
     return ServedBatch(
         model=champion.model,
         request_ids=[f"{prefix}{number}" for number in range(rows)],
+        client=np.full(rows, "app/1", object),
         received_ns=nothing,
         event_ns=nothing,
         group=np.arange(rows),

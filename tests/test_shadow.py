@@ -58,6 +58,7 @@ def served(champion, rows, *, triggers=(), group=None, prefix="r"):
     return ServedBatch(
         model=champion.model,
         request_ids=[f"{prefix}{number}" for number in range(rows)],
+        client=np.full(rows, "app/1", object),
         received_ns=nothing,
         event_ns=nothing,
         group=np.arange(rows) if group is None else np.array(group),

@@ -19,6 +19,7 @@ from trainer.gate import choose
 from trainer.judge import champion_of, judge, settle
 from trainer.promote import act, promote_as_decided, promote_by_override, promote_first, shadow
 from trainer.run import Run, activation_words
+from trainer.skew.command import audit
 from trainer.snapshot import code_version, find_snapshot, from_history, from_log, open_snapshot
 from trainer.task import load_task
 
@@ -290,6 +291,9 @@ def run(
     if summary.judged:
         tables.append(report.decision_table(summary.judged))
     session.show(_summary_json(summary), *tables, summary.ending)
+
+
+main.add_command(audit)
 
 
 def _moment(when: datetime | None) -> int | None:

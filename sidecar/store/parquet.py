@@ -45,7 +45,7 @@ TIMES = {
     "recorded_ns": "recorded",
 }
 RENAMED = {"request_ids": "request_id", "group": "inference_call"}
-_CODED = ("failure", "detail")
+_CODED = ("client", "failure", "detail")
 """Text columns beside the texts block whose values repeat."""
 
 RESERVED = frozenset(

@@ -16,7 +16,7 @@ from benchmarks.results import FULL, PARTIAL, QUICK
 if TYPE_CHECKING:
     from benchmarks.results import Plan
 
-MEASUREMENTS = ("throughput", "latency", "request", "shadow")
+MEASUREMENTS = ("throughput", "latency", "request", "shadow", "transform")
 """What `run` runs, in order: the later ones take rates from the first."""
 
 

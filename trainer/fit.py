@@ -13,10 +13,11 @@ from threadpoolctl import threadpool_limits
 
 from sidecar.bundle import PIPELINE, REFERENCE, TRANSFORM, Bundle, write_bundle
 from sidecar.session import DECISION, SCORE, feed, load_model, open_session
+from trainer.crossfit import training_features
 from trainer.days import nanoseconds
 from trainer.decision import UtilityRule, choose_threshold
 from trainer.errors import ExportError
-from trainer.export import compute_features, export_model, export_pipeline, export_transform
+from trainer.export import export_model, export_pipeline, export_transform
 from trainer.parity import check_parity
 from trainer.reference import profile
 from trainer.seed import seed
@@ -178,7 +179,7 @@ def _fit(task: Task, candidate: Candidate, snapshot: Snapshot, rows: slice) -> _
         raise ExportError("the training rows all have the same label; take a longer snapshot")
     transform = fit_transform(candidate.transform, task.signature, blocks, label)
     exported = export_transform(transform)
-    features = compute_features(exported, blocks)
+    features = training_features(transform, exported, blocks, label)
     model = seed(candidate.estimator())
     try:
         with threadpool_limits(limits=FIT_THREADS):

@@ -11,6 +11,7 @@ from benchmarks.pages.request import render_request
 from benchmarks.pages.shadow import render_shadow
 from benchmarks.pages.soak import render_soak
 from benchmarks.pages.throughput import render_footprint, render_throughput
+from benchmarks.pages.transform import render_transform
 
 if TYPE_CHECKING:
     from benchmarks.results import Plan
@@ -23,6 +24,7 @@ _PAGES = {
     "shadow": ("shadow", render_shadow),
     "log": ("log", render_log),
     "soak": ("soak", render_soak),
+    "transform": ("transform", render_transform),
 }
 """Page name: the result it is made of, and how."""
 

@@ -1,4 +1,4 @@
-"""A small task's traffic by the hour, for tests of drift: a number, an integer, two texts, score, decision."""
+"""A small task's traffic by the hour, for tests of drift."""
 
 import numpy as np
 
@@ -39,8 +39,8 @@ def reference(rows=40_000, days=28, seed=1):
     return make_reference(SIGNATURE, blocks, event_ns, score, decision)
 
 
-def profile(layout, rows, rng, change=lambda blocks: None):
+def profile(layout, rows, rng, change=None):
     """The profile of rows of an hour, after `change` has been made to their blocks."""
     blocks = blocks_of(rows, rng)
-    changed = change(blocks) or blocks
+    changed = (change(blocks) if change else None) or blocks
     return count_rows(layout, *scored(changed))

@@ -1,7 +1,6 @@
 """What a watch finds: nothing in traffic like training's, and each planted change by its name."""
 
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from drift_traffic import SIGNATURE, START_NS, blocks_of, profile, reference, sc
 
 from sidecar.config import Drift
 from sidecar.drift.comparison import Aspect, Comparer
-from sidecar.drift.level import Level
+from sidecar.drift.level import Level, strange
 from sidecar.drift.naming import name_findings
 from sidecar.drift.scale import DAY, HOUR, HOUR_NS, WEEK_NS
 from sidecar.drift.tails import normal_tail
@@ -23,10 +22,10 @@ LAYOUT = REFERENCE.layout
 IMPORTANCE = {"seconds": 0.5, "price": 0.3, "items": 0.15, "channel": 0.05}
 
 
-def watch_hours(changes, rows=2000, seed=0, settings=Drift()):
+def watch_hours(changes, rows=2000, seed=0, settings=None):
     """The findings after each hour; `changes` has one function of the blocks for each."""
     rng = np.random.default_rng(seed)
-    watch = Watch(REFERENCE, settings)
+    watch = Watch(REFERENCE, settings or Drift())
     found = []
     for hour, change in enumerate(changes):
         watch.take(START_NS + hour * HOUR_NS, profile(LAYOUT, rows, rng, change))
@@ -74,7 +73,7 @@ CHANGES = {
     "fractions": ("price", "type", number(1, lambda values: values + 0.25)),
     "unseen": ("channel", "unseen", text(lambda row, value: value if row % 50 else "fax")),
     "categories": ("channel", "shift", text(lambda row, value: value if row % 8 else "phone")),
-    "constant text": ("channel", "constant", text(lambda row, value: "shop")),
+    "constant text": ("channel", "constant", text(lambda *_: "shop")),
 }
 
 
@@ -172,19 +171,43 @@ def test_a_rhythm_is_no_drift_and_a_break_in_it_is_found_by_the_same_hours_of_ea
 
 
 def test_the_alarms_of_all_tests_add_up_to_the_rate_that_was_asked_for():
-    settings = Drift(false_alarms_per_day=0.5)
     total = 0.0
     for scale in (HOUR, DAY):
-        level = Level.of(settings, scale, subjects=10)
-        both_windows = 2 * normal_tail(level.apart) ** 2
-        assert both_windows == pytest.approx(2 * normal_tail(level.alone), rel=1e-6)
-        total += both_windows * scale.looks_per_day * 10 * 2 * len(Aspect)
+        level = Level.of(Drift(false_alarms_per_day=0.5), scale, subjects=10)
+        total += 2 * normal_tail(level.together) * scale.looks_per_day * 10 * 2 * len(Aspect)
     assert total == pytest.approx(0.5, rel=1e-6)
 
 
-def test_more_windows_running_need_less_of_each():
-    levels = [Level.of(replace(Drift(), windows_running=running), HOUR, 30).apart for running in (1, 2, 3)]
-    assert levels == sorted(levels, reverse=True)
+LEVEL = Level(each=2.0, together=5.0)
+
+
+@pytest.mark.parametrize(
+    ("z", "size", "excess", "worst", "side"),
+    [
+        (2.1, 0.06, 0.0, 0.0, 1),
+        (-2.1, -0.06, 0.0, 0.0, -1),
+        (1.9, 0.06, 0.0, 0.0, 0),  # not strange enough
+        (9.0, 0.04, 0.0, 0.0, 0),  # certain, and too small to matter
+        (4.9, 0.9, 0.1, 0.0, 0),  # windows vary: each must reach the level of all together
+        (5.1, 0.9, 0.1, 0.0, 1),
+        (5.1, 0.9, 0.1, 6.0, 0),  # training had a stranger one
+    ],
+)
+def test_which_windows_are_strange(z, size, excess, worst, side):
+    found = strange(*(np.full((1, len(Aspect)), figure) for figure in (z, size, excess, worst)), LEVEL)
+    assert found[0, Aspect.SHIFT] == side
+
+
+def test_a_rarer_alarm_needs_more():
+    levels = [Level.of(Drift(false_alarms_per_day=rate), HOUR, 30).together for rate in (1, 0.1, 0.01)]
+    assert levels == sorted(levels)
+
+
+def test_two_windows_that_are_somewhat_strange_are_enough_together_and_one_is_not():
+    faint = number(1, lambda values: values + 1)  # 0.1 standard deviations
+    found = watch_hours([faint] * 12, rows=3000, seed=8)
+    assert found[0] == []
+    assert any(one.subject == "price" and one.what == "shift" for each in found for one in each)
 
 
 def test_a_look_takes_less_than_twenty_milliseconds_of_arithmetic():

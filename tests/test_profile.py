@@ -1,5 +1,7 @@
 """Counting is what numpy counts, adds up, and survives the store."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from drift_traffic import SIGNATURE, blocks_of, reference, scored
@@ -37,9 +39,7 @@ def test_each_number_is_in_the_slot_that_its_bounds_say():
     found = count_rows(LAYOUT, blocks, score, decision)
     for column, name in enumerate(("seconds", "price")):
         values, bounds = blocks.numbers[:, column], LAYOUT.numbers[column].bounds
-        inside = [
-            np.count_nonzero((values > low) & (values <= high)) for low, high in zip(bounds, bounds[1:])
-        ]
+        inside = [np.count_nonzero((values > low) & (values <= high)) for low, high in pairwise(bounds)]
         ends = np.count_nonzero(values <= bounds[0]), np.count_nonzero(values > bounds[-1])
         assert slots(found, name).tolist() == [ends[0], *inside, ends[1], np.isnan(values).sum()]
     assert slots(found, "decision").tolist() == [(~decision).sum(), decision.sum()]

@@ -26,7 +26,7 @@ def test_chi_square_errs_to_the_safe_side_and_not_by_much(freedom, tail):
     statistic = stats.chi2.isf(tail, freedom)
     (z,) = chi_square_z(np.array([statistic]), np.array([float(freedom)]))
     exact = stats.norm.isf(tail)
-    assert exact - 0.25 < z < exact + 0.02
+    assert exact - 0.25 < z < exact + 0.03
 
 
 def test_chi_square_without_freedom_is_no_surprise():

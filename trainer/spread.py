@@ -17,7 +17,7 @@ from sidecar.drift.scale import SCALES
 from sidecar.profile.reference import Reference, Spread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,15 +34,15 @@ _CERTAIN = 4.0
 
 
 def spread_of(reference: Reference, windows: Mapping[int, Profile]) -> dict[tuple[str, str], Spread]:
-    """The spread of windows of the shortest scale, by start, for each scale and baseline."""
+    """The spread of windows of the shortest scale, by start, for each scale and baseline with enough."""
     comparer = Comparer(reference)
-    spread = {}
+    compared = {}
     for scale in SCALES:
         grouped = _grouped(windows, scale)
-        spread[scale.name, "training"] = _estimate(_with_the_others(comparer, reference, grouped))
+        compared[scale.name, "training"] = list(_with_the_others(comparer, reference, grouped))
         for name, distance, most in scale.cycles:
-            spread[scale.name, name] = _estimate(_with_earlier(comparer, grouped, distance, most))
-    return spread
+            compared[scale.name, name] = list(_with_earlier(comparer, grouped, distance, most))
+    return {key: _estimate(pairs) for key, pairs in compared.items() if len(pairs) >= LEAST_WINDOWS}
 
 
 def _grouped(windows: Mapping[int, Profile], scale: Scale) -> dict[int, Profile]:
@@ -80,12 +80,8 @@ def _with_earlier(
             yield comparer.compare(window, total), 1 + 1 / len(earlier)
 
 
-def _estimate(compared: Iterator[tuple[Comparison, float]]) -> Spread:
+def _estimate(pairs: Sequence[tuple[Comparison, float]]) -> Spread:
     """Solve mean(z^2) = 1 + variance * rows for the variance, where it is beyond doubt; else it is 0."""
-    pairs = list(compared)
-    if len(pairs) < LEAST_WINDOWS:
-        unknown = np.full((pairs[0][0].z.shape if pairs else (0, len(Aspect))), np.nan)
-        return Spread(unknown, unknown)
     squares = np.stack([_squares(found) for found, _ in pairs])
     rows = np.stack([found.rows * times for found, times in pairs])
     known = rows > 0
@@ -95,7 +91,7 @@ def _estimate(compared: Iterator[tuple[Comparison, float]]) -> Spread:
     error = np.sqrt(np.where(known, (beyond - mean) ** 2, 0.0).sum(axis=0) / windows**2)
     certain = (mean > _CERTAIN * error) & (windows >= LEAST_WINDOWS)
     excess = np.where(certain, beyond.sum(axis=0) / np.maximum(rows.sum(axis=0), 1e-300), 0.0)
-    strangest = _most(np.abs(found.allowing(excess * times)) for found, times in pairs)
+    strangest = np.max([np.abs(found.allowing(excess * times)) for found, times in pairs], axis=0)
     return Spread(excess, np.where(certain, strangest, 0.0))
 
 
@@ -103,10 +99,3 @@ def _squares(found: Comparison) -> NDArray[np.float64]:
     squares = found.z**2
     squares[:, Aspect.SHAPE] = found.chi_square / np.maximum(found.freedom, 1)
     return squares
-
-
-def _most(arrays: Iterator[NDArray[np.float64]]) -> NDArray[np.float64]:
-    most = next(arrays)
-    for array in arrays:
-        most = np.maximum(most, array)
-    return most

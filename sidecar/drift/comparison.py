@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cached_property
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -175,11 +174,6 @@ class Comparer:
         size[:, Aspect.SHAPE] = _stability(window.counts, baseline.counts, self._bins, self._starts)
         z[:, Aspect.SHAPE] = chi_square_z(chi_square, freedom)
         return chi_square, freedom
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The subjects, in order."""
-        return tuple(subject.name for subject in self._layout.subjects)
 
 
 def _normal_scores(

@@ -136,7 +136,7 @@ class DriftMonitor:
             self._report(serving, watched)
 
     def _report(self, model: str, watched: _Watched) -> None:
-        names = [subject.name for subject in watched.watch.reference.layout.subjects]
+        names = watched.watch.reference.layout.names
         for scale in watched.watch.scales:
             if scale.look is not None:
                 by_name = zip(names, scale.look.stability.tolist(), strict=True)

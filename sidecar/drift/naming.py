@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from sidecar.drift.unit import find_conversion, moments
 from sidecar.drift.watch import TRAINING
 from sidecar.findings import Finding
 from sidecar.profile.layout import Decision, Number, Text
+from sidecar.session import DECISION, SCORE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from sidecar.profile.profile import Profile
 
 MONITOR = "drift"
-_SHOWN_CATEGORIES = 3
+_SHOWN = 3
+_OF_THE_MODEL = (SCORE, DECISION)
 _CYCLES = {"week": "the same hours of earlier weeks", "day": "the same hours of the days before"}
 _MEASURES = {
     Aspect.SHIFT: "standard deviations",
@@ -81,7 +83,10 @@ def name_findings(watch: Watch, model: str, importance: Mapping[str, float]) -> 
         for subject, opened in by_subject.items()
         for finding in _of_subject(layout, subject, opened, model, importance)
     ]
-    return sorted(findings, key=lambda finding: (-finding.evidence["rank"], finding.subject, finding.what))
+    findings.sort(key=lambda finding: (-finding.evidence["rank"], finding.subject, finding.what))
+    moved = list(dict.fromkeys(one.subject for one in findings if one.subject not in _OF_THE_MODEL))
+    named = "what happened to " + ", ".join(moved[:_SHOWN]) if moved else ""
+    return [replace(one, cause=named) if one.subject in _OF_THE_MODEL else one for one in findings]
 
 
 def _of_subject(
@@ -188,7 +193,7 @@ def _say(
             {},
         )
     shares, former_shares = now / max(now.sum(), 1), before / max(before.sum(), 1)
-    most = np.argsort(-np.abs(shares - former_shares), kind="stable")[:_SHOWN_CATEGORIES].tolist()
+    most = np.argsort(-np.abs(shares - former_shares), kind="stable")[:_SHOWN].tolist()
     moved = ", ".join(f"{names[slot]} {former_shares[slot]:.1%} to {shares[slot]:.1%}" for slot in most)
     return f"{each.name} is distributed otherwise than in {one.words}: {moved}", "", {}
 

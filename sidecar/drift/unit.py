@@ -50,14 +50,19 @@ def find_conversion(
     former_mean, former_deviation = moments(baseline, subject, before)
     if not (deviation > 0 and former_deviation > 0):
         return None
+    if _turns(Conversion(1.0, 0.0, ""), former_mean, former_deviation, mean, deviation):
+        return None  # they are much as they were
     for known in _both_ways():
-        predicted = abs(known.factor) * former_deviation
-        if (
-            abs(deviation / predicted - 1) <= _SPREAD_WITHIN
-            and abs(mean - (known.factor * former_mean + known.offset)) <= _MEAN_WITHIN * predicted
-        ):
+        if _turns(known, former_mean, former_deviation, mean, deviation):
             return known
     return None
+
+
+def _turns(known: Conversion, mean: float, deviation: float, into_mean: float, into_deviation: float) -> bool:
+    """Whether a conversion turns values of one mean and deviation into those of another."""
+    predicted = abs(known.factor) * deviation
+    near = abs(into_mean - (known.factor * mean + known.offset)) <= _MEAN_WITHIN * predicted
+    return near and abs(into_deviation / predicted - 1) <= _SPREAD_WITHIN
 
 
 def moments(profile: Profile, subject: int, present: int) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sidecar.drift.comparison import Aspect, Comparer
-from sidecar.drift.level import BASELINES, Level, flagged
+from sidecar.drift.level import BASELINES, Level, strange
 from sidecar.drift.scale import KEPT_NS, SCALES
 from sidecar.profile.profile import Profile
 
@@ -44,16 +44,26 @@ class Look:
 class _Streaks:
     """Of each (baseline, subject, aspect): how many windows running it has been strange, and whether open."""
 
-    def __init__(self, shape: tuple[int, int, int], running: int) -> None:
-        self._needed = running
+    def __init__(self, shape: tuple[int, int, int], level: Level, running: int) -> None:
+        self._level = level
+        self._running = running
+        self._recent = np.zeros((running, *shape))  # z of the newest windows, oldest first
         self._side = np.zeros(shape, np.int8)
         self._strange = np.zeros(shape, np.int64)
         self._plain = np.zeros(shape, np.int64)
         self.since_ns = np.zeros(shape, np.int64)
         self.open = np.zeros(shape, bool)
 
-    def take(self, side: NDArray[np.int8], compared: NDArray[np.bool_], start_ns: int) -> None:
+    def take(
+        self,
+        side: NDArray[np.int8],
+        z: NDArray[np.float64],
+        compared: NDArray[np.bool_],
+        start_ns: int,
+    ) -> None:
         """Count a window in; where nothing was compared, nothing changes."""
+        self._recent = np.where(compared, np.concatenate([self._recent[1:], z[np.newaxis]]), self._recent)
+        together = np.abs(self._recent.sum(axis=0)) / np.sqrt(self._running)
         goes_on = (side != 0) & (side == self._side) & (self._strange > 0)
         begins = compared & (side != 0) & ~goes_on
         ends = compared & (side == 0)
@@ -63,7 +73,8 @@ class _Streaks:
         self._plain = np.where(side != 0, 0, np.where(ends, self._plain + 1, self._plain))
         self._side = np.where(compared, side, self._side)
         self.since_ns = np.where(begins & ~self.open, start_ns, self.since_ns)
-        self.open = (self.open & (self._plain < self._needed)) | (self._strange >= self._needed)
+        opens = (self._strange >= self._running) & (together >= self._level.together)
+        self.open = (self.open & (self._plain < self._running)) | opens
 
 
 class _ScaleWatch:
@@ -78,7 +89,7 @@ class _ScaleWatch:
         self._shape = (BASELINES, subjects, len(Aspect))
         self._level = Level.of(settings, scale, subjects)
         self._past: dict[int, tuple[Profile, NDArray[np.bool_]]] = {}
-        self.streaks = _Streaks(self._shape, settings.windows_running)
+        self.streaks = _Streaks(self._shape, self._level, settings.windows_running)
         self.look: Look | None = None
 
     def take(self, start_ns: int, window: Profile) -> None:
@@ -103,15 +114,15 @@ class _ScaleWatch:
                 continue
             found = self._comparer.compare(window, baseline)
             excess, worst = self._spread(key)
-            usable = (found.rows > 0) & (~np.isnan(excess) | (which == TRAINING))
-            excess = np.nan_to_num(excess)
+            usable = found.rows > 0
             z[which] = found.allowing(excess * variances[:, np.newaxis])
             size[which] = found.size
-            side[which] = np.where(usable, flagged(z[which], size[which], excess, worst, self._level), 0)
+            side[which] = np.where(usable, strange(z[which], size[which], excess, worst, self._level), 0)
             compared[which] = usable
-        self.streaks.take(side, compared, start_ns)
+        self.streaks.take(side, np.nan_to_num(z), compared, start_ns)
         # What stands out from its cycle is no measure for the cycles to come.
-        odd = (side[CYCLE] != 0).any(axis=1) | self.streaks.open[CYCLE].any(axis=1)
+        far = np.abs(np.nan_to_num(z[CYCLE])) >= self._level.together
+        odd = ((side[CYCLE] != 0) & far).any(axis=1) | self.streaks.open[CYCLE].any(axis=1)
         self._past[start_ns] = window, odd
         stability = self._comparer.stability(window, training)
         self.look = Look(start_ns, window, (training, cycle), name, z, size, stability)
@@ -119,12 +130,14 @@ class _ScaleWatch:
     def _spread(self, key: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         spread = self._reference.spread.get((self.scale.name, key))
         if spread is None:
-            return np.full(self._shape[1:], np.nan), np.zeros(self._shape[1:])
-        return spread.excess, np.nan_to_num(spread.worst)
+            return np.zeros(self._shape[1:]), np.zeros(self._shape[1:])
+        return spread.excess, spread.worst
 
     def _same_hours(self, start_ns: int) -> tuple[Profile | None, NDArray[np.int64], str]:
         """Earlier windows of the same place in the cycle, added up; and of how many each subject has rows."""
         for name, distance, most in self.scale.cycles:
+            if (self.scale.name, name) not in self._reference.spread:
+                continue  # how much such windows differ anyway is not known
             times = np.zeros(self._shape[1], np.int64)
             total = Profile.empty(self._reference.layout)
             for cycle in range(1, most + 1):

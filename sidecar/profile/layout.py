@@ -18,7 +18,6 @@ from sidecar.session import DECISION
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sidecar.signature import Signature
 
 AROUND_BINS = 3
 """Slots of a number beside its bins: below, above, missing."""
@@ -94,6 +93,12 @@ class Layout:
         return (*self.numbers, *self.integers, *self.texts, self.score, Decision())
 
     @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Their names."""
+        fields = (*self.numbers, *self.integers, *self.texts)
+        return (*(field.name for field in fields), self.score.name, DECISION)
+
+    @cached_property
     def starts(self) -> NDArray[np.int64]:
         """The first slot of each subject."""
         return np.cumsum([0, *(subject.slots for subject in self.subjects[:-1])])
@@ -129,7 +134,7 @@ class Layout:
 
     def index(self, name: str) -> int:
         """The place of the subject of this name."""
-        return [subject.name for subject in self.subjects].index(name)
+        return self.names.index(name)
 
     def _ending(self, kind: type[Number | Text], place: int) -> NDArray[np.bool_]:
         """The slots at `place`, counted from the end, of all subjects of a kind."""
@@ -139,12 +144,6 @@ class Layout:
             if isinstance(subject, kind):
                 found[end + place] = True
         return found
-
-    def fits(self, signature: Signature) -> bool:
-        """Whether the subjects are those of a signature."""
-        mine = tuple(subject.name for subject in (*self.numbers, *self.integers, *self.texts))
-        fields = (*signature.numbers, *signature.integers, *signature.texts)
-        return mine == tuple(field.name for field in fields)
 
 
 def bounds_of(values: NDArray[Any], bins: int) -> NDArray[Any]:

@@ -110,7 +110,8 @@ def _count_number(layout: Layout, counted: Profile, place: int, number: Number, 
     slots[-2:] = present - reached[-1], len(column) - present
     begin, end = 0, present
     if column.dtype.kind == "f":
-        begin, end = np.searchsorted(column, -np.inf, side="right"), np.searchsorted(column, np.inf)
+        begin = int(np.searchsorted(column, -np.inf, side="right"))
+        end = int(np.searchsorted(column, np.inf))
     values = column[begin:end].astype(np.float64)
     if len(values):
         counted.sums[place] = values.sum()

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 class Spread:
     """How much the training rows' own windows differ beyond chance, [subjects, aspects].
 
-    excess: the variance between windows, in units of the variance of one row; 0 where chance explains it, NaN
-    where there were too few windows to say. worst: how strange the strangest of them was, allowing for it.
+    excess: the variance between windows, in units of the variance of one row; 0 where chance explains it.
+    worst: how strange the strangest of them was, allowing for that; 0 where chance explains it.
     """
 
     excess: NDArray[np.float64]
@@ -43,7 +43,10 @@ class Spread:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Layout, profile and spread; spread is by (scale, baseline), such as ("hour", "training")."""
+    """Layout, profile and spread.
+
+    spread: by (scale, baseline), such as ("hour", "training"); without those that had too few windows.
+    """
 
     layout: Layout
     profile: Profile

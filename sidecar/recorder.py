@@ -1,4 +1,4 @@
-"""Carries what the engine answered to the shadows and into the log. Nothing here can hold up a reply."""
+"""Carries what the engine answered to the shadows, the log and the live profiles, and holds up no reply."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sidecar.domain import ScoreBatch, ServedBatch
     from sidecar.engine.contract import Engine, PendingOutcomes
     from sidecar.ledger import Ledger
+    from sidecar.profile.live import LiveProfiles, NoProfiles
     from sidecar.shadow.supervisor import ShadowSupervisor
     from sidecar.store.log import LogStore
 
@@ -60,12 +61,15 @@ class Recorder:
         shadows: ShadowSupervisor,
         ledger: Ledger,
         settings: config.Recorder,
+        *,
+        profiles: LiveProfiles | NoProfiles,
     ) -> None:
         self._engine = engine
         self._store = store
         self._shadows = shadows
         self._ledger = ledger
         self._settings = settings
+        self._profiles = profiles
         self._served: Backlog[ServedBatch] = Backlog(_HELD_BATCHES * settings.batch_rows)
         self._scores: Backlog[ScoreBatch] = Backlog(_HELD_BATCHES * settings.batch_rows)
         self._written = self._failed = self._scores_failed = self._outcomes = 0
@@ -121,6 +125,7 @@ class Recorder:
             self._served.add(served)
             self._shadow(served)
             self._write(drained.outcomes)
+            self._profile(drained.served)
         except Exception:  # whatever it was, the next batch must still be recorded
             _logger.exception("a batch was not recorded as it should be")
             self._stopping.wait(wait_seconds)
@@ -142,6 +147,12 @@ class Recorder:
             self._scores.add(self._shadows.collect())
         except Exception:  # what goes wrong with candidates must not touch what is written and acknowledged
             _logger.exception("rows were not offered to the candidates as they should be")
+
+    def _profile(self, batches: Sequence[ServedBatch]) -> None:
+        try:
+            self._profiles.count(batches)
+        except Exception:  # counts are no reason to lose what is recorded
+            _logger.exception("rows were not counted as they should be")
 
     def _write(self, calls: Sequence[PendingOutcomes]) -> None:
         """Write all that waits, and settle `calls` with the first transaction."""

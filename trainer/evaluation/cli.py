@@ -67,7 +67,6 @@ def evaluate(
         with session.registry() as registry:
             entrants, left_out = find_entrants(task, registry, wanted)
             champion = registry.champion()
-        narrator.wait("reading the log")
         with session.reader() as reader:
             span, rows = read_span(
                 task,

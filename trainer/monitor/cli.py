@@ -37,8 +37,14 @@ def monitor(session: Session, *, task_path: Path, as_of: datetime | None) -> Non
     task = load_task(task_path)
     with session.narrator() as narrator, session.registry() as registry, session.reader() as reader:
         champion = champion_of(task, registry)
-        narrator.wait("looking at the log")
-        seen = look(task, champion, reader, session.config.snapshots_path, nanoseconds_of(as_of))
+        seen = look(
+            task,
+            champion,
+            reader,
+            session.config.snapshots_path,
+            as_of_ns=nanoseconds_of(as_of),
+            progress=narrator.wait,
+        )
     new = []
     if as_of is None:
         with FindingStore(session.config.findings_path) as findings:

@@ -165,8 +165,8 @@ def doubts(trials: Sequence[Trial], distance: float) -> list[str]:
     if not usual.lower <= error <= usual.upper:
         found.append(
             f"Calibration broke on the last matured stretch ({iso_day(last.since_ns)}): the label rate was "
-            f"{last.realised.label_rate:.3f}, not {last.expected.label_rate:.3f}; by the errors before it was "
-            f"to be within {usual.upper:.3f} of that."
+            f"{last.realised.label_rate:.3f}, not {last.expected.label_rate:.3f}; the errors before it "
+            f"allow {usual.upper:.3f}."
         )
     farthest = max(trial.distance for trial in trials)
     if distance > farthest:

@@ -26,7 +26,7 @@ from trainer.monitor.verdict import (
 from trainer.snapshot import find_snapshot, open_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from sidecar.findings import Finding
@@ -68,12 +68,18 @@ class Look:
 
 
 def look(
-    task: Task, champion: Version, reader: LogReader, snapshots: Path, as_of_ns: int | None = None
+    task: Task,
+    champion: Version,
+    reader: LogReader,
+    snapshots: Path,
+    *,
+    as_of_ns: int | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Look:
     """Look at what was logged up to as_of_ns (the log's clock if not given).
 
     snapshots: the folder that holds the champion's training snapshot; without it nothing is compared with
-    training. Raises NotFoundError when nothing was logged.
+    training. progress: told what is being done. Raises NotFoundError when nothing was logged.
     """
     now_ns = clock_ns(reader) if as_of_ns is None else as_of_ns
     matured_ns, ended_ns = day_start(now_ns + 1 - nanoseconds(task.maturity)), day_start(now_ns + 1)
@@ -82,6 +88,7 @@ def look(
     )
     if not len(rows):
         raise NotFoundError("no row was logged in the days looked at; choose another --as-of")
+    progress(f"looking at {len(rows):,} rows")
     model = load_model(champion.path)
     one = run(task, Entrant(champion.model.version, champion.state.value, model), rows)
     snapshot = _snapshot(snapshots, str(model.bundle.manifest.get("snapshot", "")))

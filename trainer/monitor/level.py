@@ -88,28 +88,29 @@ class Shift:
 def compare(before: Daily, now: Daily) -> Shift | None:
     """Whether the level of `now` differs from that of `before`; None with too few days to say.
 
-    Welch's t-test on the ratio estimates of both, each with days as clusters.
+    A t-test on the ratio estimates of both, with days as clusters. If nothing has changed, the days of now
+    stray as those before do, so the spread is that of the days before: they are more, and nothing odd is
+    among them.
     """
     if min(len(before), len(now)) < LEAST_DAYS:
         return None
     correlation = _correlation(before)
     inflation = (1 + correlation) / (1 - correlation)
-    errors = [_variance(part) * inflation for part in (before, now)]
-    change = now.mean - before.mean
-    variance = sum(errors)
+    change, count, residual = now.mean - before.mean, len(before), before.residual
+    # Of one day's mean, for days of equally many rows.
+    spread = count / (count - 1) * float(residual @ residual) / float(before.counts @ before.counts)
+    variance = (
+        inflation
+        * spread
+        * sum(float(part.counts @ part.counts) / float(part.counts.sum()) ** 2 for part in (before, now))
+    )
     if variance == 0:
         p = 1.0 if change == 0 else 0.0
     else:
         # Correlated days are worth fewer independent ones.
-        worth = [max(len(part) / inflation, 2.0) for part in (before, now)]
-        freedom = variance**2 / sum(e**2 / (n - 1) for e, n in zip(errors, worth, strict=True))
+        freedom = max(count / inflation - 1, 1.0)
         p = 2 * float(stdtr(freedom, -abs(change) / math.sqrt(variance)))
     return Shift(before.mean, now.mean, len(before), len(now), correlation, p, _since_ns(before, now))
-
-
-def _variance(days: Daily) -> float:
-    count, residual = len(days), days.residual
-    return count / (count - 1) * float(residual @ residual) / float(days.counts.sum()) ** 2
 
 
 def _correlation(days: Daily) -> float:

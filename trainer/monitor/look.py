@@ -37,11 +37,9 @@ if TYPE_CHECKING:
     from trainer.snapshot import Snapshot
     from trainer.task import Task
 
-NOW_DAYS = 7
-"""The newest matured days, whose label rate and money are compared with those before: whole weeks, both."""
-BEFORE_DAYS = 28
-FIELD_DAYS = 14
-"""The newest days whose fields are compared with what was before; they need no outcome."""
+NOW_DAYS = 14
+"""The newest days, which are compared with the BEFORE_DAYS before them: whole weeks, both."""
+BEFORE_DAYS = 56
 TRIALS = 12
 HISTORY_DAYS = 91
 """How far back a look reads."""
@@ -51,9 +49,9 @@ HISTORY_DAYS = 91
 class Look:
     """What a look saw. None and absent keys: too few days to say.
 
-    label, utility: the newest matured week against the four before. label_trained: the newest slice against
-    the training snapshot. fields: by what they were compared with, "training" or "before". expected: of the
-    days that have not matured. findings: all there is, by monitor.
+    label, utility: the newest matured fortnight against the eight weeks before. label_trained: the newest
+    slice against the training snapshot. fields: by what they were compared with, "training" or "before".
+    expected: of the days that have not matured. findings: all there is, by monitor.
     """
 
     model: str
@@ -142,7 +140,7 @@ def _newest(days: Daily, end_ns: int) -> Shift | None:
 
 def _fields(task: Task, rows: JoinedRows, end_ns: int, snapshot: Snapshot | None) -> dict[str, Difference]:
     every = Stretch(rows.blocks, rows.event_ns)
-    middle_ns = end_ns - FIELD_DAYS * DAY_NS
+    middle_ns = end_ns - NOW_DAYS * DAY_NS
     edges = np.searchsorted(rows.event_ns, [middle_ns - BEFORE_DAYS * DAY_NS, middle_ns, end_ns]).tolist()
     before, now = every.take(slice(*edges[:2])), every.take(slice(*edges[1:]))
     references = {"before": before}

@@ -2,8 +2,8 @@
 
 It is fitted on the earlier half of the days of both stretches and asked about the later half. Rows of one day
 share their weather and their news, so a classifier that saw part of a day would know the rest of it: whole
-days are held out, and whole days are what the test permutes. If nothing has changed, the held-out days are
-exchangeable, and no order of them is likelier than another.
+days are held out. They are also the units of the test, each like the one before (`trainer.monitor.level`): a
+fortnight of warm weather looks new to any classifier, and is no change.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from sidecar.signature import Blocks
 from trainer.days import DAY_NS
+from trainer.monitor.level import LEAST_DAYS, Daily, compare
 from trainer.utility import usable
 
 if TYPE_CHECKING:
@@ -26,11 +27,10 @@ if TYPE_CHECKING:
 
     from sidecar.signature import Signature
 
-LEAST_DAYS = 7
-"""Of each half of a stretch; with fewer there are too few ways to permute them."""
 MOST_ROWS = 10_000
 """Of each half of a stretch, spread evenly; more would only cost time."""
-PERMUTATIONS = 9_999
+TELLING = 0.05
+"""Fields are named where the p-value is below."""
 NAMED = 5
 LEAST_DROP = 0.005
 """Fields whose held-out loss of area is smaller are not named."""
@@ -41,9 +41,9 @@ _CATEGORIES = 250  # the classifier takes at most 255
 class Difference:
     """How well now and before can be told apart.
 
-    area: the held-out area under the ROC curve, 0.5 for not at all. p: the share of permutations of the
-    held-out days with an area at least as great. fields: those it used, with the area that is lost when the
-    field's values are shuffled among the held-out rows, the greatest first.
+    area: the held-out area under the ROC curve, 0.5 for not at all. p: one-sided, of rows of now ranking no
+    higher than those before. fields: those it used, with the area that is lost when the field's values are
+    shuffled among the held-out rows, the greatest first; none where p is not below TELLING.
     """
 
     area: float
@@ -99,11 +99,11 @@ def tell_apart(signature: Signature, before: Stretch, now: Stretch) -> Differenc
         score = _score(classifier, held)
         is_now = _is_now(len(held_old.event_ns), len(held_new.event_ns))
         area = _area(score, is_now)
-        fields = _importance(classifier, held, is_now, area, codes.names)
-    day = np.concatenate([held_old.event_ns, held_new.event_ns]) // DAY_NS
+        p = _p_of_ranks(_ranks(score), is_now, np.concatenate([held_old.event_ns, held_new.event_ns]))
+        fields = _importance(classifier, held, is_now, area, codes.names) if p < TELLING else ()
     return Difference(
         area=area,
-        p=_permute_days(score, is_now, day),
+        p=p,
         fields=fields,
         days_before=len(np.unique(before.event_ns // DAY_NS)),
         days_now=len(np.unique(now.event_ns // DAY_NS)),
@@ -158,24 +158,12 @@ def _area(score: NDArray[np.float64], is_now: NDArray[np.bool_]) -> float:
     return above / (now * (len(is_now) - now))
 
 
-def _permute_days(score: NDArray[np.float64], is_now: NDArray[np.bool_], day: NDArray[np.int64]) -> float:
-    """The p-value of the area over permutations of which held-out days are now's.
-
-    The area depends on the sum of ranks of now's days and on their number of rows, so a permutation costs a
-    few sums over days. (1 + b) / (1 + m) is never below its level (B. Phipson and G. K. Smyth, Permutation
-    p-values should never be zero, 2010).
-    """
-    # A day of both stretches, if there is one, counts as two.
-    units, place = np.unique(np.stack([day, is_now]), axis=1, return_inverse=True)
-    rank_sum, rows = np.bincount(place, weights=_ranks(score)), np.bincount(place).astype(np.float64)
-    now_days = int(units[1].sum())
-    rng = np.random.default_rng(0)
-    order = rng.permuted(np.tile(np.arange(len(rows)), (PERMUTATIONS, 1)), axis=1)[:, :now_days]
-    order = np.vstack([np.flatnonzero(units[1]), order])
-    count = rows[order].sum(axis=1)
-    areas = (rank_sum[order].sum(axis=1) - count * (count + 1) / 2) / (count * (rows.sum() - count))
-    # Sums in another order differ in the last bits.
-    return float(np.mean(areas >= areas[0] - 1e-12))
+def _p_of_ranks(ranks: NDArray[np.float64], is_now: NDArray[np.bool_], event_ns: NDArray[np.int64]) -> float:
+    """One-sided: the area above one half is the mean rank of now's rows above the others', scaled."""
+    before, now = (Daily.of(event_ns[rows], ranks[rows]) for rows in (~is_now, is_now))
+    shift = compare(before, now)
+    assert shift is not None, "each half has LEAST_DAYS"
+    return shift.p / 2 if shift.change > 0 else 1 - shift.p / 2
 
 
 def _importance(

@@ -64,9 +64,9 @@ def expectation_views(expected: Expectation | None, currency: str) -> list[Rende
 def _measured(seen: Look, currency: str) -> Table:
     table = _table("", ["compared", "before", "now", "p"])
     for name, shift, per, form in (
-        ("label rate, newest week", seen.label, 1, ".3f"),
+        ("label rate, newest fortnight", seen.label, 1, ".3f"),
         ("label rate, with training", seen.label_trained, 1, ".3f"),
-        (f"{currency} per {PER:,}, newest week", seen.utility, PER, "+,.0f"),
+        (f"{currency} per {PER:,}, newest fortnight", seen.utility, PER, "+,.0f"),
     ):
         if shift is not None:
             before, now = format(per * shift.before, form), format(per * shift.now, form)

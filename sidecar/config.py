@@ -199,11 +199,6 @@ class Config:
         """The folder of training snapshots."""
         return self.home / "snapshots"
 
-    @property
-    def findings_path(self) -> Path:
-        """The findings' database."""
-        return self.home / "findings.db"
-
 
 @dataclass(frozen=True, slots=True)
 class Setting:

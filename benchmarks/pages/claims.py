@@ -20,11 +20,12 @@ from benchmarks.pages.latency import p99_rounds
 from benchmarks.pages.markdown import number, page, spread, table
 from benchmarks.pages.request import floor_rounds
 from benchmarks.pages.rows import fault, rounds, shares
-from benchmarks.pages.shadow import kept_rounds
+from benchmarks.pages.shadow import kept_rounds, request_cpu_rounds
 from benchmarks.pages.soak import complete, failures, growth
 from benchmarks.pages.throughput import rate_rounds
 from benchmarks.pages.transform import ratio_rounds
 from benchmarks.payload import infer, infer_block
+from benchmarks.shadow import SHADOWED
 from benchmarks.statistics import Summary
 from benchmarks.throughput import MAIN, MANY_ROWS, SINGLE
 from benchmarks.transform import EMPTY, SIZES
@@ -168,10 +169,11 @@ def _request(result: dict[str, Any]) -> list[Claim]:
 
 
 def _shadow(result: dict[str, Any]) -> list[Claim]:
-    if "nice-10" not in result["labels"]:
+    if SHADOWED not in result["labels"]:
         return []
-    rate, p99 = kept_rounds(result, "nice-10")
-    rows = [row for row in result["measurements"] if row["condition"] in ("none", "nice-10")]
+    rate, p99 = kept_rounds(result, SHADOWED)
+    base = result["bases"][SHADOWED]
+    rows = [row for row in result["measurements"] if row["condition"] in (base, SHADOWED)]
     shed = shares(rows, "open_rows", "shed", "served")
     return [
         Claim("requests/s with one candidate shadowed / without", 0.85, at_least=True, found=rate),
@@ -181,6 +183,12 @@ def _shadow(result: dict[str, Any]) -> list[Claim]:
             at_least=False,
             found=p99,
             fault=fault(rows),
+        ),
+        Claim(
+            "processor time of a request, event loop: with one candidate shadowed / without",
+            1.1,
+            at_least=False,
+            found=request_cpu_rounds(result, SHADOWED, base),
         ),
         Claim("rows that the candidate shed at half load", 0.0, at_least=False, found=shed),
     ]

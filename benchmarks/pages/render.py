@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.pages.claims import render_claims
 from benchmarks.pages.latency import render_latency
+from benchmarks.pages.log import render_log
 from benchmarks.pages.request import render_request
 from benchmarks.pages.shadow import render_shadow
 from benchmarks.pages.soak import render_soak
@@ -21,6 +22,7 @@ _PAGES = {
     "latency": ("latency", render_latency),
     "request": ("request", render_request),
     "shadow": ("shadow", render_shadow),
+    "log": ("log", render_log),
     "soak": ("soak", render_soak),
     "transform": ("transform", render_transform),
 }

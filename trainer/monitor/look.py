@@ -103,7 +103,7 @@ def look(
     fields = _fields(task, rows, ended_ns, snapshot)
     expected = (
         estimate(
-            _priced(task, one, rows, matured_ns),
+            priced(task, one, rows, matured_ns),
             matured_ns,
             ended_ns,
             calibrate_days=task.policy.slice_days,
@@ -150,7 +150,7 @@ def _fields(task: Task, rows: JoinedRows, end_ns: int, snapshot: Snapshot | None
     return {name: difference for name, difference in found.items() if difference is not None}
 
 
-def _priced(task: Task, one: Run, rows: JoinedRows, matured_ns: int) -> Priced:
+def priced(task: Task, one: Run, rows: JoinedRows, matured_ns: int) -> Priced:
     """The champion's rows that it was not fitted on; labels only of days that have matured."""
     usable = np.flatnonzero(one.unseen & one.scored.valued)
     blocks, decision = rows.blocks.take(usable), one.scored.decision[usable]

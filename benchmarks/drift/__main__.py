@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from typing import Any
 
@@ -20,24 +21,21 @@ AMOUNTS = {"alibi_detect": (100, 50, 168), "evidently": (20, 10, 24), "nannyml":
 """Windows of each size, trials of each change and hours of the cycle that a peer is asked about."""
 
 
+OWN = ("null", "changes", "cycle", "cost", "flights")
+
+
 @click.group()
 def main() -> None:
     """Measure the drift monitor, beside others on the same rows."""
 
 
 @main.command()
-@click.argument("parts", nargs=-1, type=click.Choice(["ours", "cycle", "cost", "flights", *PEERS]))
+@click.argument("parts", nargs=-1, type=click.Choice([*OWN, *PEERS]))
 def run(parts: tuple[str, ...]) -> None:
     """Measure PARTS, or everything, and render the pages."""
-    for part in parts or ("ours", "cycle", "cost", "flights", *PEERS):
+    for part in parts or (*OWN, *PEERS):
         print(part, flush=True)
-        if part in PEERS:
-            _save(part, _peer(part))
-        else:
-            _save(
-                part,
-                {"ours": _ours, "cycle": _cycle, "cost": cost.measure, "flights": flights.measure}[part](),
-            )
+        _save(part, _OWN[part]() if part in _OWN else _peer(part))
     write()
 
 
@@ -49,7 +47,7 @@ def render() -> None:
 
 def write() -> None:
     """Write docs/drift.md and docs/drift-flights.md."""
-    results = {part: _load(part) for part in ("ours", "cycle", "cost", "flights", *PEERS)}
+    results = {part: _load(part) for part in (*OWN, *PEERS)}
     for name, text in (
         ("drift.md", page.render(results)),
         ("drift-flights.md", page.render_flights(results)),
@@ -58,17 +56,21 @@ def write() -> None:
         print(PAGES / name)
 
 
-def _ours() -> dict[str, Any]:
+def _null() -> dict[str, Any]:
     reference = ours.still_reference()
-    null = [ours.null_windows(reference, size, data.NULL_WINDOWS) for size in data.NULL_ROWS]
-    return {"null": null, "detection": [ours.detection(reference, one, ours.TRIALS) for one in data.CHANGES]}
+    return {"null": [ours.null_windows(reference, size, data.NULL_WINDOWS) for size in data.NULL_ROWS]}
+
+
+def _changes() -> dict[str, Any]:
+    reference = ours.still_reference()
+    return {"detection": [ours.detection(reference, one, ours.TRIALS) for one in data.CHANGES]}
 
 
 def _cycle() -> dict[str, Any]:
     return ours.cycle(data.CYCLE_DAYS)
 
 
-_OWN = {"ours": _ours, "cycle": _cycle, "cost": cost.measure, "flights": flights.measure}
+_OWN = dict(zip(OWN, (_null, _changes, _cycle, cost.measure, flights.measure), strict=True))
 
 
 def _peer(name: str) -> dict[str, Any]:
@@ -77,9 +79,9 @@ def _peer(name: str) -> dict[str, Any]:
     done = subprocess.run(  # noqa: S603 - our own command
         [str(python), str(HERE / "peers" / PEERS[name]), *amounts],
         env={
+            **os.environ,
             "PYTHONPATH": f"{ROOT}:{HERE / 'peers'}",
-            "NML_DISABLE_USAGE_LOGGING": "1",
-            "HOME": str(Path.home()),
+            "NML_DISABLE_USAGE_LOGGING": "1",  # NannyML phones home otherwise
         },
         stdout=subprocess.PIPE,
         text=True,

@@ -24,14 +24,16 @@ def render(results: Mapping[str, dict[str, Any] | None]) -> str:
     intro = (
         "How often the monitor cries wolf, what it finds, and what it costs, on synthetic rows with known "
         f"seeds. Default settings: at most {settings.false_alarms_per_day:g} false alarms a day over all "
-        f"fields of a model, {settings.windows_running} windows running, at least {settings.min_rows} rows in "
+        f"fields of a model, {settings.windows_running} windows running, at least {settings.min_rows} "
+        f"rows in "
         "a window. Thirty fields (ten normal, five lognormal, five whole numbers, ten texts of 3 to 50 "
         "categories; 5 % and 2 % missing), beside the score and the decision; "
         f"{data.REFERENCE_ROWS:,} training rows. Seed {data.SEED}. All monitors get the same rows; "
         "[rows.py](../benchmarks/drift/rows.py) makes them."
     )
     about_null = (
-        "Part of the windows in which any of the thirty fields is flagged (bar: at most 1 %). A window of the "
+        "Part of the windows in which any of the thirty fields is flagged (bar: at most 1 %). A "
+        "window of the "
         "sidecar is flagged while any finding is open; its windows follow each other hour by hour, so looks "
         "at days and at the same hours of earlier days are among them."
     )
@@ -64,8 +66,8 @@ def render(results: Mapping[str, dict[str, Any] | None]) -> str:
 
 _HOW = """\
 Each field is compared in five aspects, with the training rows and with the same hours of earlier weeks (days,
-in the first week): *shift* (normal scores of the training bins), *shape* (chi-square over bins or categories),
-*missing*, *outside* (below, above, or a category never seen) and *whole* (numbers without a fraction). A
+in the first week): *shift* (normal scores of the training bins), *shape* (chi-square over bins or
+categories), *missing*, *outside* (below, above, or a category never seen) and *whole* (numbers without a fraction). A
 finding opens when two windows running are strange in the same way, each with a z of 2 or more, both together
 at the level that the allowed alarms give when every test of every look shares them, and each large enough to
 matter (0.05 standard deviations, a PSI of 0.005, 1 % missing, 0.5 % outside, 10 % whole). It closes after two
@@ -77,10 +79,10 @@ windows must be strange beside that. Where windows vary so, each of the two must
 stranger than the strangest of training."""
 
 _LIMITS = """\
-* One window alone, however strange, opens nothing: the first word comes after two hours (or two days, where an
-  hour has fewer rows than `min_rows`).
-* A change that only concerns how fields hang together, and no field by itself. That needs a classifier between
-  reference and now.
+* One window alone, however strange, opens nothing: the first word comes after two hours (or two days, where
+  an hour has fewer rows than `min_rows`).
+* A change that only concerns how fields hang together, and no field by itself. That needs a classifier
+  between reference and now.
 * A field whose hours already vary much in training must move further before it is told.
 * What differs from earlier weeks, but not from training, is the new normal after four weeks."""
 
@@ -92,7 +94,7 @@ def _percent(part: float, whole: float) -> str:
 
 def _null(results: Mapping[str, dict[str, Any] | None]) -> str:
     lines = []
-    own = results["ours"]
+    own = results["null"]
     if own:
         cells = [_percent(each["open_in"], each["windows"]) for each in own["null"]]
         good = all(each["open_in"] <= _FLAGGED_BAR * each["windows"] for each in own["null"])
@@ -119,8 +121,10 @@ def _cycle(results: Mapping[str, dict[str, Any] | None]) -> str:
     text = (
         f"{days} days of hourly windows, {own['rows']:,} rows, in which nothing changes but the hour and the "
         f"weekday: a third of the numbers moves, texts have another mix, more is missing at night. Training: "
-        f"the {data.CYCLE_TRAINING_DAYS} days before. The sidecar raised **{len(alarms)} alarms**; the bar is "
-        f"one in {_ALARM_DAYS_BAR} days, {days // _ALARM_DAYS_BAR} in all: {'met' if good else '**not met**'}."
+        f"the {data.CYCLE_TRAINING_DAYS} days before. The sidecar raised **{len(alarms)} alarms**; "
+        f"the bar is "
+        f"one in {_ALARM_DAYS_BAR} days, {days // _ALARM_DAYS_BAR} in all: "
+        f"{'met' if good else '**not met**'}."
     )
     lines = [
         [label, f"{found['cycle']['hours']}", _percent(found["cycle"]["flagged"], found["cycle"]["hours"])]
@@ -132,7 +136,7 @@ def _cycle(results: Mapping[str, dict[str, Any] | None]) -> str:
 
 
 def _detection(results: Mapping[str, dict[str, Any] | None]) -> str:
-    own = results["ours"]
+    own = results["changes"]
     lines = []
     for place, change in enumerate(data.CHANGES):
         row = [change.name, f"{change.rows:,}", "" if change.bar is None else f"{change.bar:.0%}"]
@@ -151,7 +155,7 @@ def _detection(results: Mapping[str, dict[str, Any] | None]) -> str:
 
 
 def _cost(results: Mapping[str, dict[str, Any] | None]) -> str:
-    cost, own = results["cost"], results["ours"]
+    cost, own = results["cost"], results["null"]
     if not cost:
         return ""
     lines = [
@@ -169,7 +173,8 @@ def _cost(results: Mapping[str, dict[str, Any] | None]) -> str:
 
 def _measured(results: Mapping[str, dict[str, Any] | None]) -> str:
     lines = [
-        f"* {name}: {found['measured']}, commit {found['commit']}{', with changes' if found['changed'] else ''}"
+        f"* {name}: {found['measured']}, commit "
+        f"{found['commit']}{', with changes' if found['changed'] else ''}"
         for name, found in results.items()
         if found
     ]
@@ -188,8 +193,10 @@ def render_flights(results: Mapping[str, dict[str, Any] | None]) -> str:
     if found:
         about = (
             f"The demo's first champion, {found['model']}, fitted on the {found['training_rows']:,} flights "
-            f"before 16 March, and the {found['rows']:,} flights of the {found['days']} days after it, looked "
-            "at with default settings. An hour has fewer flights than `min_rows`, so these are looks at days, "
+            f"before 16 March, and the {found['rows']:,} flights of the {found['days']} days after "
+            f"it, looked "
+            "at with default settings. An hour has fewer flights than `min_rows`, so these are looks "
+            "at days, "
             "with the training rows and the same weekday of earlier weeks. Nothing was tuned on them."
         )
         parts += [

@@ -15,7 +15,8 @@ from sidecar.findings import FindingStore
 from sidecar.registry import Registry
 from sidecar.session import load_model
 from sidecar.signature import Blocks
-from sidecar.store.reader import LogReader, LogStore
+from sidecar.store.log import LogStore
+from sidecar.store.reader import LogReader
 from trainer.days import DAY_NS
 from trainer.skew.audit import Auditor
 from trainer.skew.log_sample import sample

@@ -29,7 +29,7 @@ def watch_hours(changes, rows=2000, seed=0, settings=None):
     found = []
     for hour, change in enumerate(changes):
         watch.take(START_NS + hour * HOUR_NS, profile(LAYOUT, rows, rng, change))
-        found.append(name_findings(watch, "m", IMPORTANCE))
+        found.append(name_findings(watch, "m", IMPORTANCE, found[-1] if found else ()))
     return found
 
 
@@ -190,7 +190,7 @@ LEVEL = Level(each=2.0, together=5.0)
         (9.0, 0.04, 0.0, 0.0, 0),  # certain, and too small to matter
         (4.9, 0.9, 0.1, 0.0, 0),  # windows vary: each must reach the level of all together
         (5.1, 0.9, 0.1, 0.0, 1),
-        (5.1, 0.9, 0.1, 6.0, 0),  # training had a stranger one
+        (5.1, 0.9, 0.1, 4.0, 0),  # training had one nearly as strange
     ],
 )
 def test_which_windows_are_strange(z, size, excess, worst, side):

@@ -30,7 +30,7 @@ LEAST_WINDOWS = 8
 LEAST_ROWS = 20
 """Windows with fewer rows are left out."""
 _CERTAIN = 4.0
-"""Standard errors by which the spread must exceed chance to be believed."""
+"""Standard errors, under chance alone, by which the spread must exceed chance to be believed."""
 
 
 def spread_of(reference: Reference, windows: Mapping[int, Profile]) -> dict[tuple[str, str], Spread]:
@@ -88,8 +88,8 @@ def _estimate(pairs: Sequence[tuple[Comparison, float]]) -> Spread:
     windows = np.maximum(known.sum(axis=0), 1)
     beyond = np.where(known, squares - 1, 0.0)
     mean = beyond.sum(axis=0) / windows
-    error = np.sqrt(np.where(known, (beyond - mean) ** 2, 0.0).sum(axis=0) / windows**2)
-    certain = (mean > _CERTAIN * error) & (windows >= LEAST_WINDOWS)
+    # Under chance alone a squared z varies by 2, and a chi-square over its freedom by less.
+    certain = (mean > _CERTAIN * np.sqrt(2 / windows)) & (windows >= LEAST_WINDOWS)
     excess = np.where(certain, beyond.sum(axis=0) / np.maximum(rows.sum(axis=0), 1e-300), 0.0)
     strangest = np.max([np.abs(found.allowing(excess * times)) for found, times in pairs], axis=0)
     return Spread(excess, np.where(certain, strangest, 0.0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from sidecar.drift.watch import Watch
 from sidecar.profile.profile import count_rows
 from sidecar.profile.reference import read_reference
 from sidecar.session import load_model
+
+if TYPE_CHECKING:
+    from sidecar.findings import Finding
 
 UNTIL = "2013-03-16"
 
@@ -48,6 +51,7 @@ def measure() -> dict[str, Any]:
     hours = later.event_ns // HOUR_NS * HOUR_NS
     begins = np.flatnonzero(np.diff(hours, prepend=-1)).tolist()
     findings: list[dict[str, Any]] = []
+    former: list[Finding] = []
     open_now: dict[tuple[str, str], dict[str, Any]] = {}
     for begin, end in zip(begins, [*begins[1:], len(hours)], strict=True):
         rows = slice(begin, end)
@@ -55,7 +59,8 @@ def measure() -> dict[str, Any]:
             reference.layout, blocks.take(rows), prediction.score[rows], prediction.decision[rows]
         )
         watch.take(int(hours[begin]), profile)
-        now = {(one.subject, one.what): one for one in name_findings(watch, "", importance)}
+        former = name_findings(watch, "", importance, former)
+        now = {(one.subject, one.what): one for one in former}
         for key in open_now.keys() - now.keys():
             open_now.pop(key)["closed"] = _day(int(hours[begin]))
         for key in now.keys() - open_now.keys():

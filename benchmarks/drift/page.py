@@ -67,16 +67,16 @@ def render(results: Mapping[str, dict[str, Any] | None]) -> str:
 _HOW = """\
 Each field is compared in five aspects, with the training rows and with the same hours of earlier weeks (days,
 in the first week): *shift* (normal scores of the training bins), *shape* (chi-square over bins or
-categories), *missing*, *outside* (below, above, or a category never seen) and *whole* (numbers without a fraction). A
-finding opens when two windows running are strange in the same way, each with a z of 2 or more, both together
-at the level that the allowed alarms give when every test of every look shares them, and each large enough to
-matter (0.05 standard deviations, a PSI of 0.005, 1 % missing, 0.5 % outside, 10 % whole). It closes after two
-plain windows.
+categories), *missing*, *outside* (below, above, or a category never seen) and *whole* (numbers without a
+fraction). A finding opens when two windows running are strange in the same way, each with a z of 2 or more,
+both together at the level that the allowed alarms give when every test of every look shares them, and each
+large enough to matter (0.05 standard deviations, a PSI of 0.005, 1 % missing, 0.5 % outside, 10 % whole). It
+closes after two plain windows.
 
 Rows of an hour hang together: the weather is the same for all. When a model is fitted, the windows of its
 training rows are compared in the same way, and what they vary beyond chance is kept in the bundle; live
 windows must be strange beside that. Where windows vary so, each of the two must reach the full level and be
-stranger than the strangest of training."""
+half as strange again as the strangest of training."""
 
 _LIMITS = """\
 * One window alone, however strange, opens nothing: the first word comes after two hours (or two days, where

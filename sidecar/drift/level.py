@@ -4,7 +4,8 @@ Everything that is tested at one look shares the alarms that are allowed, equall
 holds however the fields hang together. A finding opens when windows running are strange in the same way: each
 of them somewhat, all of them together (Stouffer's sum) by the level of one test at one look. Where training's
 own windows vary beyond chance, one that stands out is likely to be followed by another, so their sum says
-little: there each window must reach that level, and be stranger than the strangest that training had.
+little: there each window must reach that level, and be half as strange again as the strangest that training
+had, since a few weeks have not seen everything.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ BASELINES = 2
 """Training, and the same hours of earlier cycles."""
 SOMEWHAT = 2.0
 """The z of a window that is somewhat strange: one in twenty is by chance."""
+MARGIN = 1.5
+"""Times the z of the strangest training window, where those vary beyond chance."""
 LEAST_SIZE = np.array([0.05, 0.005, 0.01, 0.005, 0.1])
 """By aspect, below which a difference is no finding, however certain it is. SHIFT in standard deviations,
 SHAPE in PSI, MISSING, OUTSIDE and WHOLE as shares of the rows."""
@@ -59,7 +62,7 @@ def strange(
 
     z: allowing for `excess`, the variance between windows. worst: z of the strangest training window.
     """
-    needed = np.where(excess > 0, np.maximum(level.together, worst), level.each)
+    needed = np.where(excess > 0, np.maximum(level.together, MARGIN * worst), level.each)
     found = (np.abs(size) >= LEAST_SIZE) & (np.abs(z) >= needed)
     found[:, Aspect.SHAPE] &= (size[:, Aspect.SHAPE] > 0) & (z[:, Aspect.SHAPE] > 0)
     return (np.sign(z) * found).astype(np.int8)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sidecar.drift.naming import MONITOR, name_findings
@@ -40,6 +40,7 @@ class _Watched:
     watch: Watch
     importance: Mapping[str, float]
     next_ns: int
+    found: list[Finding] = field(default_factory=list)
 
 
 class DriftMonitor:
@@ -142,5 +143,6 @@ class DriftMonitor:
                 by_name = zip(names, scale.look.stability.tolist(), strict=True)
                 self._stability = {(model, name): value for name, value in by_name}
                 break
-        found = name_findings(watched.watch, model, watched.importance)
+        found = name_findings(watched.watch, model, watched.importance, watched.found)
+        watched.found = found
         self._tell(self._findings.report(MONITOR, model, found, watched.next_ns))

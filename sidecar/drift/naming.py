@@ -15,16 +15,23 @@ from sidecar.profile.layout import Decision, Number, Text
 from sidecar.session import DECISION, SCORE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from sidecar.drift.unit import Conversion
     from sidecar.drift.watch import Look, Watch
     from sidecar.profile.layout import Layout, Subject
     from sidecar.profile.profile import Profile
+    from sidecar.profile.reference import Reference
 
 MONITOR = "drift"
 _SHOWN = 3
 _OF_THE_MODEL = (SCORE, DECISION)
+_OF_VALUES = frozenset({"shift", "range", "type"})
+_SPECIAL = frozenset({"unit", "constant"})
+"""What explains all of those at once, and stands in their place."""
+_MOSTLY = 0.5
+"""A value that was so common before is not called constant."""
 _CYCLES = {"week": "the same hours of earlier weeks", "day": "the same hours of the days before"}
 _MEASURES = {
     Aspect.SHIFT: "standard deviations",
@@ -58,11 +65,17 @@ class _Open:
         return "training" if self.baseline == TRAINING else _CYCLES.get(self.look.cycle, "earlier cycles")
 
 
-def name_findings(watch: Watch, model: str, importance: Mapping[str, float]) -> list[Finding]:
+def name_findings(
+    watch: Watch, model: str, importance: Mapping[str, float], former: Sequence[Finding] = ()
+) -> list[Finding]:
     """The findings that are open, those first that matter most: importance times stability index.
 
-    importance: of raw fields, by name; score and decision count as 1.
+    importance: of raw fields, by name; score and decision count as 1. former: what the last look named; a
+    finding keeps its name while it goes on.
     """
+    named_before: dict[str, set[str]] = {}
+    for one in former:
+        named_before.setdefault(one.subject, set()).add(one.what)
     layout = watch.reference.layout
     by_subject: dict[int, list[_Open]] = {}
     for scale, look, (baseline, subject, aspect) in watch.opened():
@@ -81,7 +94,14 @@ def name_findings(watch: Watch, model: str, importance: Mapping[str, float]) -> 
     findings = [
         finding
         for subject, opened in by_subject.items()
-        for finding in _of_subject(layout, subject, opened, model, importance)
+        for finding in _of_subject(
+            watch.reference,
+            subject,
+            opened,
+            model,
+            importance,
+            before=named_before.get(layout.names[subject], set()),
+        )
     ]
     findings.sort(key=lambda finding: (-finding.evidence["rank"], finding.subject, finding.what))
     moved = list(dict.fromkeys(one.subject for one in findings if one.subject not in _OF_THE_MODEL))
@@ -90,19 +110,27 @@ def name_findings(watch: Watch, model: str, importance: Mapping[str, float]) -> 
 
 
 def _of_subject(
-    layout: Layout, subject: int, opened: list[_Open], model: str, importance: Mapping[str, float]
+    reference: Reference,
+    subject: int,
+    opened: list[_Open],
+    model: str,
+    importance: Mapping[str, float],
+    *,
+    before: AbstractSet[str],
 ) -> list[Finding]:
+    layout = reference.layout
     kinds: dict[str, list[_Open]] = {}
     for one in opened:
         kinds.setdefault(_kind(layout.subjects[subject], one.aspect), []).append(one)
-    of_values = [one for what in ("shift", "range", "type") for one in kinds.get(what, ())]
+    of_values = [one for what in _OF_VALUES for one in kinds.get(what, ())]
     told = {what: max(ones, key=lambda one: abs(one.z)) for what, ones in kinds.items()}
     conversion = None
-    if of_values:
+    if of_values and not before & _OF_VALUES:
         strongest = max(of_values, key=lambda one: abs(one.z))
-        special, conversion = _special(layout, subject, strongest)
+        special, conversion = _special(reference, subject, strongest)
+        special = next(iter(before & _SPECIAL), special)
         if special:
-            told = {what: one for what, one in told.items() if what not in ("shift", "range", "type")}
+            told = {what: one for what, one in told.items() if what not in _OF_VALUES}
             told[special] = strongest
             kinds[special] = of_values
     name = layout.subjects[subject].name
@@ -137,16 +165,22 @@ def _kind(subject: Subject, aspect: Aspect) -> str:
     return names.get(aspect, "shift")
 
 
-def _special(layout: Layout, subject: int, one: _Open) -> tuple[str, Conversion | None]:
+def _special(reference: Reference, subject: int, one: _Open) -> tuple[str, Conversion | None]:
     """Whether the values have become constant, or arrive in another unit."""
+    layout = reference.layout
     window, baseline = one.look.window, one.compared_with
     filled, filled_before = _values(layout, subject, window), _values(layout, subject, baseline)
-    if not isinstance(layout.subjects[subject], Number):
-        constant = np.count_nonzero(filled) == 1 and np.count_nonzero(filled_before) > 1
-        return ("constant" if constant and filled.sum() else ""), None
-    if window.least[subject] == window.most[subject] and baseline.least[subject] < baseline.most[subject]:
+    share_before = filled_before[int(filled.argmax())] / max(filled_before.sum(), 1)
+    one_value = not layout.numeric[subject] or window.least[subject] == window.most[subject]
+    if np.count_nonzero(filled) == 1 and one_value and share_before < _MOSTLY:
         return "constant", None
-    found = find_conversion(window, baseline, subject, int(filled.sum()), int(filled_before.sum()))
+    if not layout.numeric[subject]:
+        return "", None
+    spread = reference.spread.get((one.scale, "training"))
+    natural = 0.0 if spread is None else float(spread.excess[subject, Aspect.SHIFT])
+    now = moments(window, subject, int(filled.sum()))
+    former = moments(baseline, subject, int(filled_before.sum()))
+    found = find_conversion(now, former, natural)
     return ("unit" if found else ""), found
 
 

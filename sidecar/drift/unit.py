@@ -13,6 +13,9 @@ _SPREAD_WITHIN = 0.2
 _MEAN_WITHIN = 0.25
 """Predicted standard deviations by which the mean may miss."""
 
+_LEAST_MOVE, _NATURAL_MOVES = 0.5, 3.0
+"""Standard deviations of a value, and of the means of windows, that the mean must have moved."""
+
 
 class Conversion(NamedTuple):
     """value * factor + offset; words: who sends what."""
@@ -40,18 +43,18 @@ _KNOWN = (
 
 
 def find_conversion(
-    window: Profile, baseline: Profile, subject: int, present: int, before: int
+    now: tuple[float, float], before: tuple[float, float], natural: float
 ) -> Conversion | None:
-    """The known conversion, either way round, that turns the baseline's values into the window's; or None.
+    """The known conversion, either way round, that turns the values before into those now; None without one.
 
-    present, before: how many values of the subject the window and the baseline have.
+    now, before: mean and standard deviation. natural: the variance between windows, in units of that of one
+    value; a mean that moves little beside either is no other unit.
     """
-    mean, deviation = moments(window, subject, present)
-    former_mean, former_deviation = moments(baseline, subject, before)
+    (mean, deviation), (former_mean, former_deviation) = now, before
     if not (deviation > 0 and former_deviation > 0):
         return None
-    if _turns(Conversion(1.0, 0.0, ""), former_mean, former_deviation, mean, deviation):
-        return None  # they are much as they were
+    if abs(mean - former_mean) < max(_LEAST_MOVE, _NATURAL_MOVES * math.sqrt(natural)) * former_deviation:
+        return None
     for known in _both_ways():
         if _turns(known, former_mean, former_deviation, mean, deviation):
             return known

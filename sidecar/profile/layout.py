@@ -95,8 +95,8 @@ class Layout:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Their names."""
-        fields: tuple[Number | Text, ...] = (*self.numbers, *self.integers, *self.texts)
-        return (*(field.name for field in fields), self.score.name, DECISION)
+        numbers = (field.name for field in (*self.numbers, *self.integers))
+        return (*numbers, *(field.name for field in self.texts), self.score.name, DECISION)
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:

@@ -325,8 +325,8 @@ its errors on up to 12 past stretches of the same length:
 
 ## What the monitor found
 
-A look every other Monday from {FIRST_LOOK}: the newest fortnight against the eight weeks before, and the newest
-28 days' labels and the newest fortnight's fields against the training rows.
+A look every other Monday from {FIRST_LOOK}: the newest fortnight against the eight weeks before, and labels
+of the newest 28 days and fields of the newest fortnight against the training rows.
 
 {parts["findings"]}
 

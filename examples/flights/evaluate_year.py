@@ -1,4 +1,4 @@
-"""Every version on every month of 2013, and what a monitor says each week: docs/evaluate-flights.md.
+"""Every version on every month of 2013, and what a monitor says meanwhile: docs/evaluate-flights.md.
 
     python examples/flights/evaluate_year.py
 
@@ -98,8 +98,8 @@ def trainer(*words: str) -> dict[str, Any]:
     return result
 
 
-def weekly_looks(task: Task) -> tuple[list[Look], list[Sighting]]:
-    """Look every Monday; the looks, and the findings as they were opened and closed."""
+def fortnightly_looks(task: Task) -> tuple[list[Look], list[Sighting]]:
+    """Look every other Monday; the looks, and the findings as they were opened and closed."""
     looks = []
     path = HOME / "findings.db"
     with (
@@ -109,7 +109,7 @@ def weekly_looks(task: Task) -> tuple[list[Look], list[Sighting]]:
     ):
         champion = champion_of(task, registry)
         first, end = day_start(new_york_ns(FIRST_LOOK)), new_york_ns(END)
-        for at_ns in range(first, end, 7 * DAY_NS):
+        for at_ns in range(first, end, 14 * DAY_NS):
             seen = look(task, champion, reader, HOME / "snapshots", as_of_ns=at_ns)
             looks.append(seen)
             for monitor, found in seen.findings.items():
@@ -211,7 +211,7 @@ def expected_section(months: Sequence[Month]) -> str:
 
 
 def trust_section(looks: Sequence[Look], year: Priced) -> str:
-    """How the weekly estimates of days without outcomes did, trusted and doubted ones apart."""
+    """How the estimates of days without outcomes did, trusted and doubted ones apart."""
     rows = []
     for name, wanted in (("trusted", True), ("cannot be trusted", False)):
         errors, inside, rates = [], [], []
@@ -231,7 +231,7 @@ def trust_section(looks: Sequence[Look], year: Priced) -> str:
             )
     heads = [
         "estimate",
-        "weeks",
+        "looks",
         "realised money in the 95 % interval",
         "median error, USD",
         "of the label rate",
@@ -318,15 +318,15 @@ beside what it was.
 
 {parts["expected"]}
 
-Every Monday `trainer monitor` estimates the days whose outcomes have not matured, with an interval from its
-errors on up to 12 past stretches of the same length:
+At each look below `trainer monitor` estimates the days whose outcomes have not matured, with an interval from
+its errors on up to 12 past stretches of the same length:
 
 {parts["trust"]}
 
 ## What the monitor found
 
-A look every Monday from {FIRST_LOOK}: the newest fortnight against the eight weeks before, and the newest 28
-days' labels and the newest fortnight's fields against the training rows.
+A look every other Monday from {FIRST_LOOK}: the newest fortnight against the eight weeks before, and labels
+of the newest 28 days and fields of the newest fortnight against the training rows.
 
 {parts["findings"]}
 
@@ -346,7 +346,7 @@ def main() -> None:
         trainer("evaluate", TASK, "--since", since, "--until", until) for since, until in pairwise(MONTHS)
     ]
     recent = trainer("evaluate", TASK)
-    looks, sightings = weekly_looks(task)
+    looks, sightings = fortnightly_looks(task)
     year = whole_year(task)
     parts = {
         "months": months_section(over_time),

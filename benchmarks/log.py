@@ -50,12 +50,13 @@ if TYPE_CHECKING:
     from sidecar.bundle import Bundle
     from sidecar.domain import OutcomeReceipt, ScoreBatch, ServedBatch
 
-ROWS_ONE_BY_ONE = 1 << 17
+ROWS_ONE_BY_ONE = 1 << 15
 ROWS_OF_SLICE = 1_000_000
 ROWS_A_CALL = 512
 LABELLED = 0.8
 _OUTCOMES_A_CALL = 10_000
 _READS = 3
+_ROUNDS = 3
 _WHY = Reason("benchmarks", "to measure")
 
 
@@ -97,23 +98,22 @@ class Home:
 
 
 def measure(plan: Plan, only: Sequence[str] = ()) -> None:
-    """Measure all shapes, or those named, and save "log"."""
-    context = machine.describe()
-    shapes = [shape for shape in SHAPES if not only or shape.name in only]
-    speed = [
-        {"round": number, "shape": shape.name, **_speed(shape, int(ROWS_ONE_BY_ONE * plan.scale))}
-        for number in range(min(plan.rounds, 3))
-        for shape in shapes
-    ]
-    plan.save(
-        "log",
-        {
-            **context,
-            "speed": speed,
-            "slice": _slice(MIXED, int(ROWS_OF_SLICE * plan.scale)) if MIXED in shapes else None,
-            "shapes": {MIXED.name: "mixed", FULL.name: "full precision"},
-        },
-    )
+    """Measure all shapes and the slice, or those named ("slice" is one), and save "log" after each."""
+    found: dict[str, Any] = {
+        **machine.describe(),
+        "speed": [],
+        "slice": None,
+        "shapes": {MIXED.name: "mixed", FULL.name: "full precision"},
+    }
+    for number in range(min(plan.rounds, _ROUNDS)):
+        for shape in SHAPES:
+            if not only or shape.name in only:
+                measured = _speed(shape, int(ROWS_ONE_BY_ONE * plan.scale))
+                found["speed"].append({"round": number, "shape": shape.name, **measured})
+                plan.save("log", found)
+    if not only or "slice" in only:
+        found["slice"] = _slice(MIXED, int(ROWS_OF_SLICE * plan.scale))
+        plan.save("log", found)
 
 
 def _speed(shape: Shape, rows: int) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Shape:
     """What rows look like. rows: draws so many with a generator."""
 
     name: str
+    label: str
     signature: Signature
     transform: Transform
 
@@ -59,6 +60,8 @@ class Shape:
 
 MIXED = Shape(
     "mixed",
+    "12 numbers (six of full float32 precision, six whole, 5 % missing), 6 counts, 12 categories; imputed "
+    "and as codes",
     Signature(
         (
             *(Field(name, missing_allowed=True) for name in (*_MEASURED, *_WHOLE)),
@@ -76,6 +79,7 @@ MIXED = Shape(
 )
 FULL = Shape(
     "full",
+    "30 numbers of full float32 precision, standardised: nothing repeats, the dearest row there is",
     Signature(tuple(Field(name) for name in _FULL)),
     Transform((Columns(_FULL, StandardScaler()),)),
 )

@@ -242,7 +242,7 @@ def unpack_ids(prefix: str, rest: str) -> list[str]:
 
 def index(values: Iterable[Hashable]) -> tuple[list[Hashable], NDArray[np.int64]]:
     """The distinct values in order of appearance, and for each value its place among them."""
-    listed = list(values)
+    listed = values if isinstance(values, list) else list(values)
     distinct = list(dict.fromkeys(listed))
     places = {value: place for place, value in enumerate(distinct)}
     return distinct, np.fromiter(map(places.__getitem__, listed), np.int64, len(listed))

@@ -164,7 +164,7 @@ def served_batch(columns: Columns, model: ModelId) -> ServedBatch:
 def pack_scores(batch: ScoreBatch) -> dict[str, Cell]:
     """The cells of `batch` (at least one row), all but its two models; keys as in SCORES."""
     prefix, request_ids = pack_ids(batch.request_ids)
-    failures, failure_rows = index(zip(batch.failure, batch.detail, strict=True))
+    failures, failure_rows = _index_failures(batch)
     return {
         "rows": len(batch),
         "id_prefix": prefix,
@@ -176,6 +176,13 @@ def pack_scores(batch: ScoreBatch) -> dict[str, Cell]:
         "failures": pack_json(failures),
         "failure_rows": pack_integers([failure_rows]),
     }
+
+
+def _index_failures(batch: ScoreBatch) -> tuple[list[Any], NDArray[np.int64]]:
+    rows = len(batch)
+    if list(batch.failure).count(Failure.NONE) == rows and list(batch.detail).count("") == rows:
+        return [(Failure.NONE, "")], np.zeros(rows, np.int64)  # as nearly always, and quick to see
+    return index(zip(batch.failure, batch.detail, strict=True))
 
 
 def unpack_scores(cells: Cells, candidate: ModelId, champion: ModelId) -> ScoreBatch:

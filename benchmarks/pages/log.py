@@ -1,4 +1,4 @@
-"""The page of "log": the recorder's speed, bytes a row, and a slice of a million rows."""
+"""The pages of "log" and "log_slice": what a row costs, and what a million of them give."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _US = 1e6
+_SLICE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +42,14 @@ _BARS = (
 
 
 def render_log(result: dict[str, Any]) -> str:
-    """Both shapes beside what was asked, and the slice."""
+    """Both shapes of rows beside what was asked."""
     return page(
-        "The log: what a row costs, and what a million give",
+        "The log: what a row costs",
         "Rows with thirty raw fields and thirty features, answered by a champion and scored by two "
         "candidates, through the real engine, recorder and workers. Medians of rounds (least to most). A row "
         "in SQLite or Parquet is the served row with both of its scores; indexes and free space inside pages "
         "count.",
-        "## Recording",
         *(part for shape in result["shapes"] for part in _shape(result, shape)),
-        "## A slice of a million rows",
-        _slice(result["slice"]) if result["slice"] else "Not measured.",
         provenance(result, "python -m benchmarks run log"),
     )
 
@@ -64,29 +62,33 @@ def _shape(result: dict[str, Any], shape: str) -> list[str]:
             summary = Summary.of(found)
             holds = summary.median >= bar.bound if bar.at_least else summary.median <= bar.bound
             asked = f"at {'least' if bar.at_least else 'most'} {number(bar.bound)}"
-            lines.append([bar.label, asked, spread(summary), "yes" if holds else "**no**"])
+            lines.append([bar.label, asked, spread(summary), _said(holds)])
     sealing = rounds(result["speed"], lambda row: row["seal_cpu_seconds"] / row["rows"] * _US, shape=shape)
     if sealing:
         lines.append(["sealing, us a row, in a process of its own", "", spread(Summary.of(sealing)), ""])
     return [f"Fields: {result['shapes'][shape]}.", table(["", "asked", "measured", "holds"], lines)]
 
 
-def _slice(found: dict[str, Any]) -> str:
-    lines = [
-        [
-            f"{found['hot']['rows']:,} rows, {found['hot']['labelled']:,} outcomes, from {name}, s",
-            "under 2",
-            spread(Summary.of(found[where]["seconds"])),
-            "yes" if Summary.of(found[where]["seconds"]).median < 2 else "**no**",  # noqa: PLR2004 - what was asked
-        ]
-        for where, name in (("hot", "SQLite"), ("sealed", "Parquet"))
-    ]
-    again = found["again"]
+def render_slice(result: dict[str, Any]) -> str:
+    """Seconds to read, from SQLite and from Parquet, and whether the rows give the same again."""
+    lines = []
+    for where, name in (("hot", "SQLite"), ("sealed", "Parquet")):
+        took = Summary.of(result[where]["seconds"])
+        said = f"{result[where]['rows']:,} rows, {result[where]['labelled']:,} outcomes, from {name}, seconds"
+        lines.append([said, f"under {_SLICE_SECONDS:g}", spread(took), _said(took.median < _SLICE_SECONDS)])
+    again = result["again"]
     differ = sum(again[name] for name in ("features_differ", "scores_differ", "decisions_differ"))
     said = f"{again['rows']:,} logged rows scored again from raw fields: those that differ in any bit"
-    lines.append([said, "0", f"{differ:,}", "yes" if differ == 0 else "**no**"])
-    return (
+    lines.append([said, "0", f"{differ:,}", _said(differ == 0)])
+    return page(
+        "The log: what a million rows give",
         "Read as the gate reads it: raw fields, champion's scores, decisions and times, labels, and the same "
-        "of both candidates, joined by request id and ordered, as arrays.\n\n"
-        + table(["", "asked", "measured", "holds"], lines)
+        "of both candidates, joined by request id and ordered, as arrays. Rows are those called mixed in "
+        "[what a row costs](log.md).",
+        table(["", "asked", "measured", "holds"], lines),
+        provenance(result, "python -m benchmarks run log_slice"),
     )
+
+
+def _said(holds: bool) -> str:
+    return "yes" if holds else "**no**"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.pages.claims import render_claims
 from benchmarks.pages.latency import render_latency
-from benchmarks.pages.log import render_log
+from benchmarks.pages.log import render_log, render_slice
 from benchmarks.pages.request import render_request
 from benchmarks.pages.shadow import render_shadow
 from benchmarks.pages.soak import render_soak
@@ -23,6 +23,7 @@ _PAGES = {
     "request": ("request", render_request),
     "shadow": ("shadow", render_shadow),
     "log": ("log", render_log),
+    "log_slice": ("log_slice", render_slice),
     "soak": ("soak", render_soak),
     "transform": ("transform", render_transform),
 }

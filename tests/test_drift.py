@@ -5,13 +5,13 @@ import time
 import numpy as np
 import pytest
 from drift_traffic import SIGNATURE, START_NS, blocks_of, profile, reference, scored
+from scipy import stats
 
 from sidecar.config import Drift
 from sidecar.drift.comparison import Aspect, Comparer
 from sidecar.drift.level import Level, strange
 from sidecar.drift.naming import name_findings
 from sidecar.drift.scale import DAY, HOUR, HOUR_NS, WEEK_NS
-from sidecar.drift.tails import normal_tail
 from sidecar.drift.watch import Watch
 from sidecar.profile.profile import count_rows
 from sidecar.signature import Blocks
@@ -103,10 +103,10 @@ def test_the_text_of_a_unit_names_factor_and_cause():
     assert "milliseconds for seconds" in one.cause
 
 
-def test_a_finding_closes_after_two_plain_windows():
+def test_a_finding_closes_after_as_many_plain_windows_as_its_scale_says():
     change = CHANGES["missing"][2]
-    found = watch_hours([change, change, plain, change, plain, plain])
-    assert [bool(each) for each in found] == [False, True, True, True, True, False]
+    found = watch_hours([change, change, plain, change, *[plain] * HOUR.plain])
+    assert [bool(each) for each in found] == [False, *[True] * (HOUR.plain + 2), False]
     assert {one.since_ns for each in found for one in each} == {START_NS}
 
 
@@ -174,7 +174,7 @@ def test_the_alarms_of_all_tests_add_up_to_the_rate_that_was_asked_for():
     total = 0.0
     for scale in (HOUR, DAY):
         level = Level.of(Drift(false_alarms_per_day=0.5), scale, subjects=10)
-        total += 2 * normal_tail(level.together) * scale.looks_per_day * 10 * 2 * len(Aspect)
+        total += 2 * stats.norm.sf(level.together) * scale.looks_per_day * 10 * 2 * len(Aspect)
     assert total == pytest.approx(0.5, rel=1e-6)
 
 

@@ -13,9 +13,9 @@ WEEK_NS = 7 * DAY_NS
 class Scale:
     """Windows of `length_ns`, aligned to UTC.
 
-    alarms: its part of the false alarms that are allowed. plain: a finding closes after so many windows running
-    without it; fewer, and what comes and goes would be told anew each time. cycles: how far back the same hours
-    lie, nearest to the truth first, as (name, distance, most of them).
+    alarms: its part of the false alarms that are allowed. plain: a finding closes after so many windows
+    running without it; fewer, and what comes and goes would be told anew each time. cycles: how far back the
+    same hours lie, nearest to the truth first, as (name, distance, most of them).
     """
 
     name: str

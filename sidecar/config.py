@@ -131,7 +131,7 @@ class Drift:
     false_alarms_per_day: float = 0.02
     """Findings a day that chance alone may open, over all fields of a model: 0.02 is one in fifty days."""
     windows_running: int = 2
-    """A finding opens when so many windows running are strange in the same way, and closes likewise."""
+    """A finding opens when so many windows running are strange in the same way."""
     min_rows: int = 500
     """Hours and days with fewer rows are not looked at."""
     webhook: str = ""

@@ -72,10 +72,8 @@ def test_the_file_gives_back_what_was_written(tmp_path):
     read = read_reference(tmp_path, SIGNATURE)
     assert read.to_bytes() == found.to_bytes() == reference().to_bytes()
     assert read.layout.texts[0].categories == found.layout.texts[0].categories
-    assert set(read.spread) == {
-        *(("hour", baseline) for baseline in ("training", "week", "day")),
-        *(("day", baseline) for baseline in ("training", "week")),
-    }
+    # Its hours have too few rows to say how much they vary.
+    assert set(read.spread) == {("day", "training"), ("day", "week")}
 
 
 def test_days_that_differ_are_spread_and_days_that_do_not_are_none():

@@ -17,7 +17,7 @@ from benchmarks.environments import HERE, ROOT, environment
 RESULTS = HERE / "results"
 PAGES = ROOT / "docs"
 PEERS = {"alibi_detect": "drift_alibi.py", "evidently": "drift_evidently.py", "nannyml": "drift_nannyml.py"}
-AMOUNTS = {"alibi_detect": (100, 50, 168), "evidently": (20, 10, 24), "nannyml": (100, 50, 168)}
+AMOUNTS = {"alibi_detect": (50, 20, 48), "evidently": (20, 10, 24), "nannyml": (50, 20, 48)}
 """Windows of each size, trials of each change and hours of the cycle that a peer is asked about."""
 
 

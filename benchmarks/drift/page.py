@@ -71,7 +71,7 @@ categories), *missing*, *outside* (below, above, or a category never seen) and *
 fraction). A finding opens when two windows running are strange in the same way, each with a z of 2 or more,
 both together at the level that the allowed alarms give when every test of every look shares them, and each
 large enough to matter (0.05 standard deviations, a PSI of 0.005, 1 % missing, 0.5 % outside, 10 % whole). It
-closes after two plain windows.
+closes after six plain hours, or seven plain days.
 
 Rows of an hour hang together: the weather is the same for all. When a model is fitted, the windows of its
 training rows are compared in the same way, and what they vary beyond chance is kept in the bundle; live

@@ -26,15 +26,6 @@ def normal_z(tail: float) -> float:
     return min(_FARTHEST, -NormalDist().inv_cdf(tail)) if tail > 0 else _FARTHEST
 
 
-def normal_tail(z: float) -> float:
-    """The part of the normal distribution beyond z.
-
-    >>> round(normal_tail(1.96), 4)
-    0.025
-    """
-    return 0.5 * math.erfc(z / math.sqrt(2))
-
-
 def chi_square_z(statistic: NDArray[np.float64], freedom: NDArray[np.float64]) -> NDArray[np.float64]:
     """The z of chi-square statistics, by the cube root of Wilson and Hilferty (1931).
 

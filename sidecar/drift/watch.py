@@ -44,9 +44,10 @@ class Look:
 class _Streaks:
     """Of each (baseline, subject, aspect): how many windows running it has been strange, and whether open."""
 
-    def __init__(self, shape: tuple[int, int, int], level: Level, running: int) -> None:
+    def __init__(self, shape: tuple[int, int, int], level: Level, running: int, plain: int) -> None:
         self._level = level
         self._running = running
+        self._closing = plain
         self._recent = np.zeros((running, *shape))  # z of the newest windows, oldest first
         self._side = np.zeros(shape, np.int8)
         self._strange = np.zeros(shape, np.int64)
@@ -74,7 +75,7 @@ class _Streaks:
         self._side = np.where(compared, side, self._side)
         self.since_ns = np.where(begins & ~self.open, start_ns, self.since_ns)
         opens = (self._strange >= self._running) & (together >= self._level.together)
-        self.open = (self.open & (self._plain < self._running)) | opens
+        self.open = (self.open & (self._plain < self._closing)) | opens
 
 
 class _ScaleWatch:
@@ -89,7 +90,7 @@ class _ScaleWatch:
         self._shape = (BASELINES, subjects, len(Aspect))
         self._level = Level.of(settings, scale, subjects)
         self._past: dict[int, tuple[Profile, NDArray[np.bool_]]] = {}
-        self.streaks = _Streaks(self._shape, self._level, settings.windows_running)
+        self.streaks = _Streaks(self._shape, self._level, settings.windows_running, scale.plain)
         self.look: Look | None = None
 
     def take(self, start_ns: int, window: Profile) -> None:

@@ -21,7 +21,7 @@ from trainer.judge import champion_of, judge, settle
 from trainer.monitor.cli import monitor
 from trainer.promote import act, promote_as_decided, promote_by_override, promote_first, shadow
 from trainer.run import Run, activation_words
-from trainer.skew.command import audit
+from trainer.skew.command import skew
 from trainer.snapshot import code_version, find_snapshot, from_history, from_log, open_snapshot
 from trainer.task import load_task
 
@@ -293,7 +293,7 @@ def run(
     session.show(_summary_json(summary), *tables, summary.ending)
 
 
-main.add_command(audit)
+main.add_command(skew)
 main.add_command(evaluate)
 main.add_command(monitor)
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_BLOCK_ROWS = 30
-MOST_ROWS = 20_000
-"""Rows of the background; of more, a sample."""
+MOST_ROWS = 12_000
+"""Rows of the background from training, and as many from the log; of more, a sample."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,11 @@ class Background:
     def steps(self) -> tuple[Steps, ...]:
         """Of each field."""
         return tuple(Steps.of(column, self.block) for column in self.rows.values.T)
+
+    @cached_property
+    def in_time(self) -> AuditRows:
+        """The rows in order of event_ns."""
+        return self.rows.take(np.argsort(self.rows.event_ns, kind="stable"))
 
     def values(self, field: int) -> NDArray[np.float64]:
         """A field's values."""
@@ -99,13 +104,12 @@ def background(
     has_now = len(at_the_time) >= MIN_BLOCK_ROWS
     if has_now:
         logged.append(at_the_time)
-    blocks = [*_same_hours(trained_on, *span), *logged]
+    trained = list(_same_hours(trained_on, *span))
+    blocks = [*_thinned(trained, generator), *_thinned(logged, generator)]
     if len(blocks) < 2:  # noqa: PLR2004 - one block says nothing about what others may be like
         return None
-    thinned = _thinned(blocks, generator)
-    rows = concat(thinned)
-    numbers = np.repeat(np.arange(len(thinned)), [len(one) for one in thinned])
-    return Background(rows, numbers, now=len(thinned) - 1 if has_now else -1, logged=bool(logged))
+    numbers = np.repeat(np.arange(len(blocks)), [len(one) for one in blocks])
+    return Background(concat(blocks), numbers, now=len(blocks) - 1 if has_now else -1, logged=bool(logged))
 
 
 def _same_hours(rows: AuditRows, since_ns: int, until_ns: int) -> Iterator[AuditRows]:
@@ -122,7 +126,7 @@ def _same_hours(rows: AuditRows, since_ns: int, until_ns: int) -> Iterator[Audit
 
 
 def _thinned(blocks: Sequence[AuditRows], generator: np.random.Generator) -> list[AuditRows]:
-    most = max(MIN_BLOCK_ROWS, MOST_ROWS // len(blocks))
+    most = max(MIN_BLOCK_ROWS, MOST_ROWS // max(len(blocks), 1))
     return [
         block.take(np.sort(generator.choice(len(block), most, replace=False))) if len(block) > most else block
         for block in blocks

@@ -101,7 +101,8 @@ def _of_client(
 ) -> Iterator[Skew]:
     """The client's mistakes; of several explanations for a field, the one that explains most.
 
-    One that blames two fields must explain twice as much.
+    One that gives right rows when it is undone goes before one that cannot be undone, and one that blames two
+    fields must explain twice as much.
     """
     judged = [
         (suspicion, verdict)
@@ -109,7 +110,7 @@ def _of_client(
         if (verdict := judge(suspicion, right.block)) is not None
     ]
     explained: set[int] = set()
-    for suspicion, verdict in sorted(judged, key=_explained_by_a_field, reverse=True):
+    for suspicion, verdict in sorted(judged, key=_preference, reverse=True):
         if explained.isdisjoint(suspicion.fields):
             explained.update(suspicion.fields)
             yield Skew(
@@ -124,9 +125,9 @@ def _of_client(
             )
 
 
-def _explained_by_a_field(judged: tuple[Suspicion, Verdict]) -> float:
+def _preference(judged: tuple[Suspicion, Verdict]) -> tuple[bool, float]:
     suspicion, verdict = judged
-    return verdict.explained / len(suspicion.fields)
+    return suspicion.fit is not None, verdict.explained / len(suspicion.fields)
 
 
 def _suspicions(
@@ -142,4 +143,4 @@ def _suspicions(
     yield from defaults(suspect, right, places)
     yield from casts(suspect, right, numbers)
     yield from lags(suspect, right, history, numbers, texts)
-    yield from frozen(suspect, right, numbers)
+    yield from frozen(suspect, right, numbers, texts)

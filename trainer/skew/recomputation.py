@@ -71,7 +71,7 @@ class Recomputation:
                 counts = zip(names, wrong.sum(axis=0).tolist(), strict=True)
                 self.differences["features"].parts.update({name: count for name, count in counts if count})
             self._note("score", part, ~_same(part.score, again.score), _off(part.score, again.score))
-            self._note("decision", part, np.not_equal(part.decision, again.decision), 1.0)
+            self._note("decision", part, np.asarray(part.decision != again.decision), 1.0)
 
     def _note(self, what: str, rows: LoggedRows, differs: NDArray[np.bool_], largest: float) -> None:
         if differs.any():

@@ -8,16 +8,18 @@ it in time. That it stands still can be told from one client's rows alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer.days import iso_minute
 from trainer.skew.membership import LEAST_RATE, known, membership_evidence
 from trainer.skew.rows import NS_PER_HOUR, AuditRows
 from trainer.skew.verdict import MIN_ROWS, Suspicion, promising
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -56,6 +58,12 @@ class Lookup:
         there = self._find(rows, lag)
         return np.asarray(np.isclose(rows.values[:, self.field], there, rtol=_TOLERANCE, atol=_TOLERANCE))
 
+    def as_in(self, rows: AuditRows, hour: int) -> NDArray[np.bool_]:
+        """Whether each row has the value of one hour since the epoch."""
+        key = _places(rows, self.key, self.keys)
+        there = np.where(key >= 0, self.table[hour - self.first_hour, np.maximum(key, 0)], np.nan)
+        return np.asarray(np.isclose(rows.values[:, self.field], there, rtol=_TOLERANCE, atol=_TOLERANCE))
+
     def can_tell(self, rows: AuditRows) -> NDArray[np.bool_]:
         """Rows that have a value, in an hour of which the right one is known."""
         return ~np.isnan(rows.values[:, self.field]) & ~np.isnan(self._find(rows, 0))
@@ -67,15 +75,19 @@ class Lookup:
         return np.where(there, self.table[np.where(there, hour, 0), np.where(there, key, 0)], np.nan)
 
 
-def lookup(rows: AuditRows, field: int, keys: Sequence[int]) -> Lookup | None:
-    """The table of a field that is a lookup, by nothing or by the first of `keys` it goes by; else None."""
-    for key in (-1, *keys):
-        if key == field:
-            continue
-        found = _table(rows, field, key)
-        if found is not None:
-            return found
-    return None
+def lookup(others: AuditRows, everyone: AuditRows, field: int, keys: Sequence[int]) -> Lookup | None:
+    """What others sent in a field that is a lookup, by nothing or by the first of `keys`; else None.
+
+    everyone: right rows of all kinds, which say what it goes by: where the others are of one airport, the
+    weather seems to go by nothing.
+    """
+    key = _goes_by(everyone, field, keys)
+    return None if key is None else _table(others, field, key)
+
+
+def _goes_by(everyone: AuditRows, field: int, keys: Sequence[int]) -> int | None:
+    tried = (key for key in (-1, *keys) if key != field)
+    return next((key for key in tried if _table(everyone, field, key) is not None), None)
 
 
 def _table(rows: AuditRows, field: int, key: int) -> Lookup | None:
@@ -123,8 +135,9 @@ def lags(
     if background.now < 0:
         return
     peers = background.rows.take(background.block == background.now)
+    everyone = background.in_time
     for field in fields:
-        right = lookup(others, field, keys)
+        right = lookup(others, everyone, field, keys)
         if right is None:
             continue
         sent, told = suspect.take(right.can_tell(suspect)), peers.take(right.can_tell(peers))
@@ -132,24 +145,39 @@ def lags(
             continue
         fresh, fresh_told = right.fresh(sent), right.fresh(told)
         usual = float(fresh_told.mean())
-        for lag in LAGS:
-            chance = float(right.at(told, lag).mean())
+        for words, facts, late in _delays(right, suspect):
+            then_told = late(told)
+            chance = float(then_told.mean())
             every = np.zeros(len(suspect))
-            every[right.can_tell(suspect)] = membership_evidence(right.at(sent, lag), fresh, usual, chance)
+            every[right.can_tell(suspect)] = membership_evidence(late(sent), fresh, usual, chance)
             if chance < usual - LEAST_RATE and promising(every):
-                usually = membership_evidence(right.at(told, lag), fresh_told, usual, chance)
+                usually = membership_evidence(then_told, fresh_told, usual, chance)
                 yield Suspicion(
                     "stale",
                     (field,),
-                    f"sent as it was {lag} hours before",
+                    words,
                     every,
                     np.full(len(background), usually.mean()),
-                    facts={"hours": lag, "as_in_its_hour": float(fresh.mean())},
+                    facts={**facts, "as_in_its_hour": float(fresh.mean())},
                 )
 
 
-def frozen(suspect: AuditRows, background: Background, fields: Sequence[int]) -> Iterator[Suspicion]:
-    """Every hour from which on a field has no value that it had not had in that hour.
+def _delays(
+    right: Lookup, suspect: AuditRows
+) -> Iterator[tuple[str, dict[str, int], Callable[[AuditRows], NDArray[np.bool_]]]]:
+    """Words, facts and test of each way to be late: by some hours always, or since some hour."""
+    for lag in LAGS:
+        yield f"sent as it was {lag} hours before", {"hours": lag}, partial(right.at, lag=lag)
+    first, last = (suspect.event_ns[[0, -1]] // NS_PER_HOUR).tolist()
+    for hour in range(max(first - 24, right.first_hour), min(last - 1, right.first_hour + len(right.table))):
+        words = f"sent as it was at {iso_minute(hour * NS_PER_HOUR)} UTC, without a change"
+        yield words, {"as_of_ns": hour * NS_PER_HOUR}, partial(right.as_in, hour=hour)
+
+
+def frozen(
+    suspect: AuditRows, background: Background, fields: Sequence[int], keys: Sequence[int]
+) -> Iterator[Suspicion]:
+    """Every hour from which on a lookup has no value that it had not had in that hour.
 
     Right rows, over the same hours of their days, say how many values are new by then.
     """
@@ -158,6 +186,8 @@ def frozen(suspect: AuditRows, background: Background, fields: Sequence[int]) ->
     numbers = range(int(background.block.max()) + 1)
     blocks = [background.rows.take(background.block == number) for number in numbers]
     for field in fields:
+        if _goes_by(background.in_time, field, keys) is None:
+            continue
         for hour in range(max(1, hours - 2)):
             offset = hour * NS_PER_HOUR
             sent = _not_new(suspect, field, start + offset)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 MIN_ROWS = 100
 """Rows from its beginning on that a mistake is named from."""
-MIN_EVIDENCE = 40.0
-"""Nats beyond nature that the rows bring together: over ten thousand hypotheses, odds of e^30 are left."""
+MIN_EVIDENCE = 60.0
+"""Nats beyond nature that the rows bring together. Rows of one hour are alike, so they count for fewer."""
 MIN_LEVEL = 0.02
 """Nats a row beyond nature."""
 MOST_OFF_STEPS = 0.1

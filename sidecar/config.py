@@ -135,6 +135,11 @@ class Config:
         return self.home / "log.db"
 
     @property
+    def findings_path(self) -> Path:
+        """What monitors found."""
+        return self.home / "findings.db"
+
+    @property
     def bundles_path(self) -> Path:
         """The folder of bundles."""
         return self.home / "bundles"

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sidecar.errors import ConfigError, SidecarError
+from sidecar.signature import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator, ClassifierMixin
 
     from sidecar.signature import FieldValue, Signature
-    from trainer.gate import Policy
+    from trainer.policy import Policy
     from trainer.utility import CostTable
 
 
@@ -118,7 +119,10 @@ class Task:
     candidates: recipes by name; champion: the recipe the first champion is made from. costs: what decisions
     are worth. decision: the rule that turns a score into a decision. maturity: how long after its event an
     outcome can still arrive. holdout: the last stretch of a snapshot, which models are measured on.
-    history: loads labelled rows from before there was a log.
+    history: loads labelled rows from before there was a log. entity: the text or integer field that names
+    whose rows belong together (a card, a customer), if rows of different entities do not; without it all rows
+    of a day belong together. hidden_by: "act" or "pass", if that action hides the outcome for ever, as a
+    blocked payment is never seen to be fraud.
     Raises ValueError naming what does not fit together.
     """
 
@@ -132,6 +136,8 @@ class Task:
     policy: Policy
     holdout: timedelta
     history: Callable[[], History] | None = None
+    entity: str | None = None
+    hidden_by: str | None = None
 
     def __post_init__(self) -> None:
         if self.champion not in self.candidates:
@@ -144,6 +150,19 @@ class Task:
             for columns in candidate.transform.columns:
                 self._check_columns(recipe, columns)
         self.costs.check(self.signature)
+        if self.costs.row_bound(self.signature) > self.policy.largest_unit_loss:
+            raise ValueError(
+                f"the policy's largest_unit_loss is {self.policy.largest_unit_loss:,.0f}, but one row can "
+                f"lose "
+                f"{self.costs.row_bound(self.signature):,.0f}; a unit has at least one row"
+            )
+        if self.hidden_by not in (None, "act", "pass"):
+            raise ValueError(f"hidden_by is {self.hidden_by!r}; give 'act', 'pass' or nothing")
+        for name in ((self.entity,) if self.entity else ()) + self.policy.slices:
+            if name not in self.signature.by_name:
+                raise ValueError(f"the field '{name}' of entity or slices is not in the signature")
+        if self.entity and self.signature.by_name[self.entity].kind is Kind.NUMBER:
+            raise ValueError(f"entity '{self.entity}' is a number field; make it a text or an integer")
 
     def _check_columns(self, recipe: str, columns: Columns) -> None:
         for name in columns.fields:

@@ -182,7 +182,7 @@ BRANCHES = {
     "a unit at risk beyond the bound": (
         {"stakes": stakes(unit_most=130.0, units_beyond=2)},
         Action.HOLD,
-        "put USD 130 at risk, 2 of them more than its largest_unit_loss of 100",
+        "2 units put more at risk than its largest_unit_loss of USD 100, one of them 130",
     ),
     "a unit lost beyond the bound": (
         {"stakes": stakes(unit_most=130.0, unit_worst=-101.0)},
@@ -192,7 +192,7 @@ BRANCHES = {
     "entities not independent": (
         {"stakes": stakes(entity="card", spread=9.0)},
         Action.HOLD,
-        "vary 9.0 times as much as independent units of 'card' would",
+        "vary 9.0 times as much as independent units of 'card' would make them",
     ),
     "entities independent": ({"stakes": stakes(entity="card", spread=1.1)}, Action.PROMOTE, "earns more"),
     "loses on a slice": ({"slices": (LOSING,)}, Action.HOLD, "loses on a slice: country PT: USD -900"),
@@ -209,8 +209,18 @@ BRANCHES = {
     ),
     "loses money on incomplete evidence": (
         {**gained(*(-gain for gain in GAINS)), "judged": accounting(1200, shed=200)},
+        Action.HOLD,
+        "incomplete",
+    ),
+    "loses money, on a slice too": (
+        {**gained(*(-gain for gain in GAINS)), "slices": (LOSING,)},
         Action.REJECT,
-        "loses money",
+        "loses money against the champion",
+    ),
+    "loses money, too slow to measure": (
+        {**gained(*(-gain for gain in GAINS)), "latency": None},
+        Action.REJECT,
+        "loses money against the champion",
     ),
     "earns more, too slowly": (
         {"latency": latency(over=400, beyond=bets(5, 2.0))},
@@ -288,6 +298,7 @@ def test_a_verdict_waits_only_for_what_it_would_use():
     assert lacking(evidence(joined=499), POLICY) == [
         "Too few rows have a score and a matured outcome: 499 of 500."
     ]
+    assert lacking(evidence(labelled=1139), POLICY)[0].startswith("Too few outcomes are known")
     assert lacking(evidence(), POLICY) == []
     assert lacking(evidence(joined=499, shadowed=accounting(1400, quarantined=3)), POLICY) == []
     assert lacking(evidence(days=days(0, 0, changed=0), losses=0), POLICY) == []

@@ -14,6 +14,7 @@ from small_log import outcomes, write_log
 from small_task import SIGNATURE, traffic
 
 from sidecar.domain import Failure, ScoreBatch, ServedBatch
+from sidecar.findings import Finding, FindingStore
 from sidecar.lifecycle import ModelState
 from sidecar.registry import Registry
 from sidecar.session import load_model
@@ -215,6 +216,26 @@ def test_audit_lists_everything_and_tells_when_it_was_changed(decided_home, tmp_
     assert "the row was changed after it was written" in broken.stdout
     other = home.command("audit", "--verify", "--head", "f" * 12, "--json")
     assert "cut off" in json.loads(other.stdout)["faults"][-1]
+
+
+def test_what_monitors_find_is_shown_and_vetoes_where_the_policy_says_so(decided_home, tmp_path):
+    home = Home(tmp_path)
+    shutil.copytree(decided_home.path, tmp_path, dirs_exist_ok=True)
+    with home.registry as registry:
+        champion = registry.champion().model.digest
+    about = Finding("drift", champion, "amount", "shift", 1.0, 0, "Field 'amount' has shifted.")
+    with FindingStore(tmp_path / "var" / "findings.db") as findings:
+        findings.report("drift", champion, [about], 1)
+    home.live()
+    shown = home.json("decide", TASK)["decisions"][0]
+    assert shown["evidence"]["findings"][0]["subject"] == "amount"
+    assert "Shown only: an open finding of monitor 'drift'" in shown["reasons"][-1]
+    strict = tmp_path / "strict.py"
+    source = Path(small_task.__file__).read_text()
+    strict.write_text(source.replace("cycle_days=1,", 'cycle_days=1,\n        veto_monitors=("drift",),'))
+    vetoed = home.json("decide", str(strict))["decisions"][0]
+    assert vetoed["action"] == "hold"
+    assert "An open finding of monitor 'drift' vetoes" in vetoed["reasons"][0]
 
 
 def test_a_policy_is_tried_out_on_the_past(home):

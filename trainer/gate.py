@@ -2,16 +2,18 @@
 
 In this order, and missing data never passes:
 
-    a fault: quarantined, fails too often, too slow               -> reject
-    decides exactly as the champion                               -> hold
-    a doubt: not identifiable, a bound broken, labels that do not
-    stand for the rest, a slice that loses, a finding that vetoes -> hold
-    at the end of some whole cycle the e-value against it reached 1 / error  -> reject
-    a gap: cycles, rows, coverage, labels, latency                -> hold
-    at the end of the last whole cycle its e-value is at least
-    one over its part of the error budget                         -> promote
-    the deadline has passed                                       -> reject
-    anything else                                                 -> hold, with when it may be settled
+    a fault: quarantined, fails too often, too slow                    -> reject
+    decides exactly as the champion                                    -> hold
+    a doubt: not identifiable, rows or labels missing, labels or units
+    that are not what they seem, a finding that vetoes                 -> hold
+    the e-value against it was 1 / error at the end of some cycle      -> reject
+    an objection: a declared bound does not hold, a slice loses        -> hold
+    a gap: cycles, rows, differences, losses, latency                  -> hold
+    at the end of the last cycle the e-value for it is at least one
+    over its part of the error budget                                  -> promote
+    anything else                                                      -> hold, with when it may be settled
+
+What is held when the deadline has passed is turned down.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING
 from trainer.betting import e_value, log_e_value, periods_until
 from trainer.interval import PER, Interval, gain_interval
 from trainer.policy import Policy
-from trainer.vetoes import doubts, faults, gaps
+from trainer.vetoes import doubts, faults, gaps, incomplete, objections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,8 +104,9 @@ def choose(decisions: Sequence[Decision]) -> Decision | None:
 
 def lacking(evidence: Evidence, policy: Policy) -> list[str]:
     """Say what the verdict still waits for; nothing where it was reached without."""
-    missing = gaps(evidence, policy)
-    return missing if _verdict(evidence, policy) == (Action.HOLD, missing) else []
+    action, reasons = _verdict(evidence, policy)
+    missing = {*incomplete(evidence, policy), *gaps(evidence, policy)}
+    return reasons if action is Action.HOLD and missing.issuperset(reasons) else []
 
 
 def _verdict(evidence: Evidence, policy: Policy) -> tuple[Action, list[str]]:
@@ -113,7 +116,7 @@ def _verdict(evidence: Evidence, policy: Policy) -> tuple[Action, list[str]]:
         return Action.HOLD, found
     if lost := _lost(evidence, policy):
         return Action.REJECT, [lost]
-    if found := gaps(evidence, policy):
+    if found := objections(evidence, policy) or gaps(evidence, policy):
         return Action.HOLD, found
     return _money(evidence, policy)
 
@@ -147,9 +150,8 @@ def _lost(evidence: Evidence, policy: Policy) -> str:
         return ""
     what = "It loses money against the champion" if policy.min_gain_per_1000 == 0 else "It earns too little"
     return (
-        f"{what}: {evidence.currency} {worst.gain:+,.0f} up to {worst.until}, e-value {against:,.0f} "
-        f"against it, "
-        f"{1 / policy.error:,.0f} turns it down; {_display(evidence, policy)}."
+        f"{what}: {evidence.currency} {worst.gain:+,.0f} up to {worst.until}, e-value {against:,.0f} against "
+        f"it, {1 / policy.error:,.0f} turns it down; {_display(evidence, policy)}."
     )
 
 
@@ -163,23 +165,19 @@ def _earned(policy: Policy) -> str:
 
 
 def _bets(evidence: Evidence, policy: Policy) -> str:
-    last, share = evidence.cycles[-1], evidence.share
-    days = len(evidence.cycles) * policy.cycle_days
+    last, share, cycles = evidence.cycles[-1], evidence.share, len(evidence.cycles)
     return (
-        f"e-value {e_value(last.winning):,.3g} after {days} days ({len(evidence.cycles)} whole cycles, up "
-        f"to {last.until}), "
-        f"{share.wanted(policy.error):,.0f} promotes ({share.of(policy.error):.2%} of a budget of "
-        f"{policy.error:.0%}, "
-        f"{share.until} tried)"
+        f"e-value {e_value(last.winning):,.3g} after {cycles} cycles of {policy.cycle_days} days, up to "
+        f"{last.until}, {share.wanted(policy.error):,.0f} promotes ({share.of(policy.error):.2%} of an error "
+        f"of {policy.error:.0%}, {share.until} tried)"
     )
 
 
 def _display(evidence: Evidence, policy: Policy) -> str:
     gain = gain_interval(evidence.days, 1 - policy.error)
     return (
-        f"{evidence.currency} {gain.estimate:+,.0f} per {PER:,} decisions, {gain.confidence:.0%} interval "
-        f"of one look "
-        f"[{gain.lower:+,.0f}; {gain.upper:+,.0f}], over {_over(evidence)}"
+        f"{evidence.currency} {gain.estimate:+,.0f} per {PER:,} decisions, {gain.confidence:.0%} interval of "
+        f"one look [{gain.lower:+,.0f}; {gain.upper:+,.0f}], over {_over(evidence)}"
     )
 
 

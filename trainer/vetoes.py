@@ -1,8 +1,9 @@
 """What stands against a candidate, whatever it earns. Each veto is a sentence with its figures.
 
-faults     it is too slow, fails, or was quarantined: it is turned down
-doubts     the evidence does not show what it seems to: it is held, for ever if nothing changes
-gaps       the evidence is not complete yet: it is held until it is
+faults      it is too slow, fails, or was quarantined
+doubts      the evidence does not show what it seems to; `incomplete` are those that more days may mend
+objections  there is evidence, and it speaks against a promotion
+gaps        there is not enough evidence yet
 """
 
 from __future__ import annotations
@@ -46,9 +47,8 @@ def faults(evidence: Evidence, policy: Policy) -> list[str]:
     latency = evidence.latency
     if latency and e_value(latency.beyond) >= 1 / policy.error:
         found.append(
-            f"It is too slow: {_speed(latency)}; e-value {e_value(latency.beyond):,.0f} against keeping "
-            f"the budget, "
-            f"{1 / policy.error:,.0f} turns it down."
+            f"It is too slow: {_speed(latency)}; e-value {e_value(latency.beyond):,.0f} against keeping the "
+            f"budget, {1 / policy.error:,.0f} turns it down."
         )
     return found
 
@@ -57,9 +57,9 @@ def doubts(evidence: Evidence, policy: Policy) -> list[str]:
     """Say why the evidence does not show what it seems to."""
     return [
         *_identification(evidence),
-        *_bounds(evidence),
-        *_labels(evidence, policy),
-        *_slices(evidence, policy),
+        *incomplete(evidence, policy),
+        *_representation(evidence, policy),
+        *_independence(evidence, policy),
         *(
             f"An open finding of monitor '{one.monitor}' vetoes: {one.text}"
             for one in evidence.findings
@@ -68,18 +68,10 @@ def doubts(evidence: Evidence, policy: Policy) -> list[str]:
     ]
 
 
-def gaps(evidence: Evidence, policy: Policy) -> list[str]:
-    """Say what is still missing before the money can be judged."""
+def incomplete(evidence: Evidence, policy: Policy) -> list[str]:
+    """Say which judged rows lack a value or a label, where too many do."""
     judged = evidence.judged
-    if evidence.first_scored_ns is None:
-        return ["Its shadow has not scored a row yet."]
     found = []
-    if not evidence.cycles:
-        found.append(f"No whole cycle has matured: {judged.days} of {policy.cycle_days} days.")
-    if evidence.joined < policy.min_rows:
-        found.append(
-            f"Too few rows have a score and a matured outcome: {evidence.joined:,} of {policy.min_rows:,}."
-        )
     if judged.served and judged.coverage < policy.min_coverage:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in judged.failures.items() if count)
         found.append(
@@ -91,6 +83,25 @@ def gaps(evidence: Evidence, policy: Policy) -> list[str]:
             f"Too few outcomes are known: {evidence.labelled_share:.2%} of {judged.served:,} matured rows, "
             f"the policy wants {policy.min_labelled:.2%}."
         )
+    return found
+
+
+def objections(evidence: Evidence, policy: Policy) -> list[str]:
+    """Say what the evidence holds against a promotion."""
+    return [*_bounds(evidence), *_slices(evidence, policy)]
+
+
+def gaps(evidence: Evidence, policy: Policy) -> list[str]:
+    """Say what is still missing before the money can be judged."""
+    if evidence.first_scored_ns is None:
+        return ["Its shadow has not scored a row yet."]
+    found = []
+    if not evidence.cycles:
+        found.append(f"No whole cycle has matured: {evidence.judged.days} of {policy.cycle_days} days.")
+    if evidence.joined < policy.min_rows:
+        found.append(
+            f"Too few rows have a score and a matured outcome: {evidence.joined:,} of {policy.min_rows:,}."
+        )
     found += _speed_gap(evidence, policy)
     if policy.min_gain_per_1000 < 0:
         return found  # who may lose a little need not differ at all
@@ -100,8 +111,7 @@ def gaps(evidence: Evidence, policy: Policy) -> list[str]:
         )
     if evidence.losses < policy.min_losses:
         found.append(
-            f"Too few of them have lost money to know its losses: {evidence.losses:,} of "
-            f"{policy.min_losses:,}."
+            f"Too few of them lost money to know its losses: {evidence.losses:,} of {policy.min_losses:,}."
         )
     return found
 
@@ -113,18 +123,17 @@ def _speed_gap(evidence: Evidence, policy: Policy) -> Iterator[str]:
     elif e_value(latency.within) < 1 / policy.error:
         yield (
             f"It is not shown yet to be fast enough: {_speed(latency)}; e-value "
-            f"{e_value(latency.within):,.2f} "
-            f"for keeping the budget, {1 / policy.error:,.0f} wanted; {_rows_to_go(latency, policy)}."
+            f"{e_value(latency.within):,.2f} for keeping the budget, {1 / policy.error:,.0f} wanted; "
+            f"{_rows_to_go(latency, policy)}."
         )
 
 
 def _identification(evidence: Evidence) -> Iterator[str]:
     if evidence.hidden_by:
-        act = {"act": "acting", "pass": "passing"}[evidence.hidden_by]
+        hiding = {"act": "acting", "pass": "passing"}[evidence.hidden_by]
         yield (
-            f"Not identifiable: {act} hides the outcome, so where champion and candidate differ one of "
-            f"them is "
-            "never seen to be wrong, and no row was explored with a known propensity."
+            f"Not identifiable: {hiding} hides the outcome, so where champion and candidate differ one of "
+            "them is never seen to be wrong, and no row was explored with a known propensity."
         )
 
 
@@ -144,34 +153,35 @@ def _bounds(evidence: Evidence) -> Iterator[str]:
         )
     elif stakes.unit_most > stakes.unit_bound:
         yield (
-            f"The policy's bound does not hold: {unit.lower()} put {currency} {stakes.unit_most:,.0f} at "
-            f"risk, "
-            f"{stakes.units_beyond:,} of them more than its largest_unit_loss of {stakes.unit_bound:,.0f}; "
+            f"The policy's bound does not hold: {stakes.units_beyond:,} units put more at risk than its "
+            f"largest_unit_loss of {currency} {stakes.unit_bound:,.0f}, one of them {stakes.unit_most:,.0f}; "
             "declare more."
         )
 
 
-def _labels(evidence: Evidence, policy: Policy) -> Iterator[str]:
+def _representation(evidence: Evidence, policy: Policy) -> Iterator[str]:
     found = evidence.representation
     if found and found.distance > max(policy.max_label_distance, found.by_chance):
         yield (
             f"The labelled rows do not stand for the rest: the scores of {found.labelled:,} with and "
             f"{found.missing:,} without a label lie {found.distance:.2f} apart, "
-            f"{policy.max_label_distance:.2f} is allowed; "
-            f"it decides differently on {found.changed:.2%} of the former and {found.missing_changed:.2%} of "
-            "the latter."
+            f"{policy.max_label_distance:.2f} is allowed; it decides differently on {found.changed:.2%} of "
+            f"the former and {found.missing_changed:.2%} of the latter."
         )
+
+
+def _independence(evidence: Evidence, policy: Policy) -> Iterator[str]:
     spread, days = evidence.stakes.spread, policy.cycle_days
-    if spread is not None:
-        free = (evidence.judged.days // days - 1) * days
-        limit = float(chdtri(free, SPREAD_ERROR)) / free
-        if spread > limit:
-            yield (
-                f"Units are not independent: the days' totals vary {spread:.1f} times as much as "
-                f"independent units "
-                f"of '{evidence.stakes.entity}' would, {limit:.1f} may be chance; take the entity out of the "
-                "task, so that whole days are units."
-            )
+    if spread is None:
+        return
+    free = (evidence.judged.days // days - 1) * days
+    limit = float(chdtri(free, SPREAD_ERROR)) / free
+    if spread > limit:
+        yield (
+            f"Units are not independent: the days' totals vary {spread:.1f} times as much as independent "
+            f"units of '{evidence.stakes.entity}' would make them, {limit:.1f} may be chance; take the "
+            "entity out of the task, so that whole days are units."
+        )
 
 
 def _slices(evidence: Evidence, policy: Policy) -> Iterator[str]:

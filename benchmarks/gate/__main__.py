@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.environments import HERE, ROOT
 from benchmarks.gate import flights, million, nulls, oracle, power, speed
-from benchmarks.gate.page import render
+from benchmarks.gate.page import PAGE, RESULT, render
 from benchmarks.machine import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-RESULT, PAGE = HERE / "results" / "gate.json", ROOT / "docs" / "gate.md"
 
 
 def _nulls() -> dict[str, Any]:

@@ -23,7 +23,7 @@ TRIED = 5
 """Candidates that the demo puts into the shadow together."""
 BOUNDS = (300_000.0, 400_000.0, 480_000.0, 600_000.0, 1_000_000.0, 3_200_000.0)
 """Largest losses of a day, in dollars, of which the task declares one."""
-_LOOKS = {4: "demo's first look", 8: "second", 12: "third"}
+_LOOKS = {3: "demo's first look", 8: "second", 12: "third"}
 
 
 def replay() -> dict[str, Any]:

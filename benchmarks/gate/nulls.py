@@ -99,8 +99,8 @@ def in_clusters(streams: int = 2_000, clusters: int = 300, rows: int = 20) -> di
 def late_labels(streams: int = 400, days: int = 60, a_day: int = 100) -> list[dict[str, Any]]:
     """Frauds are known after up to 30 days, good ones only when those are over, and nothing is gained.
 
-    One in five of the payments on which the two differ is fraud. To stop one saves its amount, and to stop a good
-    one costs so much that the two cancel. Looked at after every day, on what is known by then.
+    One in five of the payments on which the two differ is fraud. To stop one saves its amount, and to stop a
+    good one costs so much that the two cancel. Looked at after every day, on what is known by then.
     """
     rng = np.random.default_rng([SEED, 30])
     mature, fraud_share = 30, 0.2

@@ -70,6 +70,7 @@ class Home:
         batch = ServedBatch(
             model=deployment.champion.model,
             request_ids=rows.request_ids,
+            client=np.full(count, "", object),
             received_ns=rows.event_ns,
             event_ns=rows.event_ns,
             group=np.arange(count),

@@ -3,7 +3,7 @@ import pytest
 
 from sidecar.signature import Blocks, Field, Kind, Signature
 from trainer.days import DAY_NS
-from trainer.units import Pairs, Units, day_spread, entity_codes, pair, sum_units
+from trainer.units import Pairs, Units, day_spread, pair, sum_units
 from trainer.utility import Amount, CostTable
 
 SIGNATURE = Signature(
@@ -73,22 +73,26 @@ def test_units_are_an_entitys_day():
     pairs = Pairs(
         *(np.zeros(5),) * 2, np.array([1.0, 2, 4, 8, 0]), np.array([1.0, 2, 4, 8, 0]), np.ones(5, bool)
     )
-    units = sum_units(event_ns, entity_codes(SIGNATURE, table, "card"), pairs, 0.0)
+    units = sum_units(SIGNATURE, table, event_ns, pairs, entity="card", wanted=0.0)
     assert units.day.tolist() == [0, 0, 1]
     assert units.gain.tolist() == [2, 5, 8]
-    whole = sum_units(event_ns, entity_codes(SIGNATURE, table, None), pairs, 0.0)
+    whole = sum_units(SIGNATURE, table, event_ns, pairs, entity=None, wanted=0.0)
     assert whole.gain.tolist() == [7, 8]
     assert whole.until(1).gain.tolist() == [7]
 
 
 def test_integers_name_entities_too():
-    assert entity_codes(SIGNATURE, blocks([1, 1, 1], shops=[7, -3, 7]), "shop").tolist() == [1, 0, 1]
+    gain = np.array([1.0, 2.0, 4.0])
+    pairs = Pairs(np.zeros(3), np.zeros(3), gain, gain, np.ones(3, bool))
+    table = blocks([1, 1, 1], shops=[7, -3, 7])
+    units = sum_units(SIGNATURE, table, np.arange(3), pairs, entity="shop", wanted=0.0)
+    assert units.gain.tolist() == [2, 5]
 
 
 def test_a_gain_that_is_wanted_counts_as_lost_on_every_row():
     event_ns = np.arange(4)
     pairs = Pairs(*(np.zeros(4),) * 2, np.array([5.0, 0, 0, 0]), np.zeros(4), np.ones(4, bool))
-    units = sum_units(event_ns, np.zeros(4, np.int64), pairs, 0.5)
+    units = sum_units(SIGNATURE, blocks([1] * 4), event_ns, pairs, entity=None, wanted=0.5)
     assert (units.gain.tolist(), units.risk.tolist()) == ([3], [2])
 
 

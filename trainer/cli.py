@@ -20,6 +20,7 @@ from trainer.promote import act, promote_as_decided, promote_by_override, promot
 from trainer.replay_command import replay
 from trainer.run import Run, activation_words
 from trainer.simulate_command import simulate
+from trainer.skew.command import skew
 from trainer.snapshot import code_version, find_snapshot, from_history, from_log, open_snapshot
 from trainer.task import load_task
 
@@ -305,6 +306,7 @@ def run(
 main.add_command(audit)
 main.add_command(replay)
 main.add_command(simulate)
+main.add_command(skew)
 
 
 def _judged_json(evidence: Evidence, decision: Decision) -> dict[str, Any]:

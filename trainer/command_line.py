@@ -20,7 +20,7 @@ from sidecar.cli.options import config_path as config_option
 from sidecar.config import Config, load_config
 from sidecar.errors import NotFoundError
 from sidecar.registry import Registry
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
 from trainer.days import moment
 from trainer.judge import open_findings
 from trainer.progress import Terminal

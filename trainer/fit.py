@@ -13,12 +13,14 @@ from threadpoolctl import threadpool_limits
 
 from sidecar.bundle import PIPELINE, REFERENCE, TRANSFORM, Bundle, write_bundle
 from sidecar.session import DECISION, SCORE, feed, load_model, open_session
+from trainer.crossfit import training_features
 from trainer.days import nanoseconds
 from trainer.decision import UtilityRule, choose_threshold
 from trainer.errors import ExportError
-from trainer.export import compute_features, export_model, export_pipeline, export_transform
+from trainer.export import export_model, export_pipeline, export_transform
+from trainer.importance import importance_of
 from trainer.parity import check_parity
-from trainer.reference import profile
+from trainer.reference import make_reference
 from trainer.seed import seed
 from trainer.task import Threshold
 from trainer.transform import FittedTransform, fit_transform
@@ -110,7 +112,7 @@ def fit_candidate(
 
     progress(f"{recipe}: fitting on {known} rows to measure on the {len(snapshot.label) - split} newest")
     early = _fit(task, candidate, snapshot, slice(0, known))
-    rule, measured, held_out_score = _measure(task, early, snapshot, split)
+    rule, measured, held_out = _measure(task, early, snapshot, split)
 
     progress(f"{recipe}: fitting on all {len(snapshot.label)} rows")
     final = _fit(task, candidate, snapshot, slice(None))
@@ -129,7 +131,9 @@ def fit_candidate(
         files={
             PIPELINE: pipeline,
             TRANSFORM: final.exported,
-            REFERENCE: profile(task.signature, snapshot.blocks, held_out_score),
+            REFERENCE: make_reference(
+                task.signature, snapshot.blocks, snapshot.event_ns, *held_out
+            ).to_bytes(),
         },
         facts={
             "recipe": recipe,
@@ -151,6 +155,7 @@ def fit_candidate(
                 "note": "of the recipe fitted on what was known before it; what ships was fitted on all rows",
                 **{name: _plain(value) for name, value in asdict(measured).items()},
             },
+            "importance": importance_of(pipeline, task.signature, snapshot.blocks),
             "parity": parity.to_json(),
             "libraries": {
                 "python": platform.python_version(),
@@ -178,7 +183,7 @@ def _fit(task: Task, candidate: Candidate, snapshot: Snapshot, rows: slice) -> _
         raise ExportError("the training rows all have the same label; take a longer snapshot")
     transform = fit_transform(candidate.transform, task.signature, blocks, label)
     exported = export_transform(transform)
-    features = compute_features(exported, blocks)
+    features = training_features(transform, exported, blocks, label)
     model = seed(candidate.estimator())
     try:
         with threadpool_limits(limits=FIT_THREADS):
@@ -191,8 +196,11 @@ def _fit(task: Task, candidate: Candidate, snapshot: Snapshot, rows: slice) -> _
 
 def _measure(
     task: Task, early: _Fit, snapshot: Snapshot, split: int
-) -> tuple[Rule, _Measured, NDArray[np.float32]]:
-    """Choose the rule, and measure it on hold-out rows that had no part in choosing it."""
+) -> tuple[Rule, _Measured, tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """Choose the rule, and measure it on hold-out rows that had no part in choosing it: the newest ones.
+
+    Gives the score and decision of those rows too.
+    """
     rule: Rule = UtilityRule(task.signature, task.costs)
     measured_from = split
     if isinstance(task.decision, Threshold):
@@ -215,7 +223,7 @@ def _measure(
         acted=float(decision.mean()),
         utility_per_1000=float(1000 * task.costs.utility(task.signature, blocks, decision, label).mean()),
     )
-    return rule, measured, score
+    return rule, measured, (score, decision)
 
 
 def _run(pipeline: bytes, blocks: Blocks) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -26,7 +26,7 @@ from trainer.join import clock_ns, read_candidate, read_rows
 from trainer.latency import measure
 from trainer.representative import compare
 from trainer.slices import find_slices
-from trainer.units import Pairs, Units, day_spread, entity_codes, pair, sum_units
+from trainer.units import Pairs, Units, day_spread, pair, sum_units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sidecar.domain import ModelId
-    from sidecar.store.log import LogReader
+    from sidecar.store.reader import LogReader
     from trainer.join import CandidateRows, JoinedRows
     from trainer.policy import Policy
     from trainer.task import Task
@@ -126,10 +126,12 @@ class _Gathering:
             cpu_ns=(rows.cpu_ns, answers.cpu_ns),
         )
         units = sum_units(
+            task.signature,
+            rows.blocks,
             rows.event_ns,
-            entity_codes(task.signature, rows.blocks, task.entity),
             pairs,
-            policy.min_gain_per_1000 / PER,
+            entity=task.entity,
+            wanted=policy.min_gain_per_1000 / PER,
         )
         account = _account(scored.take(judged), begin_ns, self.matured_ns)
         tried, slices = find_slices(task.signature, rows.blocks, rows.event_ns, pairs, policy.slices)
@@ -177,7 +179,8 @@ class _Gathering:
 def _first_whole_day(reader: LogReader, first_scored_ns: int) -> int:
     """Find the start of the first day on which nothing was served before the shadow's first Score."""
     start_ns = day_start(first_scored_ns)
-    earlier = any(len(batch) for batch in reader.served(since_ns=start_ns, until_ns=first_scored_ns))
+    parts = reader.served_parts(("event_ns",), since_ns=start_ns, until_ns=first_scored_ns)
+    earlier = next(parts, None) is not None
     return start_ns + DAY_NS if earlier else start_ns
 
 

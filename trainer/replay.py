@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sidecar.registry import StoredDecision
-    from sidecar.store.log import LogReader
+    from sidecar.store.reader import LogReader
     from trainer.task import Task
 
 

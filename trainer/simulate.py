@@ -23,7 +23,7 @@ from trainer.betting import BETS
 from trainer.days import DAY_NS
 from trainer.interval import PER
 from trainer.task import History
-from trainer.units import entity_codes, pair, sum_units
+from trainer.units import pair, sum_units
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,10 +110,12 @@ def replay_history(task: Task, champion: Path, candidate: Path, until_ns: int | 
         cpu_ns=(nothing, nothing),
     )
     units = sum_units(
+        task.signature,
+        blocks,
         event_ns[rows],
-        entity_codes(task.signature, blocks, task.entity),
         pairs,
-        task.policy.min_gain_per_1000 / PER,
+        entity=task.entity,
+        wanted=task.policy.min_gain_per_1000 / PER,
     )
     return Past(
         units=units,

@@ -91,33 +91,45 @@ def pair(
     )
 
 
-def entity_codes(signature: Signature, blocks: Blocks, entity: str | None) -> NDArray[np.int64]:
-    """Which entity each row is of: int64 [n], numbers that order as entities do; all 0 without an entity."""
-    if entity is None:
-        return np.zeros(len(blocks), np.int64)
-    if signature.by_name[entity].kind is Kind.INTEGER:
-        column = next(at for at, known in enumerate(signature.integers) if known.name == entity)
-        return np.unique(blocks.integers[:, column], return_inverse=True)[1].astype(np.int64)
-    column = next(at for at, known in enumerate(signature.texts) if known.name == entity)
-    names = blocks.texts[:, column].tolist()
-    code = {name: number for number, name in enumerate(sorted(set(names)))}
-    return np.fromiter(map(code.__getitem__, names), np.int64, len(names))
+def sum_units(
+    signature: Signature,
+    blocks: Blocks,
+    event_ns: NDArray[np.int64],
+    pairs: Pairs,
+    *,
+    entity: str | None,
+    wanted: float,
+) -> Units:
+    """Sum n rows into units: whole days, or the days of each value of the field `entity`.
 
-
-def sum_units(event_ns: NDArray[np.int64], entity: NDArray[np.int64], pairs: Pairs, wanted: float) -> Units:
-    """Sum rows into units. wanted: money that each row's gain must exceed; it counts as lost.
-
-    Rows at which nothing is at stake change no sum, and a unit that has no other row is left out.
+    wanted: money that each row's gain must exceed; it counts as lost. Rows at which nothing is at stake
+    change no sum, and a unit that has no other row is left out.
     """
     gain, risk = pairs.gain - wanted, np.maximum(pairs.risk + wanted, 0.0)
     rows = np.flatnonzero((gain != 0) | (risk != 0))
-    entities = int(entity.max(initial=0)) + 1
-    key, unit = np.unique((event_ns[rows] // DAY_NS) * entities + entity[rows], return_inverse=True)
+    codes = _entity_codes(signature, blocks, entity, rows)
+    entities = int(codes.max(initial=0)) + 1
+    key, unit = np.unique((event_ns[rows] // DAY_NS) * entities + codes, return_inverse=True)
     return Units(
         day=key // entities,
         gain=np.bincount(unit, weights=gain[rows], minlength=len(key)).astype(np.float64),
         risk=np.bincount(unit, weights=risk[rows], minlength=len(key)).astype(np.float64),
     )
+
+
+def _entity_codes(
+    signature: Signature, blocks: Blocks, entity: str | None, rows: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Which entity each of these rows is of: numbers that order as entities do; all 0 without an entity."""
+    if entity is None:
+        return np.zeros(len(rows), np.int64)
+    if signature.by_name[entity].kind is Kind.INTEGER:
+        column = next(at for at, known in enumerate(signature.integers) if known.name == entity)
+        return np.unique(blocks.integers[rows, column], return_inverse=True)[1].astype(np.int64)
+    column = next(at for at, known in enumerate(signature.texts) if known.name == entity)
+    names = blocks.texts[rows, column].tolist()
+    code = {name: number for number, name in enumerate(sorted(set(names)))}
+    return np.fromiter(map(code.__getitem__, names), np.int64, len(names))
 
 
 def day_spread(units: Units, cycle_days: int, first_day: int, days: int) -> float | None:

@@ -44,6 +44,7 @@ def replay() -> dict[str, Any]:
     champion = decide(task.champion, "2013-03-16")
     begin_day = moment_day(BEGIN)
     rows = np.flatnonzero(flights.event_ns >= begin_day * DAY_NS)
+    blocks = judge.blocks.take(rows)
     bound = task.policy.largest_unit_loss
     share = ErrorShare(0, TRIED)
     recipes = []
@@ -53,12 +54,12 @@ def replay() -> dict[str, Any]:
         pairs = pair(
             task.costs,
             task.signature,
-            judge.blocks.take(rows),
+            blocks,
             flights.label[rows],
             decisions=(champion[rows], candidate[rows]),
             cpu_ns=(nothing, nothing),
         )
-        units = sum_units(flights.event_ns[rows], np.zeros(len(rows), np.int64), pairs, 0.0)
+        units = sum_units(task.signature, blocks, flights.event_ns[rows], pairs, entity=None, wanted=0.0)
         weeks = []
         for week in range(1, WEEKS + 1):
             inside = units.until(begin_day + 7 * week)

@@ -17,7 +17,8 @@ from sklearn.linear_model import LogisticRegression
 
 from sidecar.domain import Failure, ModelId, Outcome, ScoreBatch, ServedBatch
 from sidecar.signature import Field, Kind, Signature
-from sidecar.store.log import LogReader, LogStore
+from sidecar.store.log import LogStore
+from sidecar.store.reader import LogReader
 from trainer.days import DAY_NS
 from trainer.gather import gather
 from trainer.policy import Policy
@@ -25,7 +26,7 @@ from trainer.task import Candidate, Columns, ExpectedUtility, Task, Transform
 from trainer.utility import Amount, CostTable
 
 SEED = 20_130_501
-ROWS, BATCH, DAYS = 1_000_000, 5_000, 28
+ROWS, BATCH, DAYS = 1_100_000, 5_000, 30
 _NUMBERS = 8
 CHAMPION, CANDIDATE = ModelId("million", "champion", "c" * 64), ModelId("million", "candidate", "a" * 64)
 SIGNATURE = Signature(
@@ -59,7 +60,7 @@ TASK = Task(
 
 
 def write_log(path: Path) -> None:
-    """A log of a million rows with a candidate's score and an outcome each."""
+    """A log of `ROWS` with a candidate's score and an outcome each; a million of them are judged."""
     rng = np.random.default_rng(SEED)
     store = LogStore(path)
     ledger = store.new_ledger()
@@ -89,6 +90,7 @@ def write_log(path: Path) -> None:
                 ServedBatch(
                     model=CHAMPION,
                     request_ids=ids,
+                    client=np.full(BATCH, "", object),
                     received_ns=event_ns,
                     event_ns=event_ns,
                     group=np.arange(BATCH),

@@ -27,8 +27,8 @@ class Policy:
     min_labelled: share of matured rows whose outcome is known. max_label_distance: how far (0 to 1, distance
     of Kolmogorov and Smirnov) the champion's scores of the rows without a label may lie from the others'.
 
-    Speed. latency_budget_us: at most one row in a hundred may need more CPU time. latency_block: rows in a
-    row that one stall can slow together; blocks of so many are the units of that verdict.
+    Speed. latency_budget_us: at most one row in a hundred may need more CPU time. latency_block: the
+    verdict's units are blocks of so many rows; make them ten times as long as what one stall slows together.
 
     slices: fields whose values are slices that must not lose; every other field is searched as well.
     slice_error: the chance that a slice which does not lose is taken for one that does, over all slices.

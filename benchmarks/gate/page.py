@@ -38,6 +38,17 @@ Below, "gate" is this procedure run by the functions that the gate itself uses, 
 often done instead. Each figure is a share of streams unless it says otherwise."""
 
 
+SPEED_NOTE = """\
+Shares of streams that pass at some look, and rows until a verdict. Bars: at most 5 % of passes at the
+budget and under bursts, a median of 1,500 rows to pass at 0.2 %, and 600 to be turned down at 3 %. Rows as
+units meet three of them and fail under bursts; long blocks bear bursts and need many rows. No procedure
+meets all four for bursts of more than five rows: where one row in a hundred is over in bursts of L rows,
+1,500 rows hold no slow one with a chance of about exp(-15 / L), so what passes on 1,500 fast rows passes
+that null as often. And a block without a slow row multiplies the capital by 1 / 0.99 at most, so passing
+takes 300 blocks or more. The policy's `latency_block` chooses, 20 unless it says otherwise: on the CPU
+clock, which decides, a stall slows few rows, because waiting for a core does not count (docs/adr/0002)."""
+
+
 def render(results: Mapping[str, Any]) -> str:
     """The page of the parts that there are."""
     sections = [
@@ -131,21 +142,7 @@ def _speed(found: Mapping[str, Any]) -> str:
     fast = ["0.2 % over: rows until passed, median (80 %)", *(_rows(one) for one in found["pass"])]
     slow = ["3 % over: rows until turned down, median (80 %)", *(_rows(one) for one in found["flag"])]
     times = table(["Independent rows", *(f"blocks of {block}" for block in blocks)], [fast, slow])
-    return (
-        f"{nulls}\n\n{times}\n\n"
-        "Shares of streams that pass at some look, and rows until a verdict. The bars are 5 % of passes at "
-        "the budget and under "
-        "bursts, a median of 1,500 rows to pass at 0.2 %, and 600 to be turned down at 3 %. No procedure "
-        "meets all of them for bursts of "
-        "more than a few rows: with one row in a hundred over in bursts of L rows, 1,500 rows hold no slow "
-        "row at all "
-        "with a chance of about exp(-15 / L), so whatever passes on 1,500 fast rows passes that null as "
-        "often, and "
-        "5 % allows L of 5 at most. A block without a slow row multiplies the capital by 1 / 0.99 at most, "
-        "so passing takes "
-        "300 blocks or more. The policy's `latency_block` says how many rows one stall may slow together; "
-        "20 is the default."
-    )
+    return f"{nulls}\n\n{times}\n\n{SPEED_NOTE}"
 
 
 def _oracle(found: Mapping[str, Any]) -> str:

@@ -195,7 +195,7 @@ def test_a_replay_shows_what_differs(decided_home, tmp_path):
     assert "policy.largest_unit_loss: 600 is now 700" in result.stdout
     again = decided_home.command("replay", str(dearer), "1", "--json")
     where = {one["where"] for one in json.loads(again.stdout)["differences"]}
-    assert {"evidence.stakes.unit_bound", "decision.reasons[0]"} <= where
+    assert {"policy.largest_unit_loss", "evidence.stakes.unit_bound"} <= where
 
 
 def test_audit_lists_everything_and_tells_when_it_was_changed(decided_home, tmp_path):

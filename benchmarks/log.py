@@ -31,6 +31,7 @@ from sidecar.config import Limits, Listeners, Native, Recorder, Shadow
 from sidecar.domain import Deployment, Outcome
 from sidecar.engine.choice import find_native
 from sidecar.engine.native import NativeEngine
+from sidecar.profile.live import NoProfiles
 from sidecar.recorder import Recorder as RecorderThread
 from sidecar.registry import Reason, Registry
 from sidecar.session import load_model
@@ -196,7 +197,9 @@ def _record(home: Home, rows: int) -> dict[str, Any]:
     shadows.deploy(home.parts["deployment"])
     while any(status.state != "running" for status in shadows.status()):
         time.sleep(0.01)
-    recorder = RecorderThread(home.engine, home.store, shadows, home.parts["ledger"], Recorder())
+    recorder = RecorderThread(
+        home.engine, home.store, shadows, home.parts["ledger"], Recorder(), profiles=NoProfiles()
+    )
     begun = time.perf_counter()
     recorder.start()
     clock = time.pthread_getcpuclockid(recorder._thread.ident or 0)  # noqa: SLF001 - its time is the result

@@ -62,7 +62,7 @@ MIXED = Shape(
     Signature(
         (
             *(Field(name, missing_allowed=True) for name in (*_MEASURED, *_WHOLE)),
-            *(Field(name, Kind.INTEGER) for name in _COUNTS),
+            *(Field(name, Kind.INTEGER, lower=0, upper=1_000_000) for name in _COUNTS),
             *(Field(name, Kind.TEXT) for name in _WORDS),
         )
     ),

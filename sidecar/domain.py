@@ -67,6 +67,7 @@ class ServedBatch:
         return ServedBatch(
             model=self.model,
             request_ids=[self.request_ids[row] for row in np.flatnonzero(rows).tolist()],
+            client=self.client[rows],
             received_ns=self.received_ns[rows],
             event_ns=self.event_ns[rows],
             group=self.group[rows],

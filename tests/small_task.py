@@ -115,6 +115,7 @@ task = Task(
         min_changed=20,
         min_losses=3,
         latency_block=1,
+        slice_days=14,
     ),
     entity="hour",  # rows are drawn one by one, so that any part of them is independent of the rest
     holdout=timedelta(days=6),

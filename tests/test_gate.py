@@ -345,6 +345,7 @@ def test_copy_of_the_champion_is_never_promoted(money):
         ({"error": 0.5}, "error must"),
         ({"slice_error": 0}, "slice_error"),
         ({"cycle_days": 0}, "cycle_days"),
+        ({"slice_days": 0}, "slice_days"),
         ({"deadline_days": 0}, "deadline_days"),
         ({"min_coverage": 0}, "min_coverage"),
         ({"min_labelled": 1.1}, "min_labelled"),

@@ -191,7 +191,7 @@ def test_cycles_close():
 
 def test_integer_parts_keep_every_digit():
     digits = np.array([2**63 - 1, -(2**63), 2**53 + 1, 2**24 + 1, -1, 0])
-    blocks = BLOCKS.take(slice(0, len(digits)))
+    blocks = BLOCKS.take(list(range(len(digits))))
     blocks.integers[:, 1] = digits
     transform = fit_transform(Transform((Columns(("stamp",), IntegerParts()),)), SIGNATURE, blocks, LABEL[:6])
     high, middle, low = compute_features(export_transform(transform), blocks).astype(object).T
@@ -229,7 +229,7 @@ def test_what_a_step_cannot_do_is_refused_by_name(fields, step, says):
 
 
 def test_words_are_counted_as_they_stand_between_blanks():
-    blocks = BLOCKS.take(slice(0, 6))
+    blocks = BLOCKS.take(list(range(6)))
     texts = ["late bus late", " late  bus ", "Late, bus", "", " ", "latebus"]
     blocks.texts[:, 0] = texts
     transform = fit_transform(Transform((Columns(("origin",), Words(most=2)),)), SIGNATURE, blocks, LABEL[:6])
@@ -273,6 +273,27 @@ def test_columns_of_one_form_go_through_the_same_nodes():
     )
     assert one.tobytes() == other.tobytes()
     np.testing.assert_allclose(one, transform.reference(BLOCKS), rtol=1e-6, atol=1e-6)
+
+
+def test_many_categories_have_a_dictionary_for_each_field(monkeypatch):
+    columns = (
+        Columns(("carrier", "origin"), OrdinalEncoder(**KNOWN)),
+        Columns(("origin", "carrier"), OneHotEncoder(**RARE, min_frequency=100)),
+    )
+    transform = fit_transform(Transform(columns), SIGNATURE, rare_blocks(), LABEL)
+    together = export_transform(transform)
+    monkeypatch.setattr(
+        "trainer.steps.encoded.MOST_ENTRIES", 60
+    )  # one field's categories, and not two fields'
+    apart = export_transform(transform)
+    assert nodes(transform).count("LabelEncoder") == 2
+    assert (
+        compute_features(apart, rare_blocks()).tobytes()
+        == compute_features(together, rare_blocks()).tobytes()
+    )
+    monkeypatch.setattr("trainer.steps.encoded.MOST_ENTRIES", 30)
+    with pytest.raises(ExportError, match="39 categories in 1 fields need too large a table; group rare"):
+        export_transform(transform)
 
 
 def test_the_training_matrix_of_a_target_encoder_does_not_know_its_own_labels():

@@ -13,9 +13,11 @@ from trainer import report
 from trainer.audit_command import audit
 from trainer.command_line import DATE, TASK, Session, find_bundle, nanoseconds_of, plain, with_session
 from trainer.days import moment
+from trainer.evaluation.cli import evaluate
 from trainer.fit import fit_candidate
 from trainer.gate import choose
 from trainer.judge import champion_of, judge, settle
+from trainer.monitor.cli import monitor
 from trainer.promote import act, promote_as_decided, promote_by_override, promote_first, shadow
 from trainer.replay_command import replay
 from trainer.run import Run, activation_words
@@ -304,6 +306,8 @@ def run(
 
 
 main.add_command(audit)
+main.add_command(evaluate)
+main.add_command(monitor)
 main.add_command(replay)
 main.add_command(simulate)
 main.add_command(skew)

@@ -134,7 +134,7 @@ class _Gathering:
             wanted=policy.min_gain_per_1000 / PER,
         )
         account = _account(scored.take(judged), begin_ns, self.matured_ns)
-        tried, slices = find_slices(task.signature, rows.blocks, rows.event_ns, pairs, policy.slices)
+        tried, slices = find_slices(task.signature, rows.blocks, rows.event_ns, pairs, task.slices or ())
         answered, timed = judged[scored.valued[judged]], shadowed[scored.valued[shadowed]]
         return Evidence(
             task=task.name,

@@ -8,7 +8,7 @@ the order in which batches were written.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
 from typing import TYPE_CHECKING, TypeVar
@@ -79,9 +79,16 @@ class JoinedRows:
         return len(self.request_ids)
 
     @cached_property
-    def place(self) -> Mapping[str, int]:
-        """Which row each request_id is."""
+    def _place(self) -> Mapping[str, int]:
         return dict(zip(self.request_ids.tolist(), range(len(self)), strict=True))
+
+    def rows_of(self, request_ids: NDArray[np.object_]) -> NDArray[np.int64]:
+        """Which row each of these requests is, or NO_ROW. int64 [m]."""
+        count = len(request_ids)
+        # A candidate scores in the order of serving, so most often its rows are these very rows.
+        if count == len(self) and bool((request_ids == self.request_ids).all()):
+            return np.arange(count)
+        return np.fromiter(map(self._place.get, request_ids.tolist(), repeat(NO_ROW)), np.int64, count)
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -198,7 +205,8 @@ def read_rows(
         label=np.full(len(found["event_ns"]), np.nan),
         matured=found["event_ns"] + nanoseconds(maturity) <= now_ns,
     )
-    return replace(joined, label=_labels(reader, joined, since_ns))
+    joined.label[:] = _labels(reader, joined, since_ns)
+    return joined
 
 
 def read_candidate(reader: LogReader, candidate: str, champion: str, rows: JoinedRows) -> CandidateRows:
@@ -210,8 +218,10 @@ def read_candidate(reader: LogReader, candidate: str, champion: str, rows: Joine
     since_ns = int(rows.received_ns.min(initial=np.iinfo(np.int64).max)) - CLOCK_SLACK_NS
     parts = reader.score_parts(_SCORED, candidate, champion, written_since_ns=since_ns)
     found = joined_columns((part.columns for part in parts), _NO_SCORES)
-    row_of = _rows_of(rows.place, found.pop("request_ids"))
+    row_of = rows.rows_of(found.pop("request_ids"))
     scored = CandidateRows(**found)
+    if np.array_equal(row_of, np.arange(len(rows))):
+        return scored
     entry = _entries(scored, row_of, len(rows))
     known = entry != NO_ENTRY
 
@@ -276,7 +286,7 @@ def _first_received(found: Columns) -> NDArray[np.int64] | None:
 def _labels(reader: LogReader, rows: JoinedRows, since_ns: int | None) -> NDArray[np.float64]:
     earliest_ns = None if since_ns is None else since_ns - EARLIEST_OUTCOME_NS
     outcomes = reader.outcomes(rows.as_of_ns, earliest_ns)
-    row_of = _rows_of(rows.place, outcomes.request_ids)
+    row_of = rows.rows_of(outcomes.request_ids)
     meant = row_of != NO_ROW
     meant[meant] = outcomes.observed_ns[meant] >= rows.event_ns[row_of[meant]] - EARLIEST_OUTCOME_NS
     # An outcome that is neither has no utility, so the row counts as one without an outcome.
@@ -284,11 +294,6 @@ def _labels(reader: LogReader, rows: JoinedRows, since_ns: int | None) -> NDArra
     labels = rows.label.copy()
     labels[row_of[meant]] = label[meant]
     return labels
-
-
-def _rows_of(place: Mapping[str, int], request_ids: NDArray[np.object_]) -> NDArray[np.int64]:
-    """Which row each request is, or NO_ROW."""
-    return np.fromiter(map(place.get, request_ids.tolist(), repeat(NO_ROW)), np.int64, len(request_ids))
 
 
 def _entries(scored: CandidateRows, row_of: NDArray[np.int64], count: int) -> NDArray[np.int64]:

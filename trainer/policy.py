@@ -30,7 +30,7 @@ class Policy:
     Speed. latency_budget_us: at most one row in a hundred may need more CPU time. latency_block: the
     verdict's units are blocks of so many rows; make them ten times as long as what one stall slows together.
 
-    slices: fields whose values are slices that must not lose; every other field is searched as well.
+    slice_days: the newest so many matured days are what `trainer evaluate` and `trainer monitor` call recent.
     slice_error: the chance that a slice which does not lose is taken for one that does, over all slices.
     veto_monitors: open findings of these monitors veto; those of others are shown.
     Raises ValueError for a figure out of range.
@@ -49,20 +49,19 @@ class Policy:
     min_labelled: float = 0.95
     max_label_distance: float = 0.1
     latency_block: int = 20
-    slices: tuple[str, ...] = ()
+    slice_days: int = 28
     slice_error: float = 0.01
     veto_monitors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("slices", "veto_monitors"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "veto_monitors", tuple(self.veto_monitors))
         checks = {
             "latency_budget_us must be above 0": self.latency_budget_us > 0,
             "largest_unit_loss must be money above 0": 0 < self.largest_unit_loss < math.inf,
             "error must lie between 0 and 0.5": 0 < self.error < 0.5,  # noqa: PLR2004
             "slice_error must lie between 0 and 0.5": 0 < self.slice_error < 0.5,  # noqa: PLR2004
             "min_gain_per_1000 must be finite": math.isfinite(self.min_gain_per_1000),
-            "cycle_days must be at least 1": self.cycle_days >= 1,
+            "cycle_days and slice_days must be at least 1": min(self.cycle_days, self.slice_days) >= 1,
             "deadline_days must be at least one cycle": self.deadline_days >= self.cycle_days,
             "min_rows and latency_block must be at least 1": min(self.min_rows, self.latency_block) >= 1,
             "min_changed and min_losses must be 0 or more": min(self.min_changed, self.min_losses) >= 0,

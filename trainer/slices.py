@@ -41,7 +41,7 @@ class Slice:
     """What the candidate gained over the champion on rows whose `field` is in `part`.
 
     changed: rows decided differently. gain: money over all judged days. p: chance of a loss this large on a
-    slice that does not lose, after Holm's correction for all slices tried. declared: by the policy.
+    slice that does not lose, after Holm's correction for all slices tried. declared: by the task.
     """
 
     field: str

@@ -122,7 +122,8 @@ class Task:
     history: loads labelled rows from before there was a log. entity: the text or integer field that names
     whose rows belong together (a card, a customer), if rows of different entities do not; without it all rows
     of a day belong together. hidden_by: "act" or "pass", if that action hides the outcome for ever, as a
-    blocked payment is never seen to be fraud.
+    blocked payment is never seen to be fraud. slices: text or integer fields whose values are evaluated one
+    by one; None for every text field.
     Raises ValueError naming what does not fit together.
     """
 
@@ -138,6 +139,7 @@ class Task:
     history: Callable[[], History] | None = None
     entity: str | None = None
     hidden_by: str | None = None
+    slices: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.champion not in self.candidates:
@@ -149,20 +151,28 @@ class Task:
         for recipe, candidate in self.candidates.items():
             for columns in candidate.transform.columns:
                 self._check_columns(recipe, columns)
+        for name in self.slice_fields:
+            known = self.signature.by_name.get(name)
+            if known is None or known.kind is Kind.NUMBER:
+                raise ValueError(
+                    f"slices use '{name}', which is not a text or integer field of the signature"
+                )
         self.costs.check(self.signature)
         if self.costs.row_bound(self.signature) > self.policy.largest_unit_loss:
             raise ValueError(
                 f"the policy's largest_unit_loss is {self.policy.largest_unit_loss:,.0f}, but one row can "
-                f"lose "
-                f"{self.costs.row_bound(self.signature):,.0f}; a unit has at least one row"
+                f"lose {self.costs.row_bound(self.signature):,.0f}; a unit has at least one"
             )
         if self.hidden_by not in (None, "act", "pass"):
             raise ValueError(f"hidden_by is {self.hidden_by!r}; give 'act', 'pass' or nothing")
-        for name in ((self.entity,) if self.entity else ()) + self.policy.slices:
-            if name not in self.signature.by_name:
-                raise ValueError(f"the field '{name}' of entity or slices is not in the signature")
-        if self.entity and self.signature.by_name[self.entity].kind is Kind.NUMBER:
-            raise ValueError(f"entity '{self.entity}' is a number field; make it a text or an integer")
+        named = self.signature.by_name.get(self.entity) if self.entity else None
+        if self.entity and (named is None or named.kind is Kind.NUMBER):
+            raise ValueError(f"entity '{self.entity}' is not a text or integer field of the signature")
+
+    @property
+    def slice_fields(self) -> tuple[str, ...]:
+        """The fields whose values are evaluated one by one."""
+        return tuple(field.name for field in self.signature.texts) if self.slices is None else self.slices
 
     def _check_columns(self, recipe: str, columns: Columns) -> None:
         for name in columns.fields:

@@ -86,7 +86,8 @@ def null_windows(reference: Reference, size: int, windows: int) -> dict[str, Any
 
 def detection(reference: Reference, change: data.Change, trials: int) -> dict[str, Any]:
     """In how many trials of two windows the change is found on its own feature, and what is named besides."""
-    found, kinds, elsewhere = 0, {}, 0
+    found = elsewhere = 0
+    kinds: dict[str, int] = {}
     for trial in range(trials):
         watch = Watch(reference, Drift())
         for window in range(2):

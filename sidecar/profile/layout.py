@@ -95,7 +95,7 @@ class Layout:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Their names."""
-        fields = (*self.numbers, *self.integers, *self.texts)
+        fields: tuple[Number | Text, ...] = (*self.numbers, *self.integers, *self.texts)
         return (*(field.name for field in fields), self.score.name, DECISION)
 
     @cached_property

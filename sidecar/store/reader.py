@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sidecar.domain import ScoreBatch, ServedBatch
 
 _INT64 = np.iinfo(np.int64)
+_FETCHED = 16_384
 _OUTCOME_COLUMNS = ("request_ids", "label", "value", "observed_ns")
 
 
@@ -193,16 +194,20 @@ class LogReader:
         first_ns = int(_INT64.min) if since_ns is None else int(since_ns)
         with self._one_state():
             files = self._sealed(KIND_OUTCOMES, None, "last_ns >= ? AND first_ns <= ?", (first_ns, last_ns))
-            rows = self._hot(
-                """
-                SELECT request_id, label, value, observed_ns FROM outcomes
-                WHERE observed_ns BETWEEN ? AND ?
-                """,
-                (first_ns, last_ns),
-            )
+            cursor = self._connection.cursor()
+            cursor.row_factory = None  # plain tuples: there may be millions
+            with self._readable():
+                cursor.execute(
+                    """
+                    SELECT request_id, label, value, observed_ns FROM outcomes
+                    WHERE observed_ns BETWEEN ? AND ? ORDER BY request_id, observed_ns
+                    """,  # the order of the table itself
+                    (first_ns, last_ns),
+                )
+                hot = _last_of_each(_outcome_columns(cursor))
         sealed = (file.read(_OUTCOME_COLUMNS, ("observed_ns", first_ns, last_ns)) for file in files)
-        hot = _outcome_columns(rows)
-        return OutcomeTable(**_latest(joined_columns([part for part in sealed if part], hot)))
+        parts = [part for part in sealed if part]
+        return OutcomeTable(**(_latest(joined_columns(parts, hot)) if parts else hot))
 
     def watermark_ns(self) -> int | None:
         """The greatest event_ns served; None when nothing was."""
@@ -323,14 +328,33 @@ def _marks(values: Sequence[Any]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _outcome_columns(rows: Sequence[sqlite3.Row]) -> Columns:
-    request_ids, label, value, observed_ns = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return {
-        "request_ids": np.array(request_ids, object),
-        "label": np.array(label, np.float64),
-        "value": np.array(value, np.float64),
-        "observed_ns": np.array(observed_ns, np.int64),
-    }
+def _outcome_columns(found: sqlite3.Cursor) -> Columns:
+    """Some rows at a time: a million tuples at once would keep the garbage collector busy."""
+    parts: list[Columns] = [
+        {
+            "request_ids": np.empty(0, object),
+            "label": np.empty(0, np.float64),
+            "value": np.empty(0, np.float64),
+            "observed_ns": np.empty(0, np.int64),
+        }
+    ]
+    while rows := found.fetchmany(_FETCHED):
+        request_ids, label, value, observed_ns = zip(*rows, strict=True)
+        part = {
+            "request_ids": np.array(request_ids, object),
+            "label": np.array(label, np.float64),
+            "value": np.array(value, np.float64),
+            "observed_ns": np.array(observed_ns, np.int64),
+        }
+        parts.append(part)
+    return joined_columns(parts[1:], parts[0])
+
+
+def _last_of_each(outcomes: Columns) -> Columns:
+    """Of each request only the outcome that stands last, of outcomes ordered by request."""
+    ids = outcomes["request_ids"]
+    last = np.append(ids[1:] != ids[:-1], np.ones(min(1, len(ids)), np.bool_)).astype(np.bool_)
+    return outcomes if last.all() else {name: values[last] for name, values in outcomes.items()}
 
 
 def _latest(outcomes: Columns) -> Columns:

@@ -52,4 +52,5 @@ class Density:
         off = np.maximum(self.edges[0] - values, values - self.edges[-1]) / width
         found = np.where(inside, found, self.log_tail - 2 * np.log1p(np.maximum(off, 0)))
         present = found + np.log1p(-self.missing)
-        return np.where(np.isnan(values), np.log(self.missing), present)
+        likelihood: NDArray[np.float64] = np.where(np.isnan(values), np.log(self.missing), present)
+        return likelihood

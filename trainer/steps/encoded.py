@@ -15,7 +15,7 @@ import numpy as np
 
 from sidecar.signature import Kind
 from trainer.errors import ExportError
-from trainer.steps.ids import crossed_ids, dense_ids
+from trainer.steps.ids import crossed_ids, dense_ids, text_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,8 +81,19 @@ class Encoded:
 
     def write(self, graph: Graph, raw: Raw) -> str:
         """Append the nodes from the block to the features; return their name, float32 [rows, features]."""
+        if self.kind is Kind.TEXT and len(self.columns) * raw.categories > MOST_ENTRIES and not self.crossed:
+            return self._write_columns(graph, raw)
         ids = raw.ids(self.kind)
         return self.write_ids(graph, crossed_ids(graph, ids, self.crossed) if self.crossed else ids)
+
+    def _write_columns(self, graph: Graph, raw: Raw) -> str:
+        """With a dictionary for each column: more nodes, and no table of every category for every column."""
+        block, width = raw.block(self.kind)
+        made = []
+        for column, keys, table in zip(self.columns, self.keys, self.tables, strict=True):
+            ids = text_ids(graph, graph.columns(block, (column,), width), 1, keys)
+            made.append(Encoded(self.kind, (0,), (keys,), (table,), self.hot).write_ids(graph, ids))
+        return graph.concat(made)
 
     def write_ids(self, graph: Graph, ids: Ids) -> str:
         """The same from numbered categories."""
@@ -115,7 +126,7 @@ class Encoded:
         if size * len(self.columns) > MOST_ENTRIES:
             raise ExportError(
                 f"{size:,} categories in {len(self.columns)} fields need too large a table; "
-                "group rare categories before they are sent, or use fewer such fields in one step"
+                "group rare categories before they are sent"
             )
         table = np.concatenate([np.full(size, column[0]) for column in values])
         for place, (keys, column) in enumerate(zip(self.keys, values, strict=True)):

@@ -10,7 +10,7 @@ from sidecar.signature import Kind
 from trainer.steps.ids import integer_ids, text_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
 
     from sidecar.signature import Signature
     from trainer.graph import Graph
@@ -23,7 +23,7 @@ class Raw:
     numbers: the name of the usable numbers. texts: every text that an encoder knows.
     """
 
-    def __init__(self, graph: Graph, signature: Signature, numbers: str, texts: Iterable[str]) -> None:
+    def __init__(self, graph: Graph, signature: Signature, numbers: str, texts: AbstractSet[str]) -> None:
         self._graph = graph
         self._texts = texts
         self._blocks = {
@@ -31,6 +31,11 @@ class Raw:
             Kind.INTEGER: (INTEGERS, len(signature.integers)),
             Kind.TEXT: (TEXTS, len(signature.texts)),
         }
+
+    @property
+    def categories(self) -> int:
+        """How many numbers the texts of the block have."""
+        return len(self._texts) + 1
 
     def block(self, kind: Kind) -> tuple[str, int]:
         """The name and the width of a block."""

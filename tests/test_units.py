@@ -111,6 +111,13 @@ def test_spread_tells_days_that_share_something_from_a_weekly_pattern():
     assert min(spread(0.6, seed) for seed in range(40)) > 4
 
 
+def test_days_without_traffic_do_not_look_like_a_shared_shock():
+    rng = np.random.default_rng(0)
+    day = np.repeat(np.delete(np.arange(28), [5, 11, 12]), 50)
+    gain = 3 + rng.normal(0, 1, len(day))
+    assert day_spread(Units(day, gain, gain), 7, 0, 28) < 2
+
+
 def test_spread_needs_three_cycles():
     units = Units(np.arange(20), np.ones(20), np.ones(20))
     assert day_spread(units, 7, 0, 20) is None

@@ -3,8 +3,7 @@
 Two models decide on rows of the history that neither was fitted on, in units of evidence as the gate makes
 them. Whole cycles are then drawn again and again with replacement, so that what belongs together stays so,
 into streams as long as the deadline, and each stream is read at the end of every cycle as the gate reads.
-For a null the cycles' signs are drawn as well, or the units' mean is taken out; for the power it is put back
-by parts.
+For a null the units' signs are drawn, or their mean is taken out; for the power it is put back by parts.
 """
 
 from __future__ import annotations
@@ -39,6 +38,8 @@ EFFECTS = (0.25, 0.5, 1.0, 2.0)
 """Parts of the measured gain that the power is worked out for."""
 _CHUNK = 8_192
 _LEAST_CYCLES = 4
+_SIGNINGS = 64
+"""Ways in which the units' signs are drawn; streams are made of cycles of all of them."""
 
 
 @dataclass(frozen=True)
@@ -130,63 +131,63 @@ def replay_history(task: Task, champion: Path, candidate: Path, until_ns: int | 
 def outlook(past: Past, policy: Policy, wanted: float, *, streams: int, seed: int) -> list[Outlook]:
     """Draw streams of each kind and read them as the gate does. wanted: the e-value that promotes."""
     rng = np.random.default_rng(seed)
+    size = (streams, policy.cycles)
     units = past.units.gain / policy.largest_unit_loss
     mean = float(units.mean()) if len(units) else 0.0
-    size = (streams, policy.cycles)
-    even = np.ones(size, np.int64)
-
-    def drawn() -> NDArray[np.int64]:
-        return rng.integers(0, past.cycles, size)
-
-    signs = rng.choice(np.array([-1, 1]), size)
-    found = [
-        _ends(_Streams(past, units, drawn(), signs), policy, wanted, "no gain: signs of cycles drawn", 0.0),
-        _ends(_Streams(past, units - mean, drawn(), even), policy, wanted, "no gain: mean taken out", 0.0),
+    signs = rng.choice(np.array([-1.0, 1.0]), (_SIGNINGS, len(units)))
+    kinds = [
+        ("no gain: signs of units drawn", 0.0, signs * units),
+        ("no gain: mean taken out", 0.0, (units - mean)[None]),
+        *((f"{part:g} of the gain measured", part, (units - (1 - part) * mean)[None]) for part in EFFECTS),
     ]
-    for part in EFFECTS:
-        streams_of = _Streams(past, units - (1 - part) * mean, drawn(), even)
-        found.append(
-            _ends(streams_of, policy, wanted, f"{part:g} of the gain measured", part * past.gain_per_1000)
+    return [
+        _ends(
+            _Streams(
+                past, variants, rng.integers(0, len(variants), size), rng.integers(0, past.cycles, size)
+            ),
+            policy,
+            wanted,
+            kind,
+            part * past.gain_per_1000,
         )
-    return found
+        for kind, part, variants in kinds
+    ]
 
 
 @dataclass(frozen=True, eq=False)
 class _Streams:
-    """Units, scaled by their bound, and which cycles each stream is made of, with which signs."""
+    """Which cycles of which variant each stream is made of.
+
+    variants: float64 [variants, units], units scaled by their bound. variant, cycle: int64 [streams, cycles].
+    """
 
     past: Past
-    units: NDArray[np.float64]
-    drawn: NDArray[np.int64]
-    signs: NDArray[np.int64]
+    variants: NDArray[np.float64]
+    variant: NDArray[np.int64]
+    cycle: NDArray[np.int64]
 
     def log_e(self, side: int) -> NDArray[np.float64]:
         """The logarithm of the e-value at each cycle's end, [streams, cycles]; side: 1 for, -1 against."""
-        capital = np.zeros((*self.drawn.shape, len(BETS)))
-        for sign in (1, -1):
-            clipped = np.maximum(sign * self.units, -1.0)
-            grown = [
-                np.bincount(self.past.cycle, weights=np.log1p(bet * clipped), minlength=self.past.cycles)
-                for bet in BETS
-            ]
-            capital += np.where(
-                (self.signs * side == sign)[..., None], np.stack(grown, axis=1)[self.drawn], 0.0
-            )
-        paths = np.cumsum(capital, axis=1)
+        units = np.maximum(side * self.variants, -1.0)
+        grown = np.stack([self._by_cycle(np.log1p(bet * units)) for bet in BETS], axis=2)
+        paths = np.cumsum(grown[self.variant, self.cycle], axis=1)
         top = paths.max(axis=2)
         return np.asarray(top + np.log(np.exp(paths - top[..., None]).mean(axis=2)))
 
     def by_interval(self) -> float:
         """How many a t-interval, looked at after every cycle, would have promoted at some time."""
-        total = (
-            np.bincount(self.past.cycle, weights=self.units, minlength=self.past.cycles)[self.drawn]
-            * self.signs
-        )
+        total = self._by_cycle(self.variants)[self.variant, self.cycle]
         count = np.arange(1, total.shape[1] + 1)
         mean = np.cumsum(total, axis=1) / count
         squares = np.maximum(np.cumsum(total**2, axis=1) - count * mean**2, 0)
-        reach = stdtrit(np.maximum(count - 1, 1), 0.975) * np.sqrt(squares / np.maximum(count - 1, 1) / count)
+        spread = np.sqrt(squares / np.maximum(count - 1, 1) / count)
+        reach = stdtrit(np.maximum(count - 1, 1), 0.975) * spread
         return float(((mean > reach) & (count > 1)).any(axis=1).mean())
+
+    def _by_cycle(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sums over the units of each cycle, float64 [variants, cycles]."""
+        past = self.past
+        return np.stack([np.bincount(past.cycle, weights=one, minlength=past.cycles) for one in values])
 
 
 def _ends(streams: _Streams, policy: Policy, wanted: float, kind: str, gain_per_1000: float) -> Outlook:

@@ -142,9 +142,11 @@ def day_spread(units: Units, cycle_days: int, first_day: int, days: int) -> floa
     inside = units.until(first_day + cycles * cycle_days)
     if cycles < 3 or not len(inside):  # noqa: PLR2004 - a spread of two says nothing
         return None
-    total = np.bincount(inside.day - first_day, weights=inside.gain, minlength=cycles * cycle_days)
-    by_cycle = total.reshape(cycles, cycle_days)
-    between = float(((by_cycle - by_cycle.mean(axis=0)) ** 2).sum()) * cycles / (cycles - 1)
-    # About zero, not about their mean: how many units a day has is chance as well.
-    within = float(inside.gain @ inside.gain)
+    place, size = inside.day - first_day, cycles * cycle_days
+    total = np.bincount(place, weights=inside.gain, minlength=size).reshape(cycles, cycle_days)
+    count = np.bincount(place, minlength=size).reshape(cycles, cycle_days)
+    # What a day with so many units would have gained, had each the mean of its place in the cycle.
+    mean = total.sum(axis=0) / np.maximum(count.sum(axis=0), 1)
+    between = float(((total - count * mean) ** 2).sum()) * cycles / (cycles - 1)
+    within = float(((inside.gain - mean[place % cycle_days]) ** 2).sum())
     return between / within if within > 0 else None

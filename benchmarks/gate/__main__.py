@@ -44,16 +44,20 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
 @click.argument("parts", nargs=-1, type=click.Choice([*PARTS]))
 def main(parts: tuple[str, ...]) -> None:
     """Run PARTS, or all of them, and render the page of all that were ever run."""
-    results: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     for name in parts or PARTS:
         began = time.perf_counter()
         machine = describe()
         found = PARTS[name]()
-        results[name] = {**found, **{key: machine[key] for key in ("measured", "commit", "changed")}}
-        RESULT.write_text(json.dumps(results, indent=1) + "\n")
+        made = {key: machine[key] for key in ("measured", "commit", "changed")}
+        RESULT.write_text(json.dumps({**_results(), name: {**found, **made}}, indent=1) + "\n")
         click.echo(f"{name}: {time.perf_counter() - began:.0f} s")
-    PAGE.write_text(render(results))
+    PAGE.write_text(render(_results()))
     click.echo(PAGE)
+
+
+def _results() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    return found
 
 
 main(prog_name="python -m benchmarks.gate")

@@ -18,9 +18,11 @@ from rich.console import Console
 from sidecar.cli.options import as_json as json_option
 from sidecar.cli.options import config_path as config_option
 from sidecar.config import Config, load_config
+from sidecar.errors import NotFoundError
 from sidecar.registry import Registry
 from sidecar.store.reader import LogReader
 from trainer.days import moment
+from trainer.judge import open_findings
 from trainer.progress import Terminal
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from rich.console import RenderableType
+
+    from sidecar.findings import Finding
 
 PATIENCE_SECONDS = 10.0
 TASK = click.argument("task_path", metavar="TASK", type=click.Path(path_type=Path))
@@ -50,6 +54,10 @@ class Session:
     def reader(self) -> LogReader:
         """The home's log, to be used as a context manager. Raises NotFoundError when there is none."""
         return LogReader(self.config.log_path)
+
+    def findings(self) -> list[Finding]:
+        """What the home's monitors find at present; nothing where none ever looked."""
+        return open_findings(self.config)
 
     @contextmanager
     def narrator(self) -> Iterator[Terminal]:
@@ -100,6 +108,21 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
         command(Session(config, actor or _user(), as_json, patience_seconds), **arguments)
 
     return inner
+
+
+def find_bundle(config: Config, given: str) -> Path:
+    """The folder that was named, or the one below the home's bundles whose digest begins so.
+
+    Raises NotFoundError when none or several do.
+    """
+    path = Path(given)
+    if path.is_dir():
+        return path.resolve()
+    found = sorted(config.bundles_path.glob(f"{given}*")) if given.isalnum() else []
+    if len(found) != 1:
+        count = len(found) or "no"
+        raise NotFoundError(f"{count} bundles begin with {given!r} in {config.bundles_path}")
+    return found[0]
 
 
 def plain(value: Any) -> Any:

@@ -1,11 +1,12 @@
-"""From units of evidence to the interval that a verdict rests on. The one place to change the statistics.
+"""The interval on the gain that is shown to a person.
 
 Rows of one day share their weather and their news, so a row is not a unit: whole days are. A mean over rows
 is a ratio, such as all money gained over all decisions taken, and its error is that of the ratio estimator of
 cluster sampling with days as clusters (W. G. Cochran, Sampling Techniques, 3rd ed. 1977, chapters 6 and 9A),
 with Student's t on one degree of freedom less than there are days.
 
-The interval holds for one look. Looking often and stopping at the first good one is not covered by it.
+The interval holds for one look, and is shown beside the e-value that decides (`trainer.betting`), never
+instead.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator, ClassifierMixin
 
     from sidecar.signature import FieldValue, Signature
-    from trainer.gate import Policy
+    from trainer.policy import Policy
     from trainer.utility import CostTable
 
 
@@ -119,8 +119,11 @@ class Task:
     candidates: recipes by name; champion: the recipe the first champion is made from. costs: what decisions
     are worth. decision: the rule that turns a score into a decision. maturity: how long after its event an
     outcome can still arrive. holdout: the last stretch of a snapshot, which models are measured on.
-    history: loads labelled rows from before there was a log. slices: text or integer fields whose values are
-    evaluated one by one; None for every text field.
+    history: loads labelled rows from before there was a log. entity: the text or integer field that names
+    whose rows belong together (a card, a customer), if rows of different entities do not; without it all rows
+    of a day belong together. hidden_by: "act" or "pass", if that action hides the outcome for ever, as a
+    blocked payment is never seen to be fraud. slices: text or integer fields whose values are evaluated one
+    by one; None for every text field.
     Raises ValueError naming what does not fit together.
     """
 
@@ -134,6 +137,8 @@ class Task:
     policy: Policy
     holdout: timedelta
     history: Callable[[], History] | None = None
+    entity: str | None = None
+    hidden_by: str | None = None
     slices: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -153,6 +158,16 @@ class Task:
                     f"slices use '{name}', which is not a text or integer field of the signature"
                 )
         self.costs.check(self.signature)
+        if self.costs.row_bound(self.signature) > self.policy.largest_unit_loss:
+            raise ValueError(
+                f"the policy's largest_unit_loss is {self.policy.largest_unit_loss:,.0f}, but one row can "
+                f"lose {self.costs.row_bound(self.signature):,.0f}; a unit has at least one"
+            )
+        if self.hidden_by not in (None, "act", "pass"):
+            raise ValueError(f"hidden_by is {self.hidden_by!r}; give 'act', 'pass' or nothing")
+        named = self.signature.by_name.get(self.entity) if self.entity else None
+        if self.entity and (named is None or named.kind is Kind.NUMBER):
+            raise ValueError(f"entity '{self.entity}' is not a text or integer field of the signature")
 
     @property
     def slice_fields(self) -> tuple[str, ...]:

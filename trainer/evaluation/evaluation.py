@@ -119,7 +119,7 @@ def evaluate(
     snapshots: Path,
 ) -> Evaluation:
     """Compare the entrants on the rows, and with their hold-outs (of snapshots below `snapshots`)."""
-    confidence = task.policy.confidence
+    confidence = 1 - task.policy.error
     runs = [run(task, entrant, rows) for entrant in entrants]
     bundles = [entrant.model.bundle for entrant in entrants]
     holds = hold_outs(task, bundles, snapshots, confidence)

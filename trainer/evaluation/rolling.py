@@ -36,7 +36,7 @@ class PeriodReport:
 
 def roll(task: Task, entrants: Sequence[Entrant], rows: JoinedRows, by: By) -> list[PeriodReport]:
     """Each period that has rows, in order."""
-    confidence = task.policy.confidence
+    confidence = 1 - task.policy.error
     runs = [run(task, entrant, rows) for entrant in entrants]
     reports = []
     for period, inside in split(rows.event_ns, by):

@@ -1,4 +1,4 @@
-"""`trainer skew`."""
+"""`trainer skew`: the skew audit."""
 
 from __future__ import annotations
 

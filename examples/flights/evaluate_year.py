@@ -25,7 +25,7 @@ from year import log_year
 from sidecar.findings import FindingStore, Sighting
 from sidecar.lifecycle import Reason
 from sidecar.registry import Registry
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
 from trainer.days import DAY_NS, day_start, iso_day
 from trainer.evaluation.entrants import find_entrants
 from trainer.evaluation.periods import By, split

@@ -20,8 +20,8 @@ def is_kept(request_ids: Sequence[str], share: float) -> NDArray[np.bool_]:
 
     share: 0 to 1. A request that is kept at some share is kept at every greater one.
 
-    >>> is_kept(["a", "b", "c", "d"], 0.5).tolist()
-    [True, False, True, True]
+    >>> is_kept(["d", "e", "f", "g"], 0.5).tolist()
+    [True, True, False, False]
     """
     hashes = b"".join(blake2b(request_id.encode(), digest_size=_BYTES).digest() for request_id in request_ids)
     return np.frombuffer(hashes, "<u8") < share * 2.0 ** (8 * _BYTES)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 from sidecar_process import admit_without_check, promote, run_cli
@@ -14,6 +15,12 @@ from sidecar.store.extract import Condition
 from sidecar.store.log import LogStore
 
 
+def rows(champion, count, prefix):
+    """With as many features as the bundle names."""
+    batch = served(champion, count, prefix)
+    return replace(batch, features=batch.features[:, :3])
+
+
 @pytest.fixture
 def home(tmp_path):
     """One sealed batch of three rows, one of two in SQLite, a score and an outcome."""
@@ -24,10 +31,10 @@ def home(tmp_path):
     store = LogStore(home / "log.db")
     ledger = store.new_ledger()
     store.open_run(ledger)
-    store.write([served(champion, 3, "old")], [], [])
+    store.write([rows(champion, 3, "old")], [], [])
     assert run_cli("log", "seal", home=home).stdout.startswith("3 rows sealed in 1 files")
     failed = ScoreBatch.failed(champion.model, champion.model, ["new0"], Failure.SHED, "full")
-    store.write([served(champion, 2, "new")], [failed], [[Outcome("new0", 1.0, 2.5, 7)]])
+    store.write([rows(champion, 2, "new")], [failed], [[Outcome("new0", 1.0, 2.5, 7)]])
     store.close_run()
     store.close()
     ledger.close()
@@ -35,11 +42,16 @@ def home(tmp_path):
 
 
 def test_query_prints_rows_by_name_from_both_parts(home):
-    rows = [json.loads(line) for line in run_cli("log", "query", home=home).stdout.splitlines()]
-    assert [row["request_id"] for row in rows] == ["old0", "old1", "old2", "new0", "new1"]
-    assert (rows[0]["x"], rows[0]["amount"], rows[0]["colour"], rows[0]["trigger"]) == (0.5, 10.0, "red", 0)
-    assert (rows[0]["version"], rows[0]["decision"]) == ("champion", False)
-    assert rows[0]["event_time"] == "1970-01-01T00:00:00.000000000Z"
+    found = [json.loads(line) for line in run_cli("log", "query", home=home).stdout.splitlines()]
+    assert [row["request_id"] for row in found] == ["old0", "old1", "old2", "new0", "new1"]
+    assert (found[0]["x"], found[0]["amount"], found[0]["colour"], found[0]["trigger"]) == (
+        0.5,
+        10.0,
+        "red",
+        0,
+    )
+    assert (found[0]["version"], found[0]["decision"]) == ("champion", False)
+    assert found[0]["event_time"] == "1970-01-01T00:00:00.000000000Z"
     one = run_cli("log", "query", "--where", "request_id=new1", "--where", "x<1", home=home).stdout
     assert [json.loads(line)["request_id"] for line in one.splitlines()] == ["new1"]
     assert run_cli("log", "query", "--limit", "1", "--where", "x > 1", home=home).stdout == ""
@@ -56,8 +68,8 @@ def test_export_writes_each_format_and_says_what_it_cannot(home, tmp_path):
     for name in ("rows.csv", "rows.jsonl", "rows.parquet"):
         assert run_cli("log", "export", str(tmp_path / name), home=home).stdout.startswith("5 rows in")
     with (tmp_path / "rows.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["request_id"] for row in rows] == ["old0", "old1", "old2", "new0", "new1"]
+        found = list(csv.DictReader(file))
+    assert [row["request_id"] for row in found] == ["old0", "old1", "old2", "new0", "new1"]
     parquet = pytest.importorskip("pyarrow.parquet")
     assert parquet.read_table(tmp_path / "rows.parquet")["colour"].to_pylist() == ["red"] * 5
     again = run_cli("log", "export", str(tmp_path / "rows.csv"), home=home)

@@ -154,8 +154,8 @@ def test_ranking_that_the_hold_out_got_wrong_is_said_first(home, monkeypatch):
     (of_hold_out,) = [one for one in found["disagreements"] if one["measure"] == "hold-out"]
     assert of_hold_out["first"].startswith("trees")
     assert of_hold_out["settled"]
-    assert found["headlines"][0].startswith("The hold-out puts trees")
-    assert home.command("evaluate", TASK).stdout.startswith("The hold-out puts trees")
+    assert found["headlines"][0].startswith("The hold-out of")
+    assert home.command("evaluate", TASK).stdout.startswith("The hold-out of")
 
 
 def test_outcomes_that_depend_on_the_decision_are_said_to_be_censored(home):

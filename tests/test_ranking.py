@@ -45,8 +45,8 @@ def test_many_pairs_are_judged_together():
 
 
 def test_sentence_says_who_and_whether_it_is_settled():
-    (one,) = disagreements("hold-out", {"a": 2.0, "b": 1.0}, {("a", "b"): SURE}, 0.05)
+    (one,) = disagreements("hold-out", {"a": 2.0, "b": 1.0}, {("a", "b"): SURE}, 0.05, snapshot="5" * 64)
     assert sentence(one, "USD") == (
-        "The hold-out puts a above b, which on the recent slice earned USD +100 [+50; +150] per 1,000 more "
-        "(settled)."
+        "The hold-out of 55555555 puts a above b, which on the recent slice earned USD +100 [+50; +150] per "
+        "1,000 more (settled)."
     )

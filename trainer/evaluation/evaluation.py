@@ -212,6 +212,6 @@ def _disagreements(
     found = []
     for hold in holds:
         money = {name_of[digest]: one.utility_per_1000.estimate for digest, one in hold.figures.items()}
-        found += disagreements("hold-out", money, gains, level)
+        found += disagreements("hold-out", money, gains, level, snapshot=hold.snapshot)
     accuracy = {one.name: one.figures.accuracy.estimate for one in versions if one.figures}
     return found + disagreements("accuracy", accuracy, gains, level)

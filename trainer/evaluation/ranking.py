@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 class Disagreement:
     """Two versions that another measure puts the other way round than the money of the recent slice.
 
-    measure: "hold-out" or "accuracy". first: the one that the measure prefers. gain_per_1000: of `second`
-    over `first` on the recent slice. p: of no gain, adjusted for all pairs. settled: p is below the level.
+    measure: "accuracy", or "hold-out"; snapshot: the digest of the latter's, else "". first: the one that the
+    measure prefers. gain_per_1000: of `second` over `first` on the recent slice. p: of no gain, adjusted for
+    all pairs. settled: p is below the level.
     """
 
     measure: str
+    snapshot: str
     first: str
     second: str
     gain_per_1000: Interval
@@ -46,6 +48,8 @@ def disagreements(
     figures: Mapping[str, float],
     gains: Mapping[tuple[str, str], Interval],
     level: float,
+    *,
+    snapshot: str = "",
 ) -> list[Disagreement]:
     """The pairs that `figures` put the other way round than the money does.
 
@@ -62,16 +66,16 @@ def disagreements(
             continue
         if figures[first] < figures[second]:
             first, second, gain = second, first, turned(gain)
-        found.append(Disagreement(measure, first, second, gain, p, p < level))
+        found.append(Disagreement(measure, snapshot, first, second, gain, p, p < level))
     return sorted(found, key=lambda one: -one.gain_per_1000.estimate)
 
 
 def sentence(found: Disagreement, currency: str) -> str:
     """One disagreement as a person says it."""
     ending = "settled" if found.settled else "not settled by these days"
-    preferred = {"hold-out": "The hold-out puts", "accuracy": "Accuracy puts"}[found.measure]
+    measure = f"The hold-out of {found.snapshot[:8]}" if found.snapshot else "Accuracy"
     return (
-        f"{preferred} {found.first} above {found.second}, which on the recent slice earned {currency} "
+        f"{measure} puts {found.first} above {found.second}, which on the recent slice earned {currency} "
         f"{found.gain_per_1000} per {PER:,} more ({ending})."
     )
 

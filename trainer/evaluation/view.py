@@ -50,7 +50,7 @@ def headlines(found: Evaluation) -> list[str]:
     lines = [sentence(one, found.currency) for one in found.disagreements]
     if not lines and len(found.versions) > 1:
         lines = ["On the recent slice money ranks the versions as the hold-out and as accuracy do."]
-    figures = {one.name: one.figures for one in found.versions if one.figures}
+    figures = {one.name: one.figures for one in found.versions if one.figures and not one.days_fitted}
     if len(figures) > 1:
         money = rank({name: one.utility_per_1000.estimate for name, one in figures.items()})
         accuracy = rank({name: one.accuracy.estimate for name, one in figures.items()})

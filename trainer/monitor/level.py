@@ -129,8 +129,7 @@ def _correlation(days: Daily) -> float:
 
 
 def _since_ns(before: Daily, now: Daily) -> int:
-    """The day at which the two levels part best: where the running sum of residuals is farthest from zero."""
-    starts = np.concatenate([before.start_ns, now.start_ns])
+    """The day of now from which on the levels part best: where the running sum of residuals is farthest off."""
     sums, counts = np.concatenate([before.sums, now.sums]), np.concatenate([before.counts, now.counts])
-    running = np.cumsum(sums - sums.sum() / counts.sum() * counts)[:-1]
-    return int(starts[int(np.argmax(np.abs(running))) + 1])
+    running = np.cumsum(sums - sums.sum() / counts.sum() * counts)[len(before) - 1 : -1]
+    return int(now.start_ns[int(np.argmax(np.abs(running)))])

@@ -59,7 +59,7 @@ def _plain(one: Transition | StoredDecision) -> dict[str, Any]:
 
 def _table(history: list[Transition | StoredDecision]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("when, UTC", "what", "version", "who", "e-value", "wanted", "budget", "left"):
+    for column in ("when, UTC", "what", "version", "who"):
         table.add_column(column, no_wrap=True)
     table.add_column("why", ratio=1)
     for one in history:
@@ -69,14 +69,10 @@ def _table(history: list[Transition | StoredDecision]) -> Table:
                 f"decision {one.sequence}: {one.action}",
                 one.candidate[:12],
                 one.actor,
-                f"{one.e_value:,.3g}",
-                f"{one.wanted:,.0f}",
-                f"{one.budget:.2%}",
-                f"{one.budget_left:.2%}",
-                " ".join(one.reasons),
+                f"E-value {one.e_value:,.3g} of {one.wanted:,.0f}; {one.budget:.2%} of error spent, "
+                f"{one.budget_left:.2%} left. {' '.join(one.reasons)}",
             )
         else:
             arrow = f"{one.from_state or 'new'} to {one.to_state}"
-            rest = ("", "", "", "", one.reason.why)
-            table.add_row(iso_minute(one.at_ns), arrow, one.digest[:12], one.reason.actor, *rest)
+            table.add_row(iso_minute(one.at_ns), arrow, one.digest[:12], one.reason.actor, one.reason.why)
     return table

@@ -127,13 +127,10 @@ def _worst_slice(evidence: Evidence) -> str:
 
 def decision_table(pairs: Sequence[tuple[Evidence, Decision]]) -> RenderableType:
     """What the gate made of each candidate, with its reasons."""
-    currency = pairs[0][0].currency if pairs else ""
     table = Table(box=box.SIMPLE_HEAD, show_lines=False)
     table.add_column("candidate", no_wrap=True)
     table.add_column("decision", no_wrap=True)
     table.add_column("e-value", justify="right", no_wrap=True)
-    table.add_column("wanted", justify="right", no_wrap=True)
-    table.add_column(f"{currency} per {PER:,}", justify="right", no_wrap=True)
     table.add_column("p99 us", justify="right", no_wrap=True)
     table.add_column("reason", ratio=1)
     for evidence, decision in pairs:
@@ -141,9 +138,7 @@ def decision_table(pairs: Sequence[tuple[Evidence, Decision]]) -> RenderableType
         table.add_row(
             f"{decision.candidate.version}",
             Text(decision.action, STYLES[decision.action]),
-            f"{decision.e_value:,.3g}",
-            f"{decision.wanted:,.0f}",
-            str(decision.gain),
+            f"{decision.e_value:,.3g} of {decision.wanted:,.0f}",
             f"{latency.candidate_cpu.p99.us:,.0f}" if latency else "-",
             " ".join(decision.reasons),
         )

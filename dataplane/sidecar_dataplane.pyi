@@ -41,6 +41,10 @@ class Columns:
         """The rows' keys."""
 
     @property
+    def clients(self) -> tuple[list[str], bytes]:
+        """The distinct client versions ("" where none was sent), and int32 [rows]: which one sent a row."""
+
+    @property
     def received_ns(self) -> bytes:
         """int64: when the message had arrived."""
 

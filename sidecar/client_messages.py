@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sidecar.client_version import KEY, client_version
 from sidecar.domain import ModelId, OutcomeReceipt
 from sidecar.errors import InvalidRequestError
 from sidecar.timestamp import set_nanoseconds
@@ -48,6 +49,13 @@ class PredictionReply:
     decision: bool
     model: ModelId
     timings: Timings
+
+
+def client_metadata(client: str) -> tuple[tuple[str, str], ...]:
+    """Build every prediction's metadata; raises InvalidRequestError when `client` is no client version."""
+    metadata = ((KEY, client),) if client else ()
+    client_version(metadata)
+    return metadata
 
 
 def request_message(record: Record | Mapping[str, FieldValue]) -> prediction_pb2.PredictRequest:

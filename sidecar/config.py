@@ -79,6 +79,23 @@ class Recorder:
     """At most this much time of answered rows is lost when the process is killed."""
     batch_rows: int = 8192
     """Rows in one transaction at most."""
+    share: float = 1.0
+    """The part of the requests that candidates score and the log keeps, chosen by a hash of the request id;
+    the others are answered and counted as sampled out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """How long rows are kept, and where. Sealing into Parquet files needs the extra `parquet`."""
+
+    seal_hours: float = 1.0
+    """Rows leave SQLite for Parquet files once the oldest of them is this old."""
+    seal_mb: int = 256
+    """And earlier, once they are this large."""
+    keep_days: float = 90.0
+    """Older rows are dropped; 0 for no limit."""
+    keep_mb: int = 16_384
+    """The oldest rows are dropped while the log is larger; 0 for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +112,8 @@ class Shadow:
     """A worker that takes longer to load its model is killed."""
     memory_mb: int = 4096
     """Address space of a worker."""
-    nice: int = 10
-    """Added to a worker's niceness, so that the serving process goes first."""
+    nice: int = 19
+    """Added to a worker's niceness, so that the serving process goes first. 19 is the most there is."""
     crashes: int = 5
     """So many crashes or time-outs within `crash_window_seconds` quarantine a candidate."""
     crash_window_seconds: float = 300.0
@@ -142,6 +159,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     native: Native = field(default_factory=Native)
     recorder: Recorder = field(default_factory=Recorder)
+    log: Log = field(default_factory=Log)
     shadow: Shadow = field(default_factory=Shadow)
     drift: Drift = field(default_factory=Drift)
     metrics: Metrics = field(default_factory=Metrics)
@@ -206,6 +224,7 @@ _SECTIONS: Mapping[str, type] = {
     "limits": Limits,
     "native": Native,
     "recorder": Recorder,
+    "log": Log,
     "shadow": Shadow,
     "drift": Drift,
     "metrics": Metrics,
@@ -219,11 +238,16 @@ _MAY_BE_ZERO = frozenset(
         ("limits", "grace_seconds"),
         ("native", "event_loops"),
         ("native", "hand_off_us"),
+        ("log", "keep_days"),
+        ("log", "keep_mb"),
         ("shadow", "nice"),
         ("shadow", "backoff_seconds"),
     }
 )
-_MOST_OF: Mapping[tuple[str, str], int] = {("native", "event_loops"): 1024}  # each is a thread
+_MOST_OF: Mapping[tuple[str, str], int] = {
+    ("native", "event_loops"): 1024,  # each is a thread
+    ("recorder", "share"): 1,
+}
 
 
 def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -241,6 +265,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
         limits=Limits(**values["limits"]),
         native=Native(**values["native"]),
         recorder=Recorder(**values["recorder"]),
+        log=Log(**values["log"]),
         shadow=Shadow(**values["shadow"]),
         drift=Drift(**values["drift"]),
         metrics=Metrics(**values["metrics"]),

@@ -38,6 +38,7 @@ class ModelId:
 class ServedBatch:
     """Rows that one champion answered, in the order they were answered.
 
+    client: object (str) [n], who sent the row and in which version; "" where the caller does not say.
     group: int64 [n], equal for rows that ran in one inference call, so that a shadow can score them alike.
     features: float32 [n, features]; score: float32 [n]; decision: bool [n].
     queue_ns, infer_ns, cpu_ns: int64 [n]; infer_ns and cpu_ns are those of the whole inference call the row
@@ -46,6 +47,7 @@ class ServedBatch:
 
     model: ModelId
     request_ids: Sequence[str]
+    client: NDArray[np.object_]
     received_ns: NDArray[np.int64]
     event_ns: NDArray[np.int64]
     group: NDArray[np.int64]
@@ -59,6 +61,24 @@ class ServedBatch:
 
     def __len__(self) -> int:
         return len(self.request_ids)
+
+    def take(self, rows: NDArray[np.bool_]) -> ServedBatch:
+        """The rows of a mask."""
+        return ServedBatch(
+            model=self.model,
+            request_ids=[self.request_ids[row] for row in np.flatnonzero(rows).tolist()],
+            client=self.client[rows],
+            received_ns=self.received_ns[rows],
+            event_ns=self.event_ns[rows],
+            group=self.group[rows],
+            blocks=self.blocks.take(rows),
+            features=self.features[rows],
+            score=self.score[rows],
+            decision=self.decision[rows],
+            queue_ns=self.queue_ns[rows],
+            infer_ns=self.infer_ns[rows],
+            cpu_ns=self.cpu_ns[rows],
+        )
 
 
 class Failure(StrEnum):
@@ -99,6 +119,23 @@ class ScoreBatch:
 
     def __len__(self) -> int:
         return len(self.request_ids)
+
+    @classmethod
+    def concat(cls, parts: Sequence[ScoreBatch]) -> ScoreBatch:
+        """All rows of `parts` (at least one, all of the same two models), in order."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            model=parts[0].model,
+            champion=parts[0].champion,
+            request_ids=[request_id for part in parts for request_id in part.request_ids],
+            score=np.concatenate([part.score for part in parts]),
+            decision=np.concatenate([part.decision for part in parts]),
+            infer_ns=np.concatenate([part.infer_ns for part in parts]),
+            cpu_ns=np.concatenate([part.cpu_ns for part in parts]),
+            failure=[failure for part in parts for failure in part.failure],
+            detail=[detail for part in parts for detail in part.detail],
+        )
 
     @classmethod
     def failed(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidecar.errors import UnavailableError
+from sidecar.sampling import is_kept
 from sidecar.store.backlog import Backlog
 
 if TYPE_CHECKING:
@@ -30,13 +31,16 @@ _logger = logging.getLogger(__name__)
 class RecorderStats:
     """Rows since the start.
 
-    written: answered rows in the log; failed: answered rows that the log refused for too long;
-    scores_failed: the same of candidates' scores. outcomes: newly stored. lost_before: answered rows that
-    earlier runs lost when they were killed.
+    written: answered rows in the log; sampled_out: answered rows that are not to be kept; failed: answered
+    rows that the log refused for too long; waiting: answered rows that it has not taken yet. scores_failed:
+    candidates' scores that it refused. outcomes: newly stored. lost_before: answered rows that earlier runs
+    lost when they were killed.
     """
 
     written: int
+    sampled_out: int
     failed: int
+    waiting: int
     scores_failed: int
     outcomes: int
     lost_before: int
@@ -91,7 +95,13 @@ class Recorder:
     def stats(self) -> RecorderStats:
         """Counters now; called by any thread."""
         return RecorderStats(
-            self._written, self._failed, self._scores_failed, self._outcomes, self._lost_before
+            written=self._written,
+            sampled_out=self._ledger.sampled_out,
+            failed=self._failed,
+            waiting=self._served.rows,
+            scores_failed=self._scores_failed,
+            outcomes=self._outcomes,
+            lost_before=self._lost_before,
         )
 
     def _run(self) -> None:
@@ -111,8 +121,9 @@ class Recorder:
         """Carry one batch; says whether there was anything."""
         try:
             drained = self._engine.drain(self._settings.batch_rows, wait_seconds)
-            self._served.add(drained.served)
-            self._shadow(drained.served)
+            served = self._sample(drained.served)
+            self._served.add(served)
+            self._shadow(served)
             self._write(drained.outcomes)
             self._profile(drained.served)
         except Exception:  # whatever it was, the next batch must still be recorded
@@ -120,6 +131,14 @@ class Recorder:
             self._stopping.wait(wait_seconds)
             return False
         return bool(drained.served or drained.outcomes)
+
+    def _sample(self, batches: Sequence[ServedBatch]) -> Sequence[ServedBatch]:
+        """The rows that are to be kept; the others are counted."""
+        if self._settings.share == 1:
+            return batches
+        kept = [batch.take(is_kept(batch.request_ids, self._settings.share)) for batch in batches]
+        self._ledger.sample_out(sum(map(len, batches)) - sum(map(len, kept)))
+        return [batch for batch in kept if len(batch)]
 
     def _shadow(self, batches: Sequence[ServedBatch]) -> None:
         try:

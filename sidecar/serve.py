@@ -21,6 +21,7 @@ from sidecar.findings import FindingStore
 from sidecar.metrics import MetricsServer, SidecarCollector
 from sidecar.recorder import Recorder
 from sidecar.registry import Registry
+from sidecar.sealer import Sealer
 from sidecar.shadow.supervisor import ShadowSupervisor
 from sidecar.store.log import LogStore
 from sidecar.watcher import Watcher
@@ -83,11 +84,20 @@ async def serve(config: Config, announce: Callable[[str], None]) -> None:
         recorder.start()
         parts.push_async_callback(asyncio.to_thread, recorder.stop, config.limits.grace_seconds)
         parts.push_async_callback(engine.stop, config.limits.grace_seconds)
+        sealer = Sealer(config)
+        parts.push_async_callback(_cancel, asyncio.create_task(sealer.run(), name="sealer"))
         watcher = Watcher(registry, engine, shadows, sidecar=f"{socket.gethostname()}:{os.getpid()}")
         await watcher.look()
         parts.push_async_callback(_cancel, asyncio.create_task(watcher.run(), name="watcher"))
         service = AdminService(
-            registry, watcher, engine, shadows, recorder, engine_reason=why, started_ns=started_ns
+            registry,
+            watcher,
+            engine,
+            shadows,
+            recorder,
+            sealer=sealer,
+            engine_reason=why,
+            started_ns=started_ns,
         )
         admin, target = await start_admin(service, config.home, config.listeners.admin)
         parts.push_async_callback(admin.stop, _ADMIN_GRACE_SECONDS)

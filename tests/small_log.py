@@ -28,6 +28,7 @@ def served(
     return ServedBatch(
         model=champion,
         request_ids=[traffic.request_ids[row] for row in rows.tolist()],
+        client=np.full(count, "", object),
         received_ns=traffic.event_ns[rows] + 5,
         event_ns=traffic.event_ns[rows],
         group=np.arange(count),

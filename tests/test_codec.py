@@ -1,5 +1,6 @@
 import json
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
@@ -60,6 +61,7 @@ def served(draw):
     return ServedBatch(
         model=CHAMPION,
         request_ids=draw(texts(rows)),
+        client=np.array(draw(texts(rows)), object),
         received_ns=draw(integers(rows)),
         event_ns=draw(integers(rows)),
         group=draw(integers(rows)),
@@ -104,7 +106,7 @@ def through_sqlite(cells, columns):
 def assert_same(one, other, names):
     for name in names:
         left, right = getattr(one, name), getattr(other, name)
-        if isinstance(left, np.ndarray):
+        if isinstance(left, np.ndarray) and left.dtype != object:
             assert left.dtype == right.dtype
             assert left.shape == right.shape
             assert left.tobytes() == right.tobytes(), name
@@ -114,6 +116,7 @@ def assert_same(one, other, names):
 
 SERVED_NAMES = (
     "request_ids",
+    "client",
     "received_ns",
     "event_ns",
     "group",
@@ -155,11 +158,18 @@ def test_work_comes_back_bit_for_bit(data, rows):
     assert np.array_equal(group, back_group)
 
 
+@settings(deadline=None, max_examples=20)
+@given(served(), st.sampled_from(["", "checkout/1.4.2"]))
+def test_a_client_that_all_rows_share_costs_a_few_bytes(batch, client):
+    cells = pack_served(replace(batch, client=np.full(len(batch), client, object)))
+    assert (cells["clients"], len(cells["client_rows"])) == (f'[["{client}"]]', 9)
+
+
 def test_integers_take_as_few_bytes_as_their_range_needs():
     rows = 1000
     batch = ScoreBatch.failed(CANDIDATE, CHAMPION, ["r"] * rows, Failure.SHED, "full")
     cells = pack_scores(batch)
-    assert len(cells["infer_ns"]) == 9
-    assert len(cells["failure_rows"]) == 9
+    assert len(cells["infer_ns"]) == 13
+    assert len(cells["failure_rows"]) == 13
     assert len(cells["decision"]) == rows / 8
     assert json.loads(cells["failures"]) == [["shed", "full"]]

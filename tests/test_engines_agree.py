@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_requests import SIGNATURE, TEXTS, infer_requests, outcome_requests, predict_requests
-from running_engine import ENGINES, RunningEngine
+from running_engine import ENGINES, RunningEngine, request
 from tiny_bundles import tiny_bundle
 
 from sidecar.oip import open_inference_pb2 as oip
@@ -48,12 +48,13 @@ def pair(request, tmp_path_factory):
         yield reference, other
 
 
-def call(engine, path, message):
+def call(engine, path, message, metadata=()):
     """The reply's bytes and OK, or the status and its words."""
     try:
-        return engine.channel.unary_unary(path)(message, timeout=30), grpc.StatusCode.OK, ""
+        reply = engine.channel.unary_unary(path)(message, timeout=30, metadata=metadata)
     except grpc.RpcError as error:
         return b"", error.code(), error.details()
+    return reply, grpc.StatusCode.OK, ""
 
 
 def stream(engine, path, messages):
@@ -115,6 +116,7 @@ def recorded_row(batch, place):
     return (
         batch.model,
         without_made_id(batch.request_ids[place]),
+        batch.client[place],
         "on arrival" if event_ns == received_ns else event_ns,
         blocks.numbers.tobytes(),
         blocks.integers.tolist(),
@@ -152,6 +154,29 @@ def test_streams_agree_up_to_their_end(pair):
         assert_same_end(tuple(one_end), tuple(other_end))
         kind = prediction_pb2.PredictResponse
         assert [read(kind, reply) for reply in one] == [read(kind, reply) for reply in other]
+
+    agree()
+    assert_same_rows(pair)
+
+
+# Who calls
+
+
+CLIENTS = st.one_of(
+    st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=70),
+    st.sampled_from(["checkout/1.4.2", "", "x" * 64, "x" * 65, "a b", "a,b", " a", "a ", "~", "!"]),
+)
+
+
+def test_client_versions_are_taken_and_refused_alike(pair):
+    right = request({"colour": "red", "x": 1.0, "trigger": 0, "amount": 5.0})
+
+    @settings(many, max_examples=200)
+    @given(st.lists(CLIENTS, max_size=2), predict_requests() | st.just(right.SerializeToString()))
+    def agree(clients, message):
+        metadata = [("client-version", client) for client in clients]
+        one, other = (call(engine, PREDICT, message, metadata)[1:] for engine in pair)
+        assert_same_end(one, other)
 
     agree()
     assert_same_rows(pair)

@@ -7,7 +7,7 @@ from small_log import CHAMPION, model, oracle, outcomes, scored, served, write_l
 from small_task import START_NS, task, traffic
 
 from sidecar.domain import Failure
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
 from trainer.days import DAY_NS, iso_day
 from trainer.evidence import Evidence
 from trainer.gather import gather

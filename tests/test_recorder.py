@@ -15,7 +15,8 @@ from sidecar.profile.live import NoProfiles
 from sidecar.recorder import Recorder
 from sidecar.shadow.supervisor import ShadowSupervisor
 from sidecar.signature import Blocks
-from sidecar.store.log import LogReader, LogStore
+from sidecar.store.log import LogStore
+from sidecar.store.reader import LogReader
 
 SETTINGS = Settings(flush_seconds=0.01, batch_rows=100)
 
@@ -115,6 +116,7 @@ def served(champion, rows, prefix="r", *, triggers=()):
     return ServedBatch(
         model=champion.model,
         request_ids=[f"{prefix}{number}" for number in range(rows)],
+        client=np.full(rows, "app/1", object),
         received_ns=nothing,
         event_ns=nothing,
         group=np.arange(rows),

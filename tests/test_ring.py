@@ -24,6 +24,7 @@ def answered(number, rows=1, model=MODELS[0]):
     return Answered(
         model=model,
         request_ids=[f"r{number}/{i}" for i in range(rows)],
+        client=f"app/{number}",
         received_ns=number,
         event_ns=-number,
         blocks=Blocks(
@@ -54,6 +55,7 @@ def test_calls_become_columns_in_order(ledger):
     assert len(batch) == 3
     assert batch.model == MODELS[0]
     assert list(batch.request_ids) == ["r1/0", "r1/1", "r2/0"]
+    assert batch.client.tolist() == ["app/1", "app/1", "app/2"]
     assert batch.group.tolist() == [0, 0, 1]
     assert batch.received_ns.tolist() == [1, 1, 2]
     assert batch.event_ns.tolist() == [-1, -1, -2]

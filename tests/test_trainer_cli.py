@@ -5,97 +5,16 @@ import sys
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 import small_task
 from click.testing import CliRunner
-from small_log import outcomes, write_log
-from small_task import SIGNATURE, traffic
+from small_home import Home
 
-from sidecar.domain import Failure, ScoreBatch, ServedBatch
 from sidecar.lifecycle import ModelState
-from sidecar.registry import Registry
-from sidecar.session import load_model
 from trainer.cli import main
 from trainer.days import DAY_NS
 
 TASK = str(Path(small_task.__file__))
-DAYS = 5
-
-
-class Home:
-    """A sidecar's home, with commands that work on it and traffic that comes to it."""
-
-    def __init__(self, path):
-        self.path = path
-        self.config = path / "sidecar.toml"
-        self.config.write_text('home = "var"\n')
-        self.next_day = 30
-
-    @property
-    def registry(self):
-        return Registry(self.path / "var" / "registry.db")
-
-    def command(self, *arguments):
-        return CliRunner().invoke(
-            main, [*arguments, "--config", str(self.config), "--actor", "tester", "--patience", "0"]
-        )
-
-    def json(self, *arguments):
-        result = self.command(*arguments, "--json")
-        assert result.exit_code == 0, result.stderr
-        return json.loads(result.stdout)
-
-    def error(self, *arguments):
-        result = self.command(*arguments)
-        assert result.exit_code == 2, result.output
-        assert result.stdout == ""
-        lines = result.stderr.splitlines()
-        assert len(lines) == 1
-        assert lines[0].startswith("error: ")
-        return lines[0]
-
-    def live(self, days=DAYS):
-        """Serve so many days with what is deployed, as the sidecar would, and record all outcomes."""
-        rows = traffic(self.next_day, days)
-        self.next_day += days
-        with self.registry as registry:
-            deployment = registry.deployment()
-        blocks = SIGNATURE.pack_columns(rows.columns)
-        served = load_model(deployment.champion.path).run(blocks)
-        count = len(blocks)
-        nothing = np.zeros(count, np.int64)
-        batch = ServedBatch(
-            model=deployment.champion.model,
-            request_ids=rows.request_ids,
-            received_ns=rows.event_ns,
-            event_ns=rows.event_ns,
-            group=np.arange(count),
-            blocks=blocks,
-            features=served.features,
-            score=served.score,
-            decision=served.decision,
-            queue_ns=nothing,
-            infer_ns=nothing + 20_000,
-            cpu_ns=nothing + 10_000,
-        )
-        scores = []
-        for ref in deployment.candidates:
-            scored = load_model(ref.path).run(blocks)
-            scores.append(
-                ScoreBatch(
-                    model=ref.model,
-                    champion=batch.model,
-                    request_ids=rows.request_ids,
-                    score=scored.score,
-                    decision=scored.decision,
-                    infer_ns=nothing + 40_000,
-                    cpu_ns=nothing + 20_000,
-                    failure=[Failure.NONE] * count,
-                    detail=[""] * count,
-                )
-            )
-        write_log(self.path / "var" / "log.db", [batch], scores, [outcomes(rows)])
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,16 @@ from sidecar.cli.one_line_errors import OneLineErrors
 from sidecar.errors import NotFoundError
 from sidecar.lifecycle import Reason
 from trainer import report
-from trainer.command_line import Session, plain, with_session
+from trainer.command_line import DATE, TASK, Session, nanoseconds_of, plain, with_session
 from trainer.days import moment
+from trainer.evaluation.cli import evaluate
 from trainer.fit import fit_candidate
 from trainer.gate import choose
 from trainer.judge import champion_of, judge, settle
+from trainer.monitor.cli import monitor
 from trainer.promote import act, promote_as_decided, promote_by_override, promote_first, shadow
 from trainer.run import Run, activation_words
+from trainer.skew.command import audit
 from trainer.snapshot import code_version, find_snapshot, from_history, from_log, open_snapshot
 from trainer.task import load_task
 
@@ -30,8 +33,6 @@ if TYPE_CHECKING:
     from trainer.gate import Decision
     from trainer.run import Summary
 
-TASK = click.argument("task_path", metavar="TASK", type=click.Path(path_type=Path))
-DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 WHY = click.option("--why", required=True, help="The reason, for the audit trail.")
 
 
@@ -83,7 +84,7 @@ def take_snapshot(
         with session.reader() as reader:
             with session.registry() as registry:
                 champion_of(task, registry)
-            snapshot = from_log(task, reader, _moment(as_of), below, root=root)
+            snapshot = from_log(task, reader, nanoseconds_of(as_of), below, root=root)
     data = {"digest": snapshot.digest, "path": str(snapshot.path), "rows": len(snapshot)}
     session.show({**data, "facts": dict(snapshot.facts)}, report.snapshot_lines(snapshot))
 
@@ -175,7 +176,7 @@ def show_evidence(session: Session, task_path: Path, candidate: str | None, as_o
     task = load_task(task_path)
     with session.registry() as registry, session.reader() as reader:
         only = registry.find(candidate).model.digest if candidate else None
-        judged = judge(task, registry, reader, actor=session.actor, as_of_ns=_moment(as_of), only=only)
+        judged = judge(task, registry, reader, actor=session.actor, as_of_ns=nanoseconds_of(as_of), only=only)
     views = [report.evidence_view(evidence, task.policy) for evidence, _ in judged]
     session.show({"evidence": [_judged_json(*pair)["evidence"] for pair in judged]}, *views)
 
@@ -280,7 +281,7 @@ def run(
             registry=registry,
             actor=session.actor,
             narrator=narrator,
-            history_until_ns=_moment(history_until),
+            history_until_ns=nanoseconds_of(history_until),
             patience_seconds=session.patience_seconds,
             wait_seconds=wait_seconds,
         )()
@@ -292,8 +293,9 @@ def run(
     session.show(_summary_json(summary), *tables, summary.ending)
 
 
-def _moment(when: datetime | None) -> int | None:
-    return None if when is None else moment(when)
+main.add_command(audit)
+main.add_command(evaluate)
+main.add_command(monitor)
 
 
 def _bundle(session: Session, given: str) -> Path:

@@ -9,6 +9,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,16 +19,19 @@ from sidecar.cli.options import as_json as json_option
 from sidecar.cli.options import config_path as config_option
 from sidecar.config import Config, load_config
 from sidecar.registry import Registry
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
+from trainer.days import moment
 from trainer.progress import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from datetime import datetime
 
     from rich.console import RenderableType
 
 PATIENCE_SECONDS = 10.0
+TASK = click.argument("task_path", metavar="TASK", type=click.Path(path_type=Path))
+DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def nanoseconds_of(when: datetime | None) -> int | None:
+    """A date given as an option, in nanoseconds since the epoch; None where it was not given."""
+    return None if when is None else moment(when)
 
 
 def _user() -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sidecar.domain import ModelId
-    from sidecar.store.log import LogReader
+    from sidecar.store.reader import LogReader
     from trainer.join import CandidateRows, JoinedRows
     from trainer.task import Task
 
@@ -124,7 +124,8 @@ def _one(
 def _first_whole_day(reader: LogReader, first_scored_ns: int) -> int:
     """Find the start of the first day on which nothing was served before the shadow's first Score."""
     start_ns = day_start(first_scored_ns)
-    earlier = any(len(batch) for batch in reader.served(since_ns=start_ns, until_ns=first_scored_ns))
+    parts = reader.served_parts(("event_ns",), since_ns=start_ns, until_ns=first_scored_ns)
+    earlier = next(parts, None) is not None
     return start_ns + DAY_NS if earlier else start_ns
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sidecar.domain import BundleRef
     from sidecar.lifecycle import Version
     from sidecar.registry import Registry
-    from sidecar.store.log import LogReader
+    from sidecar.store.reader import LogReader
     from trainer.evidence import Evidence
     from trainer.gate import Decision
     from trainer.task import Task

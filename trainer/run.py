@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from sidecar.bundle import open_bundle
 from sidecar.errors import NotFoundError, SidecarError
 from sidecar.lifecycle import Reason
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
 from trainer.days import iso_minute
 from trainer.fit import fit_candidate
 from trainer.gate import choose, faults, gaps

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sidecar.errors import ConfigError, SidecarError
+from sidecar.signature import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -118,7 +119,8 @@ class Task:
     candidates: recipes by name; champion: the recipe the first champion is made from. costs: what decisions
     are worth. decision: the rule that turns a score into a decision. maturity: how long after its event an
     outcome can still arrive. holdout: the last stretch of a snapshot, which models are measured on.
-    history: loads labelled rows from before there was a log.
+    history: loads labelled rows from before there was a log. slices: text or integer fields whose values are
+    evaluated one by one; None for every text field.
     Raises ValueError naming what does not fit together.
     """
 
@@ -132,6 +134,7 @@ class Task:
     policy: Policy
     holdout: timedelta
     history: Callable[[], History] | None = None
+    slices: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.champion not in self.candidates:
@@ -143,7 +146,18 @@ class Task:
         for recipe, candidate in self.candidates.items():
             for columns in candidate.transform.columns:
                 self._check_columns(recipe, columns)
+        for name in self.slice_fields:
+            known = self.signature.by_name.get(name)
+            if known is None or known.kind is Kind.NUMBER:
+                raise ValueError(
+                    f"slices use '{name}', which is not a text or integer field of the signature"
+                )
         self.costs.check(self.signature)
+
+    @property
+    def slice_fields(self) -> tuple[str, ...]:
+        """The fields whose values are evaluated one by one."""
+        return tuple(field.name for field in self.signature.texts) if self.slices is None else self.slices
 
     def _check_columns(self, recipe: str, columns: Columns) -> None:
         for name in columns.fields:

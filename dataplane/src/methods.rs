@@ -180,6 +180,7 @@ impl Methods {
     fn begin(&self, request: &Request<'_>) -> (Box<Answered>, i64) {
         let mut answered = self.ring.blank();
         let decoding = monotonic_ns();
+        answered.client = request.client;
         answered.received_ns = request.received_ns;
         answered.event_ns = request.received_ns;
         answered.queue_ns = decoding - request.arrived_ns;

@@ -181,6 +181,11 @@ impl Columns {
     }
 
     #[getter]
+    fn clients<'py>(&self, py: Python<'py>) -> (&[String], Bound<'py, PyBytes>) {
+        text_column(py, &self.0.clients)
+    }
+
+    #[getter]
     fn received_ns<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         integers(py, &self.0.received_ns)
     }
@@ -237,10 +242,7 @@ impl Columns {
 
     #[getter]
     fn texts<'py>(&self, py: Python<'py>) -> Vec<(&[String], Bound<'py, PyBytes>)> {
-        let columns = self.0.texts.iter();
-        columns
-            .map(|column| (&*column.values, little_endian(py, &column.rows, |row| row.to_le_bytes())))
-            .collect()
+        self.0.texts.iter().map(|column| text_column(py, column)).collect()
     }
 }
 
@@ -256,6 +258,13 @@ fn field((name, kind, missing_allowed, lower, upper, reject_outside): PyField) -
 
 fn seconds(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+fn text_column<'a, 'py>(
+    py: Python<'py>,
+    column: &'a columns::TextColumn,
+) -> (&'a [String], Bound<'py, PyBytes>) {
+    (&column.values, little_endian(py, &column.rows, |row| row.to_le_bytes()))
 }
 
 fn integers<'py>(py: Python<'py>, values: &[i64]) -> Bound<'py, PyBytes> {

@@ -1,5 +1,6 @@
 //! The seam between gRPC (connections, streams, framing, limits) and the methods behind it.
 
+use crate::client_version::ClientVersion;
 use crate::refusal::Refusal;
 
 /// How a method is called and counted.
@@ -34,6 +35,8 @@ pub struct Request<'a> {
     pub method: Method,
     /// The message, without its frame, uncompressed.
     pub message: &'a [u8],
+    /// Who sent it.
+    pub client: ClientVersion,
     /// When its last byte was read: nanoseconds since the Unix epoch.
     pub received_ns: i64,
     /// The same instant on `clock::monotonic_ns`.

@@ -27,6 +27,7 @@ def served_batch(columns: Columns, models: dict[str, ModelId]) -> ServedBatch:
     return ServedBatch(
         model=models.setdefault(digest, ModelId(name, version, digest)),
         request_ids=request_ids,
+        client=_text(*columns.clients),
         received_ns=np.frombuffer(columns.received_ns, np.int64),
         event_ns=np.frombuffer(columns.event_ns, np.int64),
         group=np.frombuffer(columns.group, np.int64),
@@ -50,8 +51,13 @@ def _matrix(values: bytes, dtype: type[np.generic], rows: int) -> NDArray[Any]:
 
 
 def _texts(columns: Sequence[tuple[list[str], bytes]], rows: int) -> NDArray[np.object_]:
-    """Give each row its text; rows with the same text share one object."""
     texts = np.empty((rows, len(columns)), object)
     for column, (distinct, of_row) in enumerate(columns):
-        texts[:, column] = np.array(distinct, object)[np.frombuffer(of_row, np.int32)]
+        texts[:, column] = _text(distinct, of_row)
     return texts
+
+
+def _text(distinct: list[str], of_row: bytes) -> NDArray[np.object_]:
+    """Give each row its text; rows with the same text share one object."""
+    text: NDArray[np.object_] = np.array(distinct, object)[np.frombuffer(of_row, np.int32)]
+    return text

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 from google.protobuf.message import DecodeError
 
+from sidecar.client_version import client_version
 from sidecar.engine.contract import REFUSE_SECONDS
 from sidecar.errors import (
     DeadlineError,
@@ -41,7 +42,8 @@ class Edge(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the 
     """Serves the methods of the services that are added to it.
 
     Takes the place of the server in the generated `add_..._to_server`, so that those methods, and no
-    others (health and reflection always answer), pass the limit. Methods are looked up here rather than
+    others (health and reflection always answer), pass the limit. They get the caller's client version where
+    gRPC would give them its context. Methods are looked up here rather than
     registered with gRPC's core, whose loop pays for every registered method on every call.
     """
 
@@ -106,7 +108,8 @@ class Edge(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the 
         async def call(raw: bytes, context: Context) -> Any:
             try:
                 _check_deadline(context)
-                return await answer(_decoded(decode, raw), context)
+                client = client_version(context.invocation_metadata() or ())
+                return await answer(_decoded(decode, raw), client)
             except Exception as error:  # noqa: BLE001 - this is the place where errors become status
                 await self._abort(context, error)
 
@@ -118,7 +121,8 @@ class Edge(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the 
         async def call(raws: AsyncIterable[bytes], context: Context) -> AsyncIterator[Any]:
             try:
                 _check_deadline(context)
-                async for reply in answer((_decoded(decode, raw) async for raw in raws), context):
+                client = client_version(context.invocation_metadata() or ())
+                async for reply in answer((_decoded(decode, raw) async for raw in raws), client):
                     yield reply
             except grpc.aio.BaseError:  # the connection is gone, and with it whoever would read a status
                 raise

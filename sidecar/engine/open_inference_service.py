@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sidecar import __version__
 from sidecar.engine.request_id import MAX_LENGTH, RequestIds, check_request_id
@@ -39,26 +39,26 @@ class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer)
         self._stages = stages
         self._max_rows = max_rows
 
-    async def ServerLive(self, _: oip.ServerLiveRequest, __: Any) -> oip.ServerLiveResponse:
+    async def ServerLive(self, _: oip.ServerLiveRequest, __: str) -> oip.ServerLiveResponse:
         """Answer, which is the answer."""
         return oip.ServerLiveResponse(live=True)
 
-    async def ServerReady(self, _: oip.ServerReadyRequest, __: Any) -> oip.ServerReadyResponse:
+    async def ServerReady(self, _: oip.ServerReadyRequest, __: str) -> oip.ServerReadyResponse:
         """Tell whether a champion is deployed."""
         return oip.ServerReadyResponse(ready=self._champion.deployed)
 
-    async def ModelReady(self, request: oip.ModelReadyRequest, _: Any) -> oip.ModelReadyResponse:
+    async def ModelReady(self, request: oip.ModelReadyRequest, _: str) -> oip.ModelReadyResponse:
         """Tell whether this model is the champion."""
         return oip.ModelReadyResponse(
             ready=self._champion.deployed
             and _is(self._champion.model.bundle.model, request.name, request.version)
         )
 
-    async def ServerMetadata(self, _: oip.ServerMetadataRequest, __: Any) -> oip.ServerMetadataResponse:
+    async def ServerMetadata(self, _: oip.ServerMetadataRequest, __: str) -> oip.ServerMetadataResponse:
         """Name the server."""
         return oip.ServerMetadataResponse(name="model-sidecar", version=__version__)
 
-    async def ModelMetadata(self, request: oip.ModelMetadataRequest, _: Any) -> oip.ModelMetadataResponse:
+    async def ModelMetadata(self, request: oip.ModelMetadataRequest, _: str) -> oip.ModelMetadataResponse:
         """List the champion's inputs and outputs."""
         bundle = self._named(request.name, request.version).bundle
         tensor = oip.ModelMetadataResponse.TensorMetadata
@@ -77,7 +77,7 @@ class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer)
             ],
         )
 
-    async def ModelInfer(self, request: oip.ModelInferRequest, _: Any) -> oip.ModelInferResponse:
+    async def ModelInfer(self, request: oip.ModelInferRequest, client: str) -> oip.ModelInferResponse:
         """Score all rows in one inference call."""
         start = time.perf_counter_ns()
         received_ns = time.time_ns()
@@ -93,7 +93,7 @@ class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer)
         prediction = model.run(blocks)
         encoding = time.perf_counter_ns()
         self._ring.push(
-            Answered(identity, request_ids, received_ns, received_ns, blocks, prediction, queue_ns)
+            Answered(identity, request_ids, client, received_ns, received_ns, blocks, prediction, queue_ns)
         )
         response = oip.ModelInferResponse(
             model_name=identity.name, model_version=identity.version, id=request_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sidecar.domain import Outcome
 from sidecar.engine.request_id import RequestIds, check_request_id, is_request_id
@@ -41,19 +41,21 @@ class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
         self._desk = desk
         self._stages = stages
 
-    async def Predict(self, request: prediction_pb2.PredictRequest, _: Any) -> prediction_pb2.PredictResponse:
+    async def Predict(
+        self, request: prediction_pb2.PredictRequest, client: str
+    ) -> prediction_pb2.PredictResponse:
         """Score one record."""
-        return self._predict(request)
+        return self._predict(request, client)
 
     async def PredictStream(
-        self, requests: AsyncIterable[prediction_pb2.PredictRequest], _: Any
+        self, requests: AsyncIterable[prediction_pb2.PredictRequest], client: str
     ) -> AsyncIterator[prediction_pb2.PredictResponse]:
         """Score records one after another; each may be answered by another deployment."""
         async for request in requests:
-            yield self._predict(request)
+            yield self._predict(request, client)
 
     async def RecordOutcome(
-        self, request: prediction_pb2.RecordOutcomeRequest, _: Any
+        self, request: prediction_pb2.RecordOutcomeRequest, _: str
     ) -> prediction_pb2.RecordOutcomeResponse:
         """Reply once the outcomes are stored."""
         receipt = await self._desk.record(_outcomes(request.outcomes, time.time_ns()))
@@ -61,7 +63,7 @@ class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
             stored=receipt.stored, duplicates=receipt.duplicates, conflicts=receipt.conflicts
         )
 
-    def _predict(self, request: prediction_pb2.PredictRequest) -> prediction_pb2.PredictResponse:
+    def _predict(self, request: prediction_pb2.PredictRequest, client: str) -> prediction_pb2.PredictResponse:
         start = time.perf_counter_ns()
         received_ns = time.time_ns()
         model = self._champion.model
@@ -81,7 +83,7 @@ class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
 
         queue_ns = decoding - start
         self._ring.push(
-            Answered(identity, (request_id,), received_ns, event_ns, blocks, prediction, queue_ns)
+            Answered(identity, (request_id,), client, received_ns, event_ns, blocks, prediction, queue_ns)
         )
         response = prediction_pb2.PredictResponse(
             request_id=request_id,

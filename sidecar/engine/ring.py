@@ -31,6 +31,7 @@ class Answered(NamedTuple):
 
     model: ModelId
     request_ids: Sequence[str]
+    client: str
     received_ns: int
     event_ns: int
     blocks: Blocks
@@ -135,6 +136,7 @@ def _batch(calls: Sequence[Answered], first_group: int) -> ServedBatch:
     return ServedBatch(
         model=calls[0].model,
         request_ids=[request_id for call in calls for request_id in call.request_ids],
+        client=np.repeat(np.array([call.client for call in calls], object), rows),
         received_ns=spread([call.received_ns for call in calls]),
         event_ns=spread([call.event_ns for call in calls]),
         group=spread(range(first_group, first_group + len(calls))),

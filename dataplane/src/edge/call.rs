@@ -1,5 +1,6 @@
 //! One call in progress.
 
+use crate::client_version::{self, ClientVersion};
 use crate::clock::{epoch_ns, monotonic_ns};
 use crate::edge::grpc::{Encoding, End, put_framed, timeout_ns};
 use crate::edge::http2::Next;
@@ -49,7 +50,7 @@ pub enum Phase {
 }
 
 /// What the header fields of a request say.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Head {
     /// Empty if there was none.
     pub path: Vec<u8>,
@@ -61,8 +62,24 @@ pub struct Head {
     pub timeout_ns: Option<i64>,
     /// How its messages may be compressed.
     pub encoding: Encoding,
+    /// Who calls; none when what was sent is no client version. Of several the last one counts.
+    pub client: Option<ClientVersion>,
     /// As HTTP/2 counts it.
     bytes: usize,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self {
+            path: Vec::new(),
+            post: false,
+            grpc: false,
+            timeout_ns: None,
+            encoding: Encoding::Identity,
+            client: Some(ClientVersion::UNKNOWN),
+            bytes: 0,
+        }
+    }
 }
 
 impl Head {
@@ -78,6 +95,7 @@ impl Head {
             b"content-type" => self.grpc = is_grpc(value),
             b"grpc-timeout" => self.timeout_ns = timeout_ns(value),
             b"grpc-encoding" => self.encoding = Encoding::named(value),
+            client_version::KEY => self.client = ClientVersion::new(value),
             _ => {}
         }
     }
@@ -255,6 +273,7 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::{Arrival, Head, Inbox, Outbox};
+    use crate::client_version::ClientVersion;
     use crate::edge::grpc::{Encoding, End};
     use crate::edge::http2::Next;
     use crate::edge::worker::buffers::BufferPool;
@@ -268,6 +287,8 @@ mod tests {
             ("content-type", "application/grpc+proto"),
             ("grpc-timeout", "2m"),
             ("grpc-encoding", "gzip"),
+            ("client-version", "a b"),
+            ("client-version", "app/1"),
             ("user-agent", "x"),
         ] {
             head.header(name.as_bytes(), value.as_bytes());
@@ -277,10 +298,14 @@ mod tests {
             (&*head.path, head.timeout_ns, head.encoding),
             (&b"/a/B"[..], Some(2_000_000), Encoding::Gzip)
         );
+        assert_eq!(head.client, ClientVersion::new(b"app/1"), "the last one counts");
+        head.header(b"client-version", b"a b");
+        assert_eq!(head.client, None);
         head.header(b"big", &[b'x'; 16_384]);
         assert!(head.too_long());
         head.clear();
         assert!(head.path.is_empty() && !head.post && !head.grpc && !head.too_long());
+        assert_eq!(head.client, Some(ClientVersion::UNKNOWN));
         for (value, grpc) in
             [("application/grpc", true), ("application/grpc;x", true), ("application/grpcx", false)]
         {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::client_version;
 use crate::clock::monotonic_ns;
 use crate::edge::call::{Arrival, Call, Phase};
 use crate::edge::calls::{Calls, Event};
@@ -111,6 +112,9 @@ impl Exchange {
                     call.due_ns = call.due_ns.min(patience_ends(arrival.arrived_ns, worker));
                 }
                 worker.sweep.note(call.due_ns);
+                if method.limited && call.head.client.is_none() {
+                    return self.refuse(key, &Refusal::invalid(client_version::REFUSAL), worker);
+                }
                 Ok(())
             }
             Err(end) => self.end(key, end, worker),

@@ -115,7 +115,8 @@ impl<S: Service> Worker<S> {
         let Self { service, thread, reply, inflated, .. } = self;
         let message = framed.open(call.head.encoding, most, inflated)?;
         let Arrival { received_ns, arrived_ns } = arrival;
-        let request = Request { call: id, method, message, received_ns, arrived_ns, deadline_ns };
+        let client = call.head.client.unwrap_or_default();
+        let request = Request { call: id, method, message, client, received_ns, arrived_ns, deadline_ns };
         reply.clear();
         // What the panic leaves behind is the thread's state, which the service keeps fit for the next call, and
         // the reply, which is thrown away.

@@ -127,6 +127,7 @@ fn take_row(common: &Answered, row: usize, into: &mut Answered) {
 fn member(answered: &mut Answered) -> Member {
     Member {
         request_id: std::mem::take(&mut answered.request_id),
+        client: answered.client,
         received_ns: answered.received_ns,
         event_ns: answered.event_ns,
         queue_ns: answered.queue_ns,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::client_version::ClientVersion;
 use crate::rows::blocks::Blocks;
 use crate::signature::Signature;
 
@@ -47,6 +48,8 @@ pub struct Prediction {
 pub struct Member {
     /// The request's key.
     pub request_id: String,
+    /// Who sent the request.
+    pub client: ClientVersion,
     /// Since the Unix epoch.
     pub received_ns: i64,
     /// Since the Unix epoch.
@@ -62,13 +65,15 @@ pub struct Answered {
     pub model: Option<Arc<ModelInfo>>,
     /// The request's key: 1 to 128 visible ASCII characters. With several rows, row i has the key `id/i`.
     pub request_id: String,
+    /// Who sent the request.
+    pub client: ClientVersion,
     /// Since the Unix epoch.
     pub received_ns: i64,
     /// Since the Unix epoch.
     pub event_ns: i64,
     /// From the message's arrival to the start of decoding.
     pub queue_ns: i64,
-    /// Where several requests were run together: one for each row, and the four fields above mean nothing.
+    /// Where several requests were run together: one for each row, and the five fields above mean nothing.
     pub members: Vec<Member>,
     /// The records.
     pub blocks: Blocks,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::rows::answered::{Answered, Member, ModelInfo};
 use crate::signature::Kind;
 
-/// One text field's values.
+/// One text of each row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextColumn {
     /// Distinct values, in order of appearance.
@@ -22,6 +22,8 @@ pub struct Columns {
     pub model: Arc<ModelInfo>,
     /// The rows' keys.
     pub request_ids: Vec<String>,
+    /// Who sent the rows' requests; "" where they do not say.
+    pub clients: TextColumn,
     /// Since the Unix epoch.
     pub received_ns: Vec<i64>,
     /// Since the Unix epoch.
@@ -56,6 +58,7 @@ impl Columns {
         let mut columns = Self {
             model: Arc::clone(model),
             request_ids: Vec::with_capacity(rows),
+            clients: clients(calls, rows),
             received_ns: Vec::with_capacity(rows),
             event_ns: Vec::with_capacity(rows),
             group: Vec::with_capacity(rows),
@@ -115,6 +118,18 @@ impl Columns {
 
 fn spread(column: &mut Vec<i64>, value: i64, rows: usize) {
     column.resize(column.len() + rows, value);
+}
+
+fn clients(calls: &[Box<Answered>], rows: usize) -> TextColumn {
+    let mut distinct = Distinct::new(rows);
+    for call in calls {
+        if call.members.is_empty() {
+            (0..call.blocks.rows).for_each(|_| distinct.push(call.client.as_bytes()));
+        } else {
+            call.members.iter().for_each(|member| distinct.push(member.client.as_bytes()));
+        }
+    }
+    distinct.column
 }
 
 fn text_columns(calls: &[Box<Answered>], rows: usize, fields: usize) -> Vec<TextColumn> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
 use super::{Drained, PendingOutcomes, Ring};
+use crate::client_version::ClientVersion;
 use crate::rows::answered::{Answered, Member, ModelInfo};
 use crate::rows::ledger::Ledger;
 use crate::signature::{Field, Kind, Signature};
@@ -19,7 +20,7 @@ fn ring(capacity: usize) -> Ring {
     static LEDGERS: AtomicUsize = AtomicUsize::new(0);
     let number = LEDGERS.fetch_add(1, Ordering::Relaxed);
     let path = env::temp_dir().join(format!("sidecar-ring-{}-{number}", process::id()));
-    fs::write(&path, [3_i64, 2, 1].map(i64::to_le_bytes).concat()).unwrap();
+    fs::write(&path, [3_i64, 2, 1, 0].map(i64::to_le_bytes).concat()).unwrap();
     let ledger = Ledger::open(&path).unwrap();
     fs::remove_file(path).unwrap();
     Ring::new(capacity, ledger)
@@ -49,6 +50,7 @@ fn answered(ring: &Ring, number: i64, rows: usize, model: &Arc<ModelInfo>) -> Bo
     assert_eq!(call.blocks.rows, 0);
     call.model = Some(Arc::clone(model));
     call.request_id.push_str(&format!("r{number}"));
+    call.client = client(number);
     (call.received_ns, call.event_ns, call.queue_ns) = (number, -number, number * 2);
     (call.prediction.infer_ns, call.prediction.cpu_ns) = (number * 10, number * 5);
     call.blocks.rows = rows;
@@ -62,6 +64,12 @@ fn answered(ring: &Ring, number: i64, rows: usize, model: &Arc<ModelInfo>) -> Bo
         call.prediction.decision.push(number % 2 == 0);
     }
     call
+}
+
+/// Every third number sends none.
+fn client(number: i64) -> ClientVersion {
+    let version = if number % 3 == 0 { String::new() } else { format!("app/{number}") };
+    ClientVersion::new(version.as_bytes()).unwrap()
 }
 
 fn ids(drained: &Drained) -> Vec<&str> {
@@ -81,6 +89,10 @@ fn calls_become_columns_in_order() {
     let [batch] = &drained.served[..] else { panic!("one batch") };
     assert_eq!(batch.model.digest, a.digest);
     assert_eq!(batch.request_ids, ["r1/0", "r1/1", "r2"]);
+    assert_eq!(
+        (&batch.clients.values[..], &batch.clients.rows[..]),
+        (&["app/1".into(), "app/2".into()][..], &[0, 0, 1][..])
+    );
     assert_eq!(batch.group, [0, 0, 1]);
     assert_eq!((&batch.received_ns[..], &batch.event_ns[..]), (&[1, 1, 2][..], &[-1, -1, -2][..]));
     assert_eq!(batch.queue_ns, [2, 2, 4]);
@@ -100,8 +112,13 @@ fn calls_become_columns_in_order() {
 fn requests_that_ran_together_keep_their_own_keys_and_times() {
     let (ring, a) = (ring(100), model("a"));
     let mut call = answered(&ring, 1, 2, &a);
-    let member =
-        |n: i64| Member { request_id: format!("m{n}"), received_ns: n, event_ns: -n, queue_ns: n * 2 };
+    let member = |n: i64| Member {
+        request_id: format!("m{n}"),
+        client: client(n),
+        received_ns: n,
+        event_ns: -n,
+        queue_ns: n * 2,
+    };
     call.members.extend([7, 8].map(member));
     ring.push(call);
     let mut spoilt = answered(&ring, 2, 2, &a);
@@ -111,6 +128,7 @@ fn requests_that_ran_together_keep_their_own_keys_and_times() {
     let drained = ring.drain(100, NOW);
     let [batch] = &drained.served[..] else { panic!("one batch") };
     assert_eq!((&batch.request_ids[..], &batch.group[..]), (&["m7".into(), "m8".into()][..], &[0, 0][..]));
+    assert_eq!(batch.clients.values, ["app/7", "app/8"]);
     assert_eq!((&batch.received_ns[..], &batch.event_ns[..]), (&[7, 8][..], &[-7, -8][..]));
     assert_eq!((&batch.queue_ns[..], &batch.infer_ns[..]), (&[14, 16][..], &[10, 10][..]));
 }

@@ -1,0 +1,84 @@
+"""Two fields exchanged: each has values that the other one usually has, or the greater is the smaller one."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainer.skew.density import Density
+from trainer.skew.verdict import Fit, Suspicion, promising
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from trainer.skew.background import Background
+    from trainer.skew.rows import AuditRows
+
+
+def swaps(suspect: AuditRows, background: Background, groups: Sequence[Sequence[int]]) -> Iterator[Suspicion]:
+    """Every two fields of one group that explain the rows better when they are exchanged."""
+    for group in groups:
+        sent = _Likely(background, suspect, group)
+        for one, other in combinations(group, 2):
+            nats = sent.exchanged(one, other) - sent.as_is(one, other)
+            if promising(nats):
+                right = _Likely(background, background.rows, (one, other)).exchanged(one, other)
+                fit = _fit(background, suspect, one, other)
+                yield _swap(one, other, nats, right - fit.right, fit)
+
+
+def reversals(suspect: AuditRows, background: Background, fields: Sequence[int]) -> Iterator[Suspicion]:
+    """Every two fields of numbers whose difference is likelier the other way round.
+
+    A difference stays what it is where both fields move with the season: it is never warmer at the dew point.
+    """
+    for one, other in combinations(fields, 2):
+        right = _difference(background.rows, one, other)
+        density = Density.of(right)
+        nats = _reversed(density, _difference(suspect, one, other))
+        if promising(nats):
+            fit = _fit(background, suspect, one, other)
+            yield _swap(one, other, nats, _reversed(density, right), fit)
+
+
+class _Likely:
+    """How likely the values of some fields are as values of each other."""
+
+    def __init__(self, background: Background, rows: AuditRows, fields: Sequence[int]) -> None:
+        self._of = {
+            (one, other): background.log_likelihood(other, rows.values[:, one])
+            for one in fields
+            for other in fields
+        }
+
+    def as_is(self, one: int, other: int) -> NDArray[np.float64]:
+        return self._of[one, one] + self._of[other, other]
+
+    def exchanged(self, one: int, other: int) -> NDArray[np.float64]:
+        return self._of[one, other] + self._of[other, one]
+
+
+def _fit(background: Background, suspect: AuditRows, one: int, other: int) -> Fit:
+    back, forth = suspect.values[:, other], suspect.values[:, one]
+    return Fit(
+        background.log_likelihood(one, back) + background.log_likelihood(other, forth),
+        background.own_log_likelihood(one) + background.own_log_likelihood(other),
+        (background.on_steps(one, back) + background.on_steps(other, forth)) / 2,
+        (background.own_on_steps(one) + background.own_on_steps(other)) / 2,
+    )
+
+
+def _swap(one: int, other: int, sent: NDArray[np.float64], right: NDArray[np.float64], fit: Fit) -> Suspicion:
+    return Suspicion("swap", (one, other), "exchanged", sent, right, facts={}, fit=fit)
+
+
+def _difference(rows: AuditRows, one: int, other: int) -> NDArray[np.float64]:
+    return np.asarray(rows.values[:, one] - rows.values[:, other])
+
+
+def _reversed(density: Density, difference: NDArray[np.float64]) -> NDArray[np.float64]:
+    return density.log_likelihood(-difference) - density.log_likelihood(difference)

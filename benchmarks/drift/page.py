@@ -230,8 +230,8 @@ _AGREE = """\
 Judged by hand, with what is known of the year.
 
 * **Yes, and it matters.** Warmer and more humid than any day of training from April (temp) and May (dewp) on:
-  the model was fitted on a winter, and its score leaves its range at the end of May. Destinations that training
-  never had, from late May (summer routes). Larger and younger aircraft from July and September.
+  the model was fitted on a winter, and its score leaves its range at the end of May. Destinations that
+  training never had, from late May (summer routes). Larger and younger aircraft from July and September.
 * **Yes, and no reason to act.** Days of very high pressure or very dry air: new to the model, gone in a week.
   The mix of origins and carriers over Labor Day and Christmas. Rain above training's heaviest on 8 May.
 * **Hardly.** Longer distances from April on are true (1,005 to 1,059 miles) and small. The departure times of

@@ -29,7 +29,7 @@ LEAST_WINDOWS = 8
 """Of fewer comparisons nothing is said."""
 LEAST_ROWS = 20
 """Windows with fewer rows are left out."""
-_CERTAIN = 4.0
+_CERTAIN = 3.0
 """Standard errors, under chance alone, by which the spread must exceed chance to be believed."""
 
 
@@ -88,8 +88,9 @@ def _estimate(pairs: Sequence[tuple[Comparison, float]]) -> Spread:
     windows = np.maximum(known.sum(axis=0), 1)
     beyond = np.where(known, squares - 1, 0.0)
     mean = beyond.sum(axis=0) / windows
-    # Under chance alone a squared z varies by 2, and a chi-square over its freedom by less.
-    certain = (mean > _CERTAIN * np.sqrt(2 / windows)) & (windows >= LEAST_WINDOWS)
+    chance = np.where(known, np.stack([_variance(found) for found, _ in pairs]), 0.0)
+    error = np.sqrt(chance.sum(axis=0)) / windows
+    certain = (mean > _CERTAIN * error) & (windows >= LEAST_WINDOWS)
     excess = np.where(certain, beyond.sum(axis=0) / np.maximum(rows.sum(axis=0), 1e-300), 0.0)
     strangest = np.max([np.abs(found.allowing(excess * times)) for found, times in pairs], axis=0)
     return Spread(excess, np.where(certain, strangest, 0.0))
@@ -99,3 +100,10 @@ def _squares(found: Comparison) -> NDArray[np.float64]:
     squares = found.z**2
     squares[:, Aspect.SHAPE] = found.chi_square / np.maximum(found.freedom, 1)
     return squares
+
+
+def _variance(found: Comparison) -> NDArray[np.float64]:
+    """How much `_squares` vary by chance alone."""
+    variance = np.full(found.z.shape, 2.0)
+    variance[:, Aspect.SHAPE] = 2.0 / np.maximum(found.freedom, 1)
+    return variance

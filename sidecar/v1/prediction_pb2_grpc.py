@@ -27,6 +27,11 @@ if _version_not_supported:
 
 class PredictionServiceStub:
     """What an application calls: ask for a prediction, and later report what really happened.
+
+    A call may say who sends it in the metadata key `client-version`: the client and its version, such as
+    `checkout/1.4.2`, 1 to 64 visible ASCII characters; the last one counts if there are several. It is logged with
+    the row, so that an audit can name the client whose rows are wrong. Anything else under that key is
+    INVALID_ARGUMENT. The Open Inference Protocol's methods take it too.
     """
 
     def __init__(self, channel):
@@ -54,6 +59,11 @@ class PredictionServiceStub:
 
 class PredictionServiceServicer:
     """What an application calls: ask for a prediction, and later report what really happened.
+
+    A call may say who sends it in the metadata key `client-version`: the client and its version, such as
+    `checkout/1.4.2`, 1 to 64 visible ASCII characters; the last one counts if there are several. It is logged with
+    the row, so that an audit can name the client whose rows are wrong. Anything else under that key is
+    INVALID_ARGUMENT. The Open Inference Protocol's methods take it too.
     """
 
     def Predict(self, request, context):
@@ -121,6 +131,11 @@ def add_PredictionServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class PredictionService:
     """What an application calls: ask for a prediction, and later report what really happened.
+
+    A call may say who sends it in the metadata key `client-version`: the client and its version, such as
+    `checkout/1.4.2`, 1 to 64 visible ASCII characters; the last one counts if there are several. It is logged with
+    the row, so that an audit can name the client whose rows are wrong. Anything else under that key is
+    INVALID_ARGUMENT. The Open Inference Protocol's methods take it too.
     """
 
     @staticmethod

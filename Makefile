@@ -92,6 +92,7 @@ lock: .venv/ready ## Write requirements/*.txt anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --extra trainer --extra flights --extra dev pyproject.toml -o requirements/all.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements/triton.in -o requirements/triton.txt
 	@for peer in grpcio pygrpc_native mlserver kserve; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade benchmarks/peers/$$peer.in -o benchmarks/peers/$$peer.txt; done
+	@for peer in evidently nannyml alibi_detect; do $(BIN)/uv pip compile --quiet --python-platform x86_64-manylinux_2_28 --python-version 3.11 --generate-hashes --no-header --upgrade benchmarks/peers/$$peer.in -o benchmarks/peers/$$peer.txt; done
 
 clean: ## Remove everything that was made
 	@rm -rf .venv .venv-triton dataplane/target var .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,7 +16,7 @@ from benchmarks.results import FULL, PARTIAL, QUICK
 if TYPE_CHECKING:
     from benchmarks.results import Plan
 
-MEASUREMENTS = ("throughput", "latency", "request", "shadow")
+MEASUREMENTS = ("throughput", "latency", "request", "shadow", "transform")
 """What `run` runs, in order: the later ones take rates from the first."""
 
 
@@ -30,13 +30,13 @@ def _measure(name: str, plan: Plan, only: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.argument("names", nargs=-1, type=click.Choice([*MEASUREMENTS, "soak"]))
+@click.argument("names", nargs=-1, type=click.Choice([*MEASUREMENTS, "log", "log_slice", "soak"]))
 @click.option("--quick", is_flag=True, help="One short round, to see that it works.")
 @click.option("--rounds", type=int, help="Instead of five; the real results stay.")
 @click.option("--only", multiple=True, help="A server, by its name; may be repeated; the real results stay.")
 def run(names: tuple[str, ...], quick: bool, rounds: int | None, only: tuple[str, ...]) -> None:
-    """Measure NAMES, or everything but the soak, and render the pages."""
-    if not h2load.available():
+    """Measure NAMES, or everything but the log and the soak, and render the pages."""
+    if not (names and set(names) <= {"log", "log_slice"}) and not h2load.available():
         sys.exit("h2load is missing: apt-get install nghttp2-client")
     plan = QUICK if quick else FULL
     if (rounds or only) and plan is FULL:

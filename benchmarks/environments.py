@@ -24,7 +24,8 @@ def environment(name: str) -> Path:
         _run(sys.executable, "-m", "venv", str(folder))
         _run(
             *(str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"),
-            *("--disable-pip-version-check", "--require-hashes", "-r", str(lock)),
+            # The lock names everything. Left to look for itself, pip asks a hash of pandas[parquet] anew.
+            *("--disable-pip-version-check", "--no-deps", "--require-hashes", "-r", str(lock)),
         )
         ready.write_text(lock.read_text())
     return folder / "bin"

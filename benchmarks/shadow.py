@@ -7,6 +7,7 @@ priorities for the worker, and with the server alone on one core while load and 
 from __future__ import annotations
 
 import os
+import resource
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from benchmarks.payload import infer
 from benchmarks.row_fates import row_fates
 from benchmarks.servers import Running, Server
 from benchmarks.throughput import MAIN, capacity
+from sidecar.config import Shadow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from benchmarks.results import Plan
 
 CANDIDATE = ("2",)
+SHADOWED = "shadowed"
+"""The condition that the claims are about."""
 SERVER_CORE, OTHER_CORE = 0, 1
 _SECONDS = 3.0
 _WORKER = b"sidecar.shadow.worker"
@@ -34,12 +38,15 @@ _LOAD_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One way to run. base: the condition without a candidate that it is compared with."""
+    """One way to run.
+
+    nice: the worker's, when not the default. base: the condition without a candidate to compare with.
+    """
 
     name: str
     label: str
     candidates: tuple[str, ...] = ()
-    nice: int = 10
+    nice: int | None = None
     idle: bool = False
     pinned: bool = False
     base: str = ""
@@ -47,17 +54,18 @@ class Condition:
     @property
     def server(self) -> Server:
         """The sidecar of this condition."""
-        server = sidecar("native", candidates=self.candidates, SIDECAR_SHADOW_NICE=str(self.nice))
-        return replace(server, name=self.name)
+        environ = {} if self.nice is None else {"SIDECAR_SHADOW_NICE": str(self.nice)}
+        return replace(sidecar("native", candidates=self.candidates, **environ), name=self.name)
 
 
 CONDITIONS = (
     Condition("none", "no candidate"),
-    Condition("nice-10", "one candidate (default: nice 10)", CANDIDATE, base="none"),
+    Condition(SHADOWED, f"one candidate (default: nice {Shadow().nice})", CANDIDATE, base="none"),
+    Condition("nice-0", "one candidate, nice 0", CANDIDATE, nice=0, base="none"),
     Condition("idle", "one candidate, SCHED_IDLE", CANDIDATE, idle=True, base="none"),
     Condition("pinned-none", "server on a core of its own, no candidate", pinned=True),
     Condition(
-        "pinned-nice-10",
+        "pinned-shadowed",
         "server on a core of its own, one candidate on the load's core",
         CANDIDATE,
         pinned=True,
@@ -132,9 +140,13 @@ def _measure_once(program: Path, condition: Condition, rate: float, seconds: flo
 
 
 def _cpu(running: Running, worker: int | None) -> dict[str, float]:
-    """CPU seconds so far of the server's threads by name, and of the worker."""
-    threads = processes.cpu_seconds_by_thread(running.process.pid)
-    return threads | ({"shadow worker": processes.cpu_seconds(worker)} if worker else {})
+    """CPU seconds so far of the server's threads by name, of the worker, and of finished load generators."""
+    found = processes.cpu_seconds_by_thread(running.process.pid)
+    if worker:
+        found["shadow worker"] = processes.cpu_seconds(worker)
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found["load generator"] = ended.ru_utime + ended.ru_stime
+    return found
 
 
 def _place_worker(running: Running, condition: Condition) -> int:

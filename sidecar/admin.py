@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sidecar.lifecycle import Version
     from sidecar.recorder import Recorder
     from sidecar.registry import Registry
+    from sidecar.sealer import Sealer
     from sidecar.shadow.supervisor import ShadowSupervisor
     from sidecar.watcher import Watcher
 
@@ -59,6 +60,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         shadows: ShadowSupervisor,
         recorder: Recorder,
         *,
+        sealer: Sealer,
         engine_reason: str,
         started_ns: int,
     ) -> None:
@@ -67,6 +69,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         self._engine = engine
         self._shadows = shadows
         self._recorder = recorder
+        self._sealer = sealer
         self._engine_reason = engine_reason
         self._started_ns = started_ns
 
@@ -163,6 +166,8 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
                 errors=engine.errors,
                 dropped=engine.dropped,
                 written=recorder.written,
+                sampled_out=recorder.sampled_out,
+                waiting=recorder.waiting,
                 failed=recorder.failed,
                 queued=engine.queued,
                 stages=map(admin_messages.stage_times, engine.stages, engine.stages.values()),
@@ -171,6 +176,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
                 scores_failed=recorder.scores_failed,
                 shadows=map(admin_messages.shadow_status, self._shadows.status()),
                 deploy_error=self._watcher.error,
+                sealing=self._sealer.state,
             )
 
     async def _live(self, generation: int) -> admin_pb2.Deployment:

@@ -13,7 +13,7 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from sidecar.errors import ConfigError
 
@@ -79,6 +79,23 @@ class Recorder:
     """At most this much time of answered rows is lost when the process is killed."""
     batch_rows: int = 8192
     """Rows in one transaction at most."""
+    share: float = 1.0
+    """The part of the requests that candidates score and the log keeps, chosen by a hash of the request id;
+    the others are answered and counted as sampled out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """How long rows are kept, and where. Sealing into Parquet files needs the extra `parquet`."""
+
+    seal_hours: float = 1.0
+    """Rows leave SQLite for Parquet files once the oldest of them is this old."""
+    seal_mb: int = 256
+    """And earlier, once they are this large."""
+    keep_days: float = 90.0
+    """Older rows are dropped; 0 for no limit."""
+    keep_mb: int = 16_384
+    """The oldest rows are dropped while the log is larger; 0 for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +112,8 @@ class Shadow:
     """A worker that takes longer to load its model is killed."""
     memory_mb: int = 4096
     """Address space of a worker."""
-    nice: int = 10
-    """Added to a worker's niceness, so that the serving process goes first."""
+    nice: int = 19
+    """Added to a worker's niceness, so that the serving process goes first. 19 is the most there is."""
     crashes: int = 5
     """So many crashes or time-outs within `crash_window_seconds` quarantine a candidate."""
     crash_window_seconds: float = 300.0
@@ -106,18 +123,46 @@ class Shadow:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """How the traffic is compared with the champion's training rows."""
+
+    watch: str = "on"
+    """"on", or "off": nothing is counted and nothing compared."""
+    false_alarms_per_day: float = 0.02
+    """Findings a day that chance alone may open, over all fields of a model: 0.02 is one in fifty days."""
+    windows_running: int = 2
+    """A finding opens when so many windows running are strange in the same way."""
+    min_rows: int = 500
+    """Hours and days with fewer rows are not looked at."""
+    webhook: str = ""
+    """An http or https address that each new finding is posted to, as JSON; empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where Prometheus asks."""
+
+    listen: str = ""
+    """host:port of GET /metrics; port 0 takes a free one; empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything `sidecar serve` needs to know."""
 
     home: Path = Path("var")
-    """Holds registry.db, log.db, bundles/, snapshots/ and the sockets. Relative to the config file."""
+    """Holds registry.db, log.db, profiles.db, findings.db, bundles/, snapshots/ and the sockets. Relative to
+    the config file."""
     engine: str = "auto"
     """"auto", "native" or "python"; auto takes native where it is installed."""
     listeners: Listeners = field(default_factory=Listeners)
     limits: Limits = field(default_factory=Limits)
     native: Native = field(default_factory=Native)
     recorder: Recorder = field(default_factory=Recorder)
+    log: Log = field(default_factory=Log)
     shadow: Shadow = field(default_factory=Shadow)
+    drift: Drift = field(default_factory=Drift)
+    metrics: Metrics = field(default_factory=Metrics)
 
     @property
     def admin_address(self) -> str:
@@ -135,6 +180,16 @@ class Config:
         return self.home / "log.db"
 
     @property
+    def profiles_path(self) -> Path:
+        """The counts of what arrived."""
+        return self.home / "profiles.db"
+
+    @property
+    def findings_path(self) -> Path:
+        """What monitors found."""
+        return self.home / "findings.db"
+
+    @property
     def bundles_path(self) -> Path:
         """The folder of bundles."""
         return self.home / "bundles"
@@ -143,11 +198,6 @@ class Config:
     def snapshots_path(self) -> Path:
         """The folder of training snapshots."""
         return self.home / "snapshots"
-
-    @property
-    def findings_path(self) -> Path:
-        """The findings' database."""
-        return self.home / "findings.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,18 +224,30 @@ _SECTIONS: Mapping[str, type] = {
     "limits": Limits,
     "native": Native,
     "recorder": Recorder,
+    "log": Log,
     "shadow": Shadow,
+    "drift": Drift,
+    "metrics": Metrics,
+}
+_CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("", "engine"): ENGINES,
+    ("drift", "watch"): ("on", "off"),
 }
 _MAY_BE_ZERO = frozenset(
     {
         ("limits", "grace_seconds"),
         ("native", "event_loops"),
         ("native", "hand_off_us"),
+        ("log", "keep_days"),
+        ("log", "keep_mb"),
         ("shadow", "nice"),
         ("shadow", "backoff_seconds"),
     }
 )
-_MOST_OF: Mapping[tuple[str, str], int] = {("native", "event_loops"): 1024}  # each is a thread
+_MOST_OF: Mapping[tuple[str, str], int] = {
+    ("native", "event_loops"): 1024,  # each is a thread
+    ("recorder", "share"): 1,
+}
 
 
 def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -203,7 +265,10 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
         limits=Limits(**values["limits"]),
         native=Native(**values["native"]),
         recorder=Recorder(**values["recorder"]),
+        log=Log(**values["log"]),
         shadow=Shadow(**values["shadow"]),
+        drift=Drift(**values["drift"]),
+        metrics=Metrics(**values["metrics"]),
     )
 
 
@@ -327,8 +392,13 @@ def _check(setting: Setting) -> None:
     if isinstance(setting.value, str):
         if (setting.section, setting.key) == ("", "home") and not setting.value:
             raise ConfigError(f"{where} is empty; name a folder")
-        if (setting.section, setting.key) == ("", "engine") and setting.value not in ENGINES:
-            raise ConfigError(f"{where} is {setting.value!r}; it must be one of: {', '.join(ENGINES)}")
+        choices = _CHOICES.get((setting.section, setting.key))
+        if choices and setting.value not in choices:
+            raise ConfigError(f"{where} is {setting.value!r}; it must be one of: {', '.join(choices)}")
+        if (setting.section, setting.key) == ("drift", "webhook"):
+            _check_webhook(setting)
+        if (setting.section, setting.key) == ("metrics", "listen"):
+            _check_metrics(setting)
         return
     zero = (setting.section, setting.key) in _MAY_BE_ZERO
     if not (setting.value >= 0 if zero else setting.value > 0):
@@ -337,6 +407,20 @@ def _check(setting: Setting) -> None:
     most = _MOST_OF.get((setting.section, setting.key), _MOST)
     if setting.value > most:
         raise ConfigError(f"{where} is {setting.value}; it must be at most {most}")
+
+
+def _check_webhook(setting: Setting) -> None:
+    parts = urlsplit(str(setting.value))
+    if setting.value and not (parts.scheme in ("http", "https") and parts.hostname):
+        raise ConfigError(f"{_place(setting)} is {setting.value!r}; it must be an http or https address")
+
+
+def _check_metrics(setting: Setting) -> None:
+    listen = str(setting.value)
+    if listen and not _HOST_PORT.fullmatch(listen):
+        raise ConfigError(f"{_place(setting)} is {listen!r}; it must be host:port")
+    if listen and int(listen.rpartition(":")[2]) > MAX_PORT:
+        raise ConfigError(f"{_place(setting)} is {listen!r}; a port is at most {MAX_PORT}")
 
 
 def _check_listeners(settings: Mapping[str, Setting]) -> None:

@@ -62,6 +62,24 @@ class ServedBatch:
     def __len__(self) -> int:
         return len(self.request_ids)
 
+    def take(self, rows: NDArray[np.bool_]) -> ServedBatch:
+        """The rows of a mask."""
+        return ServedBatch(
+            model=self.model,
+            request_ids=[self.request_ids[row] for row in np.flatnonzero(rows).tolist()],
+            client=self.client[rows],
+            received_ns=self.received_ns[rows],
+            event_ns=self.event_ns[rows],
+            group=self.group[rows],
+            blocks=self.blocks.take(rows),
+            features=self.features[rows],
+            score=self.score[rows],
+            decision=self.decision[rows],
+            queue_ns=self.queue_ns[rows],
+            infer_ns=self.infer_ns[rows],
+            cpu_ns=self.cpu_ns[rows],
+        )
+
 
 class Failure(StrEnum):
     """Why a candidate has no score for a row. A failure is data, never an exception in flight."""
@@ -101,6 +119,23 @@ class ScoreBatch:
 
     def __len__(self) -> int:
         return len(self.request_ids)
+
+    @classmethod
+    def concat(cls, parts: Sequence[ScoreBatch]) -> ScoreBatch:
+        """All rows of `parts` (at least one, all of the same two models), in order."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            model=parts[0].model,
+            champion=parts[0].champion,
+            request_ids=[request_id for part in parts for request_id in part.request_ids],
+            score=np.concatenate([part.score for part in parts]),
+            decision=np.concatenate([part.decision for part in parts]),
+            infer_ns=np.concatenate([part.infer_ns for part in parts]),
+            cpu_ns=np.concatenate([part.cpu_ns for part in parts]),
+            failure=[failure for part in parts for failure in part.failure],
+            detail=[detail for part in parts for detail in part.detail],
+        )
 
     @classmethod
     def failed(

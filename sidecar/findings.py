@@ -65,7 +65,9 @@ class Sighting:
 
 
 class FindingStore:
-    """The findings of one home, in the SQLite file at `path`, made when absent. Any number of processes.
+    """The findings of one home, in the SQLite file at `path`, made when absent.
+
+    One thread at a time, any number of processes.
 
     Raises ConfigError when the file is not one that this version reads; every method raises UnavailableError
     when the file cannot be used.
@@ -76,7 +78,9 @@ class FindingStore:
         with self._usable():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o640)  # figures of what customers sent
-            self._connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+            self._connection = sqlite3.connect(
+                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
         self._connection.row_factory = sqlite3.Row
         try:
             with self._usable():

@@ -3,7 +3,7 @@
 The engine counts each answered row here before anything else can happen to it. The counters lie in a
 memory-mapped file, so that after `kill -9` the next process can say exactly how many rows were lost:
 
-    lost = offered - dropped - written - failed
+    lost = offered - dropped - sampled out - written - failed
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import numpy as np
 if TYPE_CHECKING:
     from pathlib import Path
 
-_COUNTERS = ("offered", "dropped", "failed")
+_COUNTERS = ("offered", "dropped", "failed", "sampled_out")
 _BYTES = 8 * len(_COUNTERS)
 
 
 class Ledger:
-    """Three counters of rows since the process started, each with one writing thread.
+    """Four counters of rows since the process started, each with one writing thread.
 
     offered: answered rows (the engine). dropped: answered rows that found the ring full (the engine).
-    failed: rows the log store refused (the recorder).
+    failed: rows the log store refused; sampled_out: rows that are not to be kept (both the recorder).
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,16 +43,15 @@ class Ledger:
         return cls(path)
 
     @staticmethod
-    def read(path: Path) -> tuple[int, int, int] | None:
-        """What the ledger at `path` says now: offered, dropped, failed. None when there is none."""
+    def read(path: Path) -> dict[str, int] | None:
+        """What the ledger at `path` says now, by counter. None when there is none."""
         try:
             data = path.read_bytes()
         except FileNotFoundError:
             return None
         if len(data) != _BYTES:
             return None
-        offered, dropped, failed = np.frombuffer(data, np.int64).tolist()
-        return offered, dropped, failed
+        return dict(zip(_COUNTERS, np.frombuffer(data, np.int64).tolist(), strict=True))
 
     def offer(self, rows: int) -> None:
         """Count answered rows."""
@@ -65,6 +64,10 @@ class Ledger:
     def fail(self, rows: int) -> None:
         """Count rows the log store refused."""
         self._counters[2] += rows
+
+    def sample_out(self, rows: int) -> None:
+        """Count rows that are not to be kept."""
+        self._counters[3] += rows
 
     @property
     def offered(self) -> int:
@@ -80,6 +83,11 @@ class Ledger:
     def failed(self) -> int:
         """Rows the log store refused."""
         return int(self._counters[2])
+
+    @property
+    def sampled_out(self) -> int:
+        """Rows not to be kept."""
+        return int(self._counters[3])
 
     def close(self) -> None:
         """Unmap the file; the counters stay in it."""

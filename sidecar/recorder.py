@@ -1,4 +1,4 @@
-"""Carries what the engine answered to the shadows and into the log. Nothing here can hold up a reply."""
+"""Carries what the engine answered to the shadows, the log and the live profiles, and holds up no reply."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidecar.errors import UnavailableError
+from sidecar.sampling import is_kept
 from sidecar.store.backlog import Backlog
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sidecar.domain import ScoreBatch, ServedBatch
     from sidecar.engine.contract import Engine, PendingOutcomes
     from sidecar.ledger import Ledger
+    from sidecar.profile.live import LiveProfiles, NoProfiles
     from sidecar.shadow.supervisor import ShadowSupervisor
     from sidecar.store.log import LogStore
 
@@ -29,13 +31,16 @@ _logger = logging.getLogger(__name__)
 class RecorderStats:
     """Rows since the start.
 
-    written: answered rows in the log; failed: answered rows that the log refused for too long;
-    scores_failed: the same of candidates' scores. outcomes: newly stored. lost_before: answered rows that
-    earlier runs lost when they were killed.
+    written: answered rows in the log; sampled_out: answered rows that are not to be kept; failed: answered
+    rows that the log refused for too long; waiting: answered rows that it has not taken yet. scores_failed:
+    candidates' scores that it refused. outcomes: newly stored. lost_before: answered rows that earlier runs
+    lost when they were killed.
     """
 
     written: int
+    sampled_out: int
     failed: int
+    waiting: int
     scores_failed: int
     outcomes: int
     lost_before: int
@@ -56,12 +61,15 @@ class Recorder:
         shadows: ShadowSupervisor,
         ledger: Ledger,
         settings: config.Recorder,
+        *,
+        profiles: LiveProfiles | NoProfiles,
     ) -> None:
         self._engine = engine
         self._store = store
         self._shadows = shadows
         self._ledger = ledger
         self._settings = settings
+        self._profiles = profiles
         self._served: Backlog[ServedBatch] = Backlog(_HELD_BATCHES * settings.batch_rows)
         self._scores: Backlog[ScoreBatch] = Backlog(_HELD_BATCHES * settings.batch_rows)
         self._written = self._failed = self._scores_failed = self._outcomes = 0
@@ -87,7 +95,13 @@ class Recorder:
     def stats(self) -> RecorderStats:
         """Counters now; called by any thread."""
         return RecorderStats(
-            self._written, self._failed, self._scores_failed, self._outcomes, self._lost_before
+            written=self._written,
+            sampled_out=self._ledger.sampled_out,
+            failed=self._failed,
+            waiting=self._served.rows,
+            scores_failed=self._scores_failed,
+            outcomes=self._outcomes,
+            lost_before=self._lost_before,
         )
 
     def _run(self) -> None:
@@ -107,14 +121,24 @@ class Recorder:
         """Carry one batch; says whether there was anything."""
         try:
             drained = self._engine.drain(self._settings.batch_rows, wait_seconds)
-            self._served.add(drained.served)
-            self._shadow(drained.served)
+            served = self._sample(drained.served)
+            self._served.add(served)
+            self._shadow(served)
             self._write(drained.outcomes)
+            self._profile(drained.served)
         except Exception:  # whatever it was, the next batch must still be recorded
             _logger.exception("a batch was not recorded as it should be")
             self._stopping.wait(wait_seconds)
             return False
         return bool(drained.served or drained.outcomes)
+
+    def _sample(self, batches: Sequence[ServedBatch]) -> Sequence[ServedBatch]:
+        """The rows that are to be kept; the others are counted."""
+        if self._settings.share == 1:
+            return batches
+        kept = [batch.take(is_kept(batch.request_ids, self._settings.share)) for batch in batches]
+        self._ledger.sample_out(sum(map(len, batches)) - sum(map(len, kept)))
+        return [batch for batch in kept if len(batch)]
 
     def _shadow(self, batches: Sequence[ServedBatch]) -> None:
         try:
@@ -123,6 +147,12 @@ class Recorder:
             self._scores.add(self._shadows.collect())
         except Exception:  # what goes wrong with candidates must not touch what is written and acknowledged
             _logger.exception("rows were not offered to the candidates as they should be")
+
+    def _profile(self, batches: Sequence[ServedBatch]) -> None:
+        try:
+            self._profiles.count(batches)
+        except Exception:  # counts are no reason to lose what is recorded
+            _logger.exception("rows were not counted as they should be")
 
     def _write(self, calls: Sequence[PendingOutcomes]) -> None:
         """Write all that waits, and settle `calls` with the first transaction."""

@@ -7,11 +7,11 @@ arrow taken. The database itself refuses a second champion, and refuses to chang
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from sidecar.audit_chain import GENESIS, Audit, Entry, append_link, read_entries, verify_chain
 from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Deployment, ModelId
 from sidecar.errors import (
     ConflictError,
@@ -21,6 +21,7 @@ from sidecar.errors import (
     SignatureMismatchError,
 )
 from sidecar.lifecycle import ModelState, Reason, Transition, Version, changes_serving, check_arrow
+from sidecar.registry_decisions import StoredDecision, add_decision, read_decisions
 from sidecar.registry_file import RegistryFile
 
 if TYPE_CHECKING:
@@ -52,21 +53,6 @@ class Activation:
     sidecar: str
     error: str
     at_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDecision:
-    """A decision of the gate, kept with the evidence it rests on. Models are named by digest."""
-
-    candidate: str
-    champion: str
-    action: str
-    reasons: list[str]
-    evidence_digest: str
-    policy_digest: str
-    evidence_json: str
-    decided_ns: int
-    actor: str
 
 
 class Registry:
@@ -196,24 +182,10 @@ class Registry:
                 (generation, sidecar, error, time.time_ns()),
             )
 
-    def save_decision(self, decision: StoredDecision) -> None:
-        """Keep a decision for ever."""
+    def save_decision(self, decision: StoredDecision) -> int:
+        """Keep a decision for ever; returns its running number."""
         with self._file.write() as db:
-            db.execute(
-                "INSERT INTO decisions (candidate, champion, action, reasons, evidence_digest, policy_digest,"
-                " evidence_json, decided_ns, actor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    decision.candidate,
-                    decision.champion,
-                    decision.action,
-                    json.dumps(decision.reasons),
-                    decision.evidence_digest,
-                    decision.policy_digest,
-                    decision.evidence_json,
-                    decision.decided_ns,
-                    decision.actor,
-                ),
-            )
+            return add_decision(db, decision)
 
     # Questions.
 
@@ -252,24 +224,7 @@ class Registry:
     def transitions(self, digest: str | None = None) -> list[Transition]:
         """The audit trail, oldest first; of one version if its digest is given."""
         with self._file.read() as db:
-            rows = (
-                db.execute(
-                    "SELECT * FROM transitions WHERE ?1 IS NULL OR digest = ?1 ORDER BY sequence", (digest,)
-                ).fetchall()
-                if db
-                else []
-            )
-        return [
-            Transition(
-                sequence=row["sequence"],
-                digest=row["digest"],
-                from_state=ModelState(row["from_state"]) if row["from_state"] else None,
-                to_state=ModelState(row["to_state"]),
-                reason=Reason(row["actor"], row["why"], row["evidence_digest"]),
-                at_ns=row["at_ns"],
-            )
-            for row in rows
-        ]
+            return _transitions(db, digest) if db else []
 
     def generation(self) -> int:
         """The number of the newest transition that changed what is deployed; 0 before the first."""
@@ -298,9 +253,28 @@ class Registry:
     def decisions(self) -> list[StoredDecision]:
         """All decisions, oldest first."""
         with self._file.read() as db:
-            rows = db.execute("SELECT * FROM decisions ORDER BY sequence").fetchall() if db else []
-        fields = [{key: row[key] for key in row.keys() if key != "sequence"} for row in rows]  # noqa: SIM118 - a Row
-        return [StoredDecision(**{**values, "reasons": json.loads(values["reasons"])}) for values in fields]
+            return read_decisions(db) if db else []
+
+    def history(self) -> list[Transition | StoredDecision]:
+        """Transitions and decisions in the order in which they were written."""
+        with self._file.read() as db:
+            if db is None:
+                return []
+            rows: dict[tuple[str, int], Transition | StoredDecision] = {
+                ("transitions", step.sequence): step for step in _transitions(db, None)
+            }
+            rows |= {("decisions", one.sequence): one for one in read_decisions(db)}
+            return [rows[entry.kind, entry.row] for entry in read_entries(db)]
+
+    def entries(self) -> list[Entry]:
+        """The chain that ties transitions and decisions, oldest first."""
+        with self._file.read() as db:
+            return read_entries(db) if db else []
+
+    def verify(self) -> Audit:
+        """Whether transitions and decisions are as they were written, by the chain that ties them."""
+        with self._file.read() as db:
+            return verify_chain(db) if db else Audit(0, GENESIS, ())
 
     def _swap(
         self,
@@ -364,7 +338,7 @@ def _audit(
 ) -> None:
     state, to = arrow
     check_arrow(state, to)
-    db.execute(
+    added = db.execute(
         "INSERT INTO transitions (digest, from_state, to_state, serving, actor, why, evidence_digest, at_ns)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -378,6 +352,24 @@ def _audit(
             time.time_ns(),
         ),
     )
+    append_link(db, "transitions", int(added.lastrowid or 0))
+
+
+def _transitions(db: sqlite3.Connection, digest: str | None) -> list[Transition]:
+    rows = db.execute(
+        "SELECT * FROM transitions WHERE ?1 IS NULL OR digest = ?1 ORDER BY sequence", (digest,)
+    )
+    return [
+        Transition(
+            sequence=row["sequence"],
+            digest=row["digest"],
+            from_state=ModelState(row["from_state"]) if row["from_state"] else None,
+            to_state=ModelState(row["to_state"]),
+            reason=Reason(row["actor"], row["why"], row["evidence_digest"]),
+            at_ns=row["at_ns"],
+        )
+        for row in rows
+    ]
 
 
 def _generation(db: sqlite3.Connection) -> int:

@@ -18,10 +18,10 @@ from sidecar.lifecycle import ModelState
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCHEMA = 1
+SCHEMA = 2
 BUSY_SECONDS = 10.0
 
-_APPEND_ONLY = ("transitions", "decisions")
+_APPEND_ONLY = ("transitions", "decisions", "audit")
 
 
 class RegistryFile:
@@ -160,14 +160,25 @@ def _build(db: sqlite_utils.Database) -> None:
             "champion": str,
             "action": str,
             "reasons": str,
+            "e_value": float,
+            "wanted": float,
+            "budget": float,
+            "budget_left": float,
             "evidence_digest": str,
             "policy_digest": str,
             "evidence_json": str,
+            "policy_json": str,
             "decided_ns": int,
             "actor": str,
         },
         pk="sequence",
     )
+    db.table("audit").create(
+        {"number": int, "kind": str, "row": int, "digest": str, "link": str},
+        pk="number",
+        not_null={"kind", "row", "digest", "link"},
+    )
+    db.table("audit").create_index(["kind", "row"], unique=True)
     # What sqlite-utils has no words for: rules that the database keeps, whoever writes.
     db.execute(f"CREATE UNIQUE INDEX one_champion ON versions (state) WHERE state = '{ModelState.CHAMPION}'")
     db.execute("CREATE INDEX serving ON transitions (sequence) WHERE serving")

@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sidecar.admin import AdminService, start_admin
+from sidecar.drift.service import watch_drift
 from sidecar.engine.choice import choose_engine
 from sidecar.errors import ConfigError, UnavailableError
+from sidecar.findings import FindingStore
+from sidecar.metrics import MetricsServer, SidecarCollector
 from sidecar.recorder import Recorder
 from sidecar.registry import Registry
+from sidecar.sealer import Sealer
 from sidecar.shadow.supervisor import ShadowSupervisor
 from sidecar.store.log import LogStore
 from sidecar.watcher import Watcher
@@ -63,6 +67,8 @@ async def serve(config: Config, announce: Callable[[str], None]) -> None:
             ledger = store.new_ledger()
             parts.callback(ledger.close)
         engine, why = choose_engine(config)
+        drift = watch_drift(config, registry, engine)
+        parts.callback(drift.close)
         endpoints = await engine.start(config.home, config.listeners, config.limits, ledger)
         try:
             store.open_run(ledger)
@@ -72,20 +78,39 @@ async def serve(config: Config, announce: Callable[[str], None]) -> None:
         if store.lost_before:
             _log.warning("earlier processes were killed and lost %d answered rows", store.lost_before)
         shadows = ShadowSupervisor(config.shadow)
-        recorder = Recorder(engine, store, shadows, ledger, config.recorder)
+        recorder = Recorder(engine, store, shadows, ledger, config.recorder, profiles=drift.profiles)
+        drift.start()
+        parts.push_async_callback(asyncio.to_thread, drift.stop)
         recorder.start()
         parts.push_async_callback(asyncio.to_thread, recorder.stop, config.limits.grace_seconds)
         parts.push_async_callback(engine.stop, config.limits.grace_seconds)
+        sealer = Sealer(config)
+        parts.push_async_callback(_cancel, asyncio.create_task(sealer.run(), name="sealer"))
         watcher = Watcher(registry, engine, shadows, sidecar=f"{socket.gethostname()}:{os.getpid()}")
         await watcher.look()
         parts.push_async_callback(_cancel, asyncio.create_task(watcher.run(), name="watcher"))
         service = AdminService(
-            registry, watcher, engine, shadows, recorder, engine_reason=why, started_ns=started_ns
+            registry,
+            watcher,
+            engine,
+            shadows,
+            recorder,
+            sealer=sealer,
+            engine_reason=why,
+            started_ns=started_ns,
         )
         admin, target = await start_admin(service, config.home, config.listeners.admin)
         parts.push_async_callback(admin.stop, _ADMIN_GRACE_SECONDS)
+        metrics = []
+        if config.metrics.listen:
+            collector = SidecarCollector(
+                engine, recorder, shadows, drift.stability, lambda: FindingStore(config.findings_path)
+            )
+            server = MetricsServer(config.metrics.listen, collector)
+            parts.push_async_callback(asyncio.to_thread, server.stop)
+            metrics = [f"metrics     {server.address}"]
         _log.info("serving with the %s engine (%s)", engine.name, why)
-        for line in (*_listeners(endpoints), f"admin       {target}", "ready"):
+        for line in (*_listeners(endpoints), f"admin       {target}", *metrics, "ready"):
             announce(line)
         await stop.wait()
         _log.info("draining: calls in progress have %g s", config.limits.grace_seconds)

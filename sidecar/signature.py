@@ -82,6 +82,12 @@ class Field:
             raise ValueError(f"field {self.name!r}: outside=missing needs a number that may be missing")
 
 
+def flag(name: str, *, missing_allowed: bool = False) -> Field:
+    """Declare a field that is true or false: 1 or 0, an integer, or a number where it may be missing."""
+    kind = Kind.NUMBER if missing_allowed else Kind.INTEGER
+    return Field(name, kind, missing_allowed, lower=0, upper=1)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
     """Raw records, packed: one matrix per kind, rows in the same order, columns in the signature's order.

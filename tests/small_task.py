@@ -16,7 +16,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sidecar.signature import Field, Kind, Signature
 from trainer.days import DAY_NS, moment
-from trainer.gate import Policy
+from trainer.policy import Policy
 from trainer.task import Candidate, Columns, ExpectedUtility, History, Task, Transform
 from trainer.utility import Amount, CostTable
 
@@ -102,10 +102,22 @@ task = Task(
         pass_negative=Amount(),
         currency="USD",
         version="1",
+        largest_loss=80,
     ),
     decision=ExpectedUtility(),
     maturity=timedelta(hours=12),
-    policy=Policy(latency_budget_us=100_000, latency_rows=100, min_days=3, min_rows=200, slice_days=14),
+    policy=Policy(
+        latency_budget_us=100_000,
+        largest_unit_loss=600,
+        cycle_days=1,
+        deadline_days=14,
+        min_rows=200,
+        min_changed=20,
+        min_losses=3,
+        latency_block=1,
+        slice_days=14,
+    ),
+    entity="hour",  # rows are drawn one by one, so that any part of them is independent of the rest
     holdout=timedelta(days=6),
     history=history,
 )

@@ -1,5 +1,6 @@
 import hashlib
 import io
+import re
 
 import numpy as np
 import onnx
@@ -80,6 +81,11 @@ def test_what_behaves_on_ordinary_rows_is_admitted(tmp_path, misbehaviour):
     assert finding.bytes == (bundle.path / PIPELINE).stat().st_size
     assert finding.nodes >= 10
     assert 0 < finding.median_cpu_us <= finding.p99_cpu_us
+    assert finding.empty_cpu_us > 0
+    assert finding.transform_cpu_us > 0
+    assert finding.model_cpu_us == pytest.approx(
+        max(0, finding.median_cpu_us - finding.transform_cpu_us), abs=0.06
+    )
     assert str(finding).startswith(f"{bundle.model} is admitted: ")
 
 
@@ -273,7 +279,7 @@ def test_the_finding_goes_into_the_registry(tmp_path, bundle_of):
     with Registry(tmp_path / "registry.db") as registry:
         good, words = register_and_admit(registry, tiny_bundle(tmp_path).path, WHY)
         assert good.state is ModelState.ADMITTED
-        assert "is admitted: " in words
+        assert re.search(r"is admitted: .*: transform \d+, model \d+; an empty graph takes \d+$", words)
         assert registry.transitions(good.model.digest)[-1].reason.why == f"to see: {words}"
         again, words = register_and_admit(registry, good.path, WHY)
         assert again == good

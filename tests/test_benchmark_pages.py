@@ -73,7 +73,7 @@ def test_the_best_of_a_peers_variants_is_the_one_compared_with():
 
 
 def test_without_results_nothing_is_claimed():
-    names = ("throughput", "latency", "request", "shadow", "soak")
+    names = ("throughput", "latency", "request", "shadow", "transform", "soak")
     assert "yes" not in render_claims(dict.fromkeys(names))
 
 

@@ -20,7 +20,7 @@ from sidecar.client import Client
 from sidecar.config import Config
 from sidecar.engine.choice import choose_engine
 from sidecar.registry import ModelState, Registry
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
 
 AS = "as NAME=VALUE arguments, or records with --file"
 RECORD = ("x=0.5", "amount=10", "trigger=0", "colour=red")

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from sidecar.cells import pack_integers, pack_matrix, unpack_integers, unpack_matrix
 from sidecar.codec import (
     SCORES,
     SERVED,
@@ -162,14 +163,42 @@ def test_work_comes_back_bit_for_bit(data, rows):
 @given(served(), st.sampled_from(["", "checkout/1.4.2"]))
 def test_a_client_that_all_rows_share_costs_a_few_bytes(batch, client):
     cells = pack_served(replace(batch, client=np.full(len(batch), client, object)))
-    assert (cells["clients"], len(cells["client_rows"])) == (f'["{client}"]', 9)
+    assert (cells["clients"], len(cells["client_rows"])) == (f'[["{client}"]]', 9)
 
 
 def test_integers_take_as_few_bytes_as_their_range_needs():
     rows = 1000
     batch = ScoreBatch.failed(CANDIDATE, CHAMPION, ["r"] * rows, Failure.SHED, "full")
     cells = pack_scores(batch)
-    assert len(cells["infer_ns"]) == 9
-    assert len(cells["failure_rows"]) == 9
+    assert len(cells["infer_ns"]) == 13
+    assert len(cells["failure_rows"]) == 13
     assert len(cells["decision"]) == rows / 8
     assert json.loads(cells["failures"]) == [["shed", "full"]]
+
+
+def test_features_that_are_raw_numbers_are_not_stored_twice():
+    rng = np.random.default_rng(0)
+    raw = rng.normal(size=(500, 3)).astype(np.float32)
+    raw[rng.random(raw.shape) < 0.1] = np.nan
+    filled = np.where(np.isnan(raw), np.float32(7.5), raw)
+    features = np.concatenate([raw, filled, rng.integers(0, 9, (500, 2)).astype(np.float32)], axis=1)
+    packed = pack_matrix(features, raw)
+    assert len(packed) < 500 * 2 + 100
+    assert unpack_matrix(packed, 500, raw).tobytes() == features.tobytes()
+
+
+def test_signs_and_odd_bits_survive():
+    odd = np.array([0x7FC00000, 0x7FC00001, 0xFFC00000, 0x80000000, 0, 0x7F800000], np.uint32).view(
+        np.float32
+    )
+    for column in (odd, odd[3:5], np.array([1, 2, -0.0], np.float32), odd[:1]):
+        matrix = column.reshape(-1, 1)
+        assert unpack_matrix(pack_matrix(matrix), len(column)).tobytes() == matrix.tobytes()
+
+
+def test_one_slow_call_does_not_widen_a_column():
+    column = np.full(1000, 20_000) + np.arange(1000) % 7
+    column[500] = 10**12
+    packed = pack_integers([column])
+    assert len(packed) < 1000 + 8 + 13 + 1
+    assert np.array_equal(unpack_integers(packed, 1000)[0], column)

@@ -20,7 +20,7 @@ from sidecar.domain import Outcome, OutcomeReceipt
 from sidecar.lifecycle import ModelState
 from sidecar.registry import Registry
 from sidecar.session import load_model
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
 from trainer.days import DAY_NS
 from trainer.snapshot import open_snapshot
 

@@ -7,10 +7,12 @@ from small_log import CHAMPION, model, oracle, outcomes, scored, served, write_l
 from small_task import START_NS, task, traffic
 
 from sidecar.domain import Failure
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
+from trainer.betting import BETS
+from trainer.budget import ErrorShare
 from trainer.days import DAY_NS, iso_day
-from trainer.evidence import Evidence
-from trainer.gather import gather
+from trainer.evidence import Evidence, OpenFinding
+from trainer.gather import Known, gather
 
 DAYS = 6
 LIVE = traffic(30, DAYS, rows_a_day=100)
@@ -34,6 +36,10 @@ def evidence_of(path, *, candidates=(CANDIDATE,), of=task, **options):
         return gather(of, reader, CHAMPION, candidates, **options)[0]
 
 
+def trained(until_ns):
+    return Known(shares={CANDIDATE.digest: ErrorShare(0, 1)}, trained_until_ns={CANDIDATE.digest: until_ns})
+
+
 def test_gain_is_the_difference_of_utilities_day_by_day(tmp_path):
     evidence = evidence_of(log(tmp_path))
     # The last row is late on day 6, and the last half day has not matured: five whole days are left.
@@ -48,7 +54,9 @@ def test_gain_is_the_difference_of_utilities_day_by_day(tmp_path):
         assert day.changed == ((CHAMPION_SCORE > 0.5) != (CANDIDATE_SCORE > 0.5))[inside].sum()
         assert day.champion == pytest.approx(acted[0][inside].sum(), rel=1e-5)
         assert day.candidate == pytest.approx(acted[1][inside].sum(), rel=1e-5)
-        assert day.gain == pytest.approx(day.candidate - day.champion)
+        # Gains count up to 80, the largest loss that the table declares.
+        each = np.minimum(acted[1] - acted[0], 80.0)
+        assert day.gain == pytest.approx(each[inside].sum(), rel=1e-5)
     inside = day_of < 35
     assert evidence.candidate_quality.utility_per_1000 == pytest.approx(
         1000 * acted[1][inside].mean(), rel=1e-5
@@ -85,10 +93,60 @@ def test_shadow_that_saw_a_day_from_its_first_row_judges_that_day(tmp_path):
     assert evidence.judged.since_ns == START_NS + 31 * DAY_NS
 
 
-def test_only_the_newest_days_of_the_slice_are_judged(tmp_path):
-    short = replace(task, policy=replace(task.policy, slice_days=3))
-    evidence = evidence_of(log(tmp_path), of=short)
-    assert [day.day for day in evidence.days] == [iso_day(START_NS + day * DAY_NS) for day in (32, 33, 34)]
+def test_bets_are_read_at_the_end_of_whole_cycles(tmp_path):
+    path = log(tmp_path)
+    weekly = replace(task, policy=replace(task.policy, cycle_days=2))
+    daily, by_two = evidence_of(path), evidence_of(path, of=weekly)
+    assert [cycle.until for cycle in daily.cycles] == [day.day for day in daily.days]
+    assert [cycle.until for cycle in by_two.cycles] == [daily.days[1].day, daily.days[3].day]
+    assert by_two.cycles[1] == daily.cycles[3]
+    assert daily.cycles[-1].gain == pytest.approx(sum(day.gain for day in daily.days))
+    capped = replace(task, policy=replace(task.policy, deadline_days=3))
+    assert evidence_of(path, of=capped).cycles == daily.cycles[:3]
+
+
+def test_bets_are_those_on_units_worked_out_by_hand(tmp_path):
+    evidence = evidence_of(log(tmp_path))
+    amount = LIVE.columns["amount"].astype(np.float32).astype(float)
+    worth = np.where(LIVE.label == 1, 0.5 * amount - 20, -20.0)
+    gain = np.minimum(worth * (CANDIDATE_SCORE > 0.5) - worth * (CHAMPION_SCORE > 0.5), 80.0)
+    day = (LIVE.event_ns - START_NS) // DAY_NS
+    units = {}
+    for one, hour, when in zip(gain, LIVE.columns["hour"], day, strict=True):
+        if when < 35 and one:
+            units[when, hour] = units.get((when, hour), 0.0) + one
+    scaled = np.array(list(units.values())) / task.policy.largest_unit_loss
+    last = evidence.cycles[-1]
+    assert last.units == len(units)
+    assert last.winning == pytest.approx([np.log1p(bet * scaled).sum() for bet in BETS], abs=1e-7)
+    assert last.losing == pytest.approx([np.log1p(-bet * scaled).sum() for bet in BETS], abs=1e-7)
+    assert evidence.stakes.unit_worst == pytest.approx(min(units.values()))
+    assert evidence.losses == np.count_nonzero(gain[day < 35] < 0)
+
+
+def test_whole_days_are_units_where_no_entity_is_named(tmp_path):
+    evidence = evidence_of(log(tmp_path), of=replace(task, entity=None))
+    assert evidence.cycles[-1].units == len(evidence.days)
+    assert evidence.stakes.spread is None
+    assert evidence.stakes.unit_worst == pytest.approx(min(0, *(day.gain for day in evidence.days)))
+
+
+def test_what_more_could_be_lost_than_declared_is_counted(tmp_path):
+    narrow = replace(task.costs, largest_loss=40)
+    stakes = evidence_of(log(tmp_path), of=replace(task, costs=narrow)).stakes
+    assert stakes.rows_beyond > 0
+    assert stakes.row_most > 40 == stakes.row_bound
+    tight = replace(task, policy=replace(task.policy, largest_unit_loss=81))
+    stakes = evidence_of(log(tmp_path / "other"), of=tight).stakes
+    assert stakes.unit_most > 81
+    assert stakes.units_beyond > 0
+
+
+def test_labels_of_one_kind_only_are_noticed(tmp_path):
+    positive = np.flatnonzero((LIVE.label == 1) | (ROWS % 5 == 0))
+    found = evidence_of(log(tmp_path, known=positive)).representation
+    assert found.distance > found.by_chance
+    assert evidence_of(log(tmp_path / "all")).representation is None
 
 
 def test_every_missing_score_is_counted_by_its_kind(tmp_path):
@@ -122,9 +180,9 @@ def test_latency_compares_the_same_rows(tmp_path):
         served(LIVE, CHAMPION_SCORE, ROWS[500:], cpu_ns=10**9),
     ]
     latency = evidence_of(log(tmp_path, score_batches=batches, champion_batches=champion)).latency
-    assert latency.champion_cpu.p999_us == 20
-    assert latency.candidate_cpu.p50_us == 30
-    assert latency.candidate_infer.p50_us == 60
+    assert latency.champion_cpu.p999.us == 20
+    assert latency.candidate_cpu.p50.us == 30
+    assert latency.candidate_infer.p50.us == 60
 
 
 def test_evidence_does_not_depend_on_the_order_of_arrival(tmp_path):
@@ -168,15 +226,25 @@ def test_candidate_never_scored_has_no_evidence_and_no_error(tmp_path):
     assert Evidence.from_json(json.loads(evidence.canonical_json)) == evidence
 
 
-def test_candidates_given_share_the_budget_with_those_tried_before(tmp_path):
+def test_candidates_given_alone_came_together(tmp_path):
     path = log(tmp_path)
-    assert evidence_of(path, candidates=[CANDIDATE, model("b")]).candidates_tried == 2
-    assert evidence_of(path, candidates_tried=5).candidates_tried == 5
+    assert evidence_of(path, candidates=[CANDIDATE, model("b")]).share == ErrorShare(0, 2)
+    known = Known(shares={CANDIDATE.digest: ErrorShare(4, 5)})
+    assert evidence_of(path, known=known).share == ErrorShare(4, 5)
+
+
+def test_open_findings_and_hidden_outcomes_are_part_of_it(tmp_path):
+    finding = OpenFinding("drift", "amount", "shift", "It has shifted.")
+    shares = {CANDIDATE.digest: ErrorShare(0, 1)}
+    known = Known(shares=shares, findings={CANDIDATE.digest: (finding,)})
+    evidence = evidence_of(log(tmp_path), known=known, of=replace(task, hidden_by="act"))
+    assert evidence.findings == (finding,)
+    assert evidence.hidden_by == "act"
 
 
 def test_days_that_the_candidate_was_fitted_on_are_no_evidence(tmp_path):
     trained_ns = START_NS + 31 * DAY_NS + 5
-    evidence = evidence_of(log(tmp_path), trained_until_ns={CANDIDATE.digest: trained_ns})
+    evidence = evidence_of(log(tmp_path), known=trained(trained_ns))
     assert evidence.trained_until_ns == trained_ns
     assert [day.day for day in evidence.days] == [iso_day(START_NS + day * DAY_NS) for day in (32, 33, 34)]
     assert evidence.shadowed.since_ns == evidence.judged.since_ns == START_NS + 32 * DAY_NS

@@ -25,7 +25,7 @@ def test_the_graphs_have_the_agreed_form():
         onnx.checker.check_model(model, full_check=True)
         assert model.ir_version == 10
         assert [(opset.domain, opset.version) for opset in model.opset_import] == [
-            ("", 18),
+            ("", 20),
             ("ai.onnx.ml", 3),
         ]
         assert [each.name for each in model.graph.input] == ["numbers", "integers", "texts"]

@@ -9,7 +9,7 @@ from small_task import SIGNATURE, START_NS, task, traffic
 from sidecar.domain import Failure, Outcome
 from sidecar.errors import NotFoundError, SignatureMismatchError
 from sidecar.signature import Field, Signature
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
 from trainer.days import DAY_NS, nanoseconds
 from trainer.join import UNACCOUNTED, order_of_rows, read_candidate, read_rows
 

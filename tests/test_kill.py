@@ -20,7 +20,7 @@ from sidecar.bundle import Bundle
 from sidecar.client import CallError, Client, PredictionReply, Record
 from sidecar.domain import Outcome, OutcomeReceipt
 from sidecar.registry import ModelState, Registry
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
 from sidecar.store.runs import Run
 from trainer.join import CandidateRows, JoinedRows, read_candidate, read_rows
 

@@ -13,7 +13,8 @@ def test_counts_each_kind_of_row(tmp_path):
     ledger.offer(2**40)
     ledger.drop(3)
     ledger.fail(2)
-    assert (ledger.offered, ledger.dropped, ledger.failed) == (10 + 2**40, 3, 2)
+    ledger.sample_out(4)
+    assert (ledger.offered, ledger.dropped, ledger.failed, ledger.sampled_out) == (10 + 2**40, 3, 2, 4)
     ledger.close()
 
 
@@ -25,7 +26,7 @@ def test_the_counters_are_there_after_it_is_opened_again(tmp_path):
     again.drop(1)
     assert (again.offered, again.dropped) == (5, 1)
     again.close()
-    assert Ledger.read(tmp_path / "ledger") == (5, 1, 0)
+    assert Ledger.read(tmp_path / "ledger") == {"offered": 5, "dropped": 1, "failed": 0, "sampled_out": 0}
 
 
 def test_a_new_ledger_starts_at_zero_and_a_file_of_another_size_is_replaced(tmp_path):
@@ -58,4 +59,4 @@ def test_the_counters_survive_kill_9(tmp_path):
         assert process.stdout.readline() == "counted\n"
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    assert Ledger.read(path) == (1000, 7, 0)
+    assert Ledger.read(path) == {"offered": 1000, "dropped": 7, "failed": 0, "sampled_out": 0}

@@ -1,21 +1,20 @@
 import json
 import threading
 import time
-from dataclasses import replace
 
 import pytest
-from test_gate import evidence
+from test_gate import GAINS, POLICY, evidence, gained
 from tiny_bundles import SIGNATURE, Misbehaviour, tiny_bundle
 
 from sidecar.errors import AdmissionError, BundleError, ConflictError, NoChampionError
 from sidecar.lifecycle import ModelState, Reason
 from sidecar.registry import Registry
 from sidecar.signature import Field, Signature
+from trainer.budget import ErrorShare, error_shares
 from trainer.evidence import Evidence
 from trainer.gate import Action, Policy, decide
 from trainer.promote import (
     act,
-    candidates_tried,
     promote_as_decided,
     promote_by_override,
     promote_first,
@@ -25,7 +24,6 @@ from trainer.promote import (
 )
 
 WHY = Reason("tester", "because")
-POLICY = Policy(latency_budget_us=150, min_days=5, min_rows=500, latency_rows=500)
 
 
 @pytest.fixture
@@ -111,10 +109,10 @@ def test_decision_is_acted_upon(registry, bundles, champion):
     better, worse, unsure = (
         shadowed(registry, bundles, version, weight=w) for version, w in zip("234", (3, 4, 5), strict=True)
     )
-    losing = tuple(replace(day, gain=-day.gain) for day in evidence().days)
-    for candidate, changes in ((worse, {"days": losing}), (unsure, {"joined": 0}), (better, {})):
+    losing = gained(*(-gain for gain in GAINS))
+    for candidate, changes in ((worse, losing), (unsure, {"joined": 0}), (better, {})):
         facts, decision = judged(champion, candidate, **changes)
-        save(registry, facts, decision)
+        save(registry, facts, decision, POLICY)
         act(registry, decision)
     assert state(registry, worse) is ModelState.REJECTED
     assert state(registry, unsure) is ModelState.SHADOW
@@ -135,7 +133,7 @@ def test_decision_against_a_former_champion_is_refused(registry, bundles, champi
 
 def test_saved_decision_can_be_made_again_from_what_was_saved(registry, bundles, champion):
     facts, decision = judged(champion, shadowed(registry, bundles, "2"))
-    save(registry, facts, decision)
+    save(registry, facts, decision, POLICY)
     stored = registry.decisions()[0]
     replayed = decide(
         Evidence.from_json(json.loads(stored.evidence_json)),
@@ -145,28 +143,31 @@ def test_saved_decision_can_be_made_again_from_what_was_saved(registry, bundles,
     )
     assert replayed == decision
     assert (stored.action, stored.evidence_digest) == (Action.PROMOTE, replayed.evidence_digest)
+    assert Policy.from_json(json.loads(stored.policy_json)) == POLICY
+    assert (stored.e_value, stored.wanted) == (decision.e_value, 40)
+    assert (stored.budget, stored.budget_left) == (0.025, 0.025)
 
 
 def test_promotion_by_hand_needs_a_decision(registry, bundles, champion):
     candidate = shadowed(registry, bundles, "2")
     with pytest.raises(ConflictError, match="run `trainer decide` first"):
         promote_as_decided(registry, candidate.digest, "tester", "please")
-    save(registry, *judged(champion, candidate))
+    save(registry, *judged(champion, candidate), POLICY)
     assert promote_as_decided(registry, candidate.digest, "tester", "please") == registry.deployment()
     assert registry.champion().model == candidate
 
 
 def test_newest_decision_counts(registry, bundles, champion):
     candidate = shadowed(registry, bundles, "2")
-    save(registry, *judged(champion, candidate))
-    save(registry, *judged(champion, candidate, joined=0))
+    save(registry, *judged(champion, candidate), POLICY)
+    save(registry, *judged(champion, candidate, joined=0), POLICY)
     with pytest.raises(ConflictError, match="is hold: Too few rows"):
         promote_as_decided(registry, candidate.digest, "tester", "please")
 
 
 def test_decision_on_a_former_champion_does_not_promote_by_hand(registry, bundles, champion):
     candidate, other = shadowed(registry, bundles, "2", 3.0), shadowed(registry, bundles, "3", 4.0)
-    save(registry, *judged(champion, candidate))
+    save(registry, *judged(champion, candidate), POLICY)
     promote_by_override(registry, other.digest, "tester", "urgent")
     with pytest.raises(ConflictError, match="run `trainer decide` again"):
         promote_as_decided(registry, candidate.digest, "tester", "please")
@@ -181,20 +182,33 @@ def test_override_is_on_record(registry, bundles):
     assert reason.actor == "tester"
 
 
-def test_all_that_shared_the_shadow_since_the_champion_came_count_as_tried(registry, bundles, champion):
-    assert candidates_tried(registry, champion.digest) == 0
+def test_candidates_share_the_budget_in_the_order_in_which_they_came(registry, bundles, champion):
+    assert error_shares(registry, champion.digest) == {}
+    first, second = shadowed(registry, bundles, "2", 3.0), shadowed(registry, bundles, "3", 4.0)
+    together = {first.digest: ErrorShare(0, 2), second.digest: ErrorShare(0, 2)}
+    assert error_shares(registry, champion.digest) == together
+    registry.move(first.digest, expected=ModelState.SHADOW, to=ModelState.REJECTED, reason=WHY)
+    save(registry, *judged(champion, second, joined=0), POLICY)
+    third, fourth = shadowed(registry, bundles, "4", 5.0), shadowed(registry, bundles, "5", 6.0)
+    later = {third.digest: ErrorShare(2, 4), fourth.digest: ErrorShare(2, 4)}
+    shares = error_shares(registry, champion.digest)
+    assert shares == together | later
+    assert sum(share.of(0.05) for share in shares.values()) == pytest.approx(0.05 * 4 / 5)
+
+
+def test_each_reign_has_a_budget_of_its_own_that_its_return_goes_on_with(registry, bundles, champion):
     first, second, third = (
         shadowed(registry, bundles, v, w) for v, w in zip("234", (3.0, 4.0, 5.0), strict=True)
     )
-    registry.move(first.digest, expected=ModelState.SHADOW, to=ModelState.REJECTED, reason=WHY)
-    assert candidates_tried(registry, champion.digest) == 3
-    promote_by_override(registry, second.digest, "tester", "next")
-    assert candidates_tried(registry, second.digest) == 1
-    shadowed(registry, bundles, "5", 6.0)
-    assert candidates_tried(registry, second.digest) == 2
-    assert state(registry, third) is ModelState.SHADOW
+    promote_by_override(registry, first.digest, "tester", "next")
+    # Both that are left restart: their evidence against the old champion counts no more.
+    shares = error_shares(registry, first.digest)
+    assert shares == {second.digest: ErrorShare(0, 2), third.digest: ErrorShare(0, 2)}
+    save(registry, *judged(first, second, joined=0), POLICY)
+    fourth = shadowed(registry, bundles, "5", 6.0)
+    assert error_shares(registry, first.digest)[fourth.digest] == ErrorShare(2, 3)
     registry.roll_back(WHY)
-    assert candidates_tried(registry, champion.digest) == 4
+    assert len(error_shares(registry, champion.digest)) == 4
 
 
 @pytest.mark.usefixtures("champion")

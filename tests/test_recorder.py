@@ -11,10 +11,12 @@ from sidecar.config import Shadow
 from sidecar.domain import Deployment, Failure, Outcome, OutcomeReceipt, ServedBatch
 from sidecar.engine.contract import Drained, PendingOutcomes
 from sidecar.errors import UnavailableError
+from sidecar.profile.live import NoProfiles
 from sidecar.recorder import Recorder
 from sidecar.shadow.supervisor import ShadowSupervisor
 from sidecar.signature import Blocks
-from sidecar.store.log import LogReader, LogStore
+from sidecar.store.log import LogStore
+from sidecar.store.reader import LogReader
 
 SETTINGS = Settings(flush_seconds=0.01, batch_rows=100)
 
@@ -75,7 +77,9 @@ class Parts:
         self.store.open_run(self.ledger)
         self.engine = QueueEngine(self.ledger)
         self.shadows = ShadowSupervisor(Shadow(nice=0, backoff_seconds=0.01, stall_seconds=60))
-        self.recorder = Recorder(self.engine, self.store, self.shadows, self.ledger, settings)
+        self.recorder = Recorder(
+            self.engine, self.store, self.shadows, self.ledger, settings, profiles=NoProfiles()
+        )
         self.recorder.start()
 
     def stop(self, grace_seconds=60.0):

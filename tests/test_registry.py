@@ -2,6 +2,7 @@ import multiprocessing
 import sqlite3
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from tiny_bundles import tiny_bundle
@@ -232,15 +233,19 @@ def test_decisions_are_kept_as_they_were(registry):
         champion="d" * 64,
         action="hold",
         reasons=["too few days", "gain 1.5 ± 2"],
+        e_value=3.25,
+        wanted=40.0,
+        budget=0.025,
+        budget_left=0.025,
         evidence_digest="e" * 64,
         policy_digest="f" * 64,
         evidence_json='{"rows": 3}',
+        policy_json='{"cycle_days": 7}',
         decided_ns=12,
         actor="gate",
     )
-    registry.save_decision(decision)
-    registry.save_decision(decision)
-    assert registry.decisions() == [decision, decision]
+    assert [registry.save_decision(decision), registry.save_decision(decision)] == [1, 2]
+    assert registry.decisions() == [replace(decision, sequence=1), replace(decision, sequence=2)]
 
 
 def test_the_database_itself_keeps_the_rules(registry):

@@ -24,7 +24,7 @@ from tiny_bundles import row, tiny_bundle
 from sidecar.client import CallError, Client
 from sidecar.domain import Outcome
 from sidecar.registry import ModelState, Registry
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
 from sidecar.v1 import prediction_pb2, prediction_pb2_grpc
 
 FIELDS = {

@@ -27,7 +27,7 @@ from sidecar.domain import Failure, ScoreBatch, ServedBatch
 from sidecar.registry import ModelState, Registry
 from sidecar.session import load_model
 from sidecar.signature import Blocks
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
 from trainer.export import compute_features
 from trainer.fit import fit_candidate
 from trainer.snapshot import from_history

@@ -306,6 +306,9 @@ def test_a_worker_has_its_limits_and_ignores_signals_to_the_group(tmp_path, cham
     assert space == [str(3000 * 1024 * 1024)] * 2
     assert core == ["0", "0"]
     assert os.getpriority(os.PRIO_PROCESS, pid) == os.getpriority(os.PRIO_PROCESS, 0) + 7
+    # In another session the niceness would not count against the serving process.
+    assert os.getsid(pid) == os.getsid(0)
+    assert os.getpgid(pid) == pid
     os.kill(pid, signal.SIGTERM)
     os.kill(pid, signal.SIGINT)
     supervisor.offer(served(champion, 10))

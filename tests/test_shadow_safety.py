@@ -18,7 +18,7 @@ from sidecar.bundle import Bundle
 from sidecar.client import Client, Record
 from sidecar.domain import Failure, Outcome, ScoreBatch
 from sidecar.session import load_model
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
 from trainer.days import DAY_NS
 
 TASK = str(Path(tiny_task.__file__))

@@ -1,4 +1,4 @@
-"""`trainer audit` on a real home: rows sent over gRPC, findings kept."""
+"""`trainer skew` on a real home: rows sent over gRPC, findings kept."""
 
 from dataclasses import replace
 
@@ -15,7 +15,8 @@ from sidecar.findings import FindingStore
 from sidecar.registry import Registry
 from sidecar.session import load_model
 from sidecar.signature import Blocks
-from sidecar.store.log import LogReader, LogStore
+from sidecar.store.log import LogStore
+from sidecar.store.reader import LogReader
 from trainer.days import DAY_NS
 from trainer.skew.audit import Auditor
 from trainer.skew.log_sample import sample
@@ -46,7 +47,7 @@ def home(tmp_path_factory, request):
 
 def trainer_error_without_rows(home):
     LogStore(home / "log.db").close()
-    return trainer_error(home, "audit")
+    return trainer_error(home, "skew")
 
 
 def send(sidecar, rows, client, part, amount=1.0):
@@ -60,7 +61,7 @@ def send(sidecar, rows, client, part, amount=1.0):
 
 
 def test_the_audit_names_field_mistake_client_and_time(home):
-    [audit] = trainer(home, "audit")["audits"]
+    [audit] = trainer(home, "skew")["audits"]
     assert (audit["rows"], audit["compared"]) == ({"app/1": 202, "app/2": 200}, 402)
     [found] = audit["findings"]
     assert (found["monitor"], found["subject"], found["what"], found["new"]) == (
@@ -74,14 +75,14 @@ def test_the_audit_names_field_mistake_client_and_time(home):
     today = traffic(*TODAY, rows_a_day=400)
     assert 0 <= found["since_ns"] - int(today.event_ns[0]) < DAY_NS // 24
     assert "amount sent 1,000 times as large by app/2 since 2024-02-04 00:" in found["text"]
-    [again] = trainer(home, "audit", "--every-row")["audits"]
+    [again] = trainer(home, "skew", "--every-row")["audits"]
     assert [one["new"] for one in again["findings"]] == [False]
     with FindingStore(home / "findings.db") as findings:
         assert [one.finding.subject for one in findings.open()] == ["amount"]
 
 
 def test_every_row_that_was_served_is_computed_again_bit_for_bit(home):
-    [audit] = trainer(home, "audit", "--every-row", "--window", "240")["audits"]
+    [audit] = trainer(home, "skew", "--every-row", "--window", "240")["audits"]
     assert audit["compared"] == 2000
     assert {one["what"] for one in audit["findings"]} <= {"unit"}
 

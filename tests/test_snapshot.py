@@ -10,7 +10,7 @@ from small_task import SIGNATURE, START_NS, history, task, traffic
 
 from sidecar.errors import BundleError, ConfigError, NotFoundError, SignatureMismatchError
 from sidecar.signature import Blocks, Field, Kind, Signature
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
 from trainer.days import DAY_NS, nanoseconds
 from trainer.snapshot import (
     MANIFEST,

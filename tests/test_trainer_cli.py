@@ -1,102 +1,22 @@
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 import small_task
 from click.testing import CliRunner
-from small_log import outcomes, write_log
-from small_task import SIGNATURE, traffic
+from small_home import Home
 
-from sidecar.domain import Failure, ScoreBatch, ServedBatch
+from sidecar.findings import Finding, FindingStore
 from sidecar.lifecycle import ModelState
-from sidecar.registry import Registry
-from sidecar.session import load_model
 from trainer.cli import main
 from trainer.days import DAY_NS
 
 TASK = str(Path(small_task.__file__))
-DAYS = 5
-
-
-class Home:
-    """A sidecar's home, with commands that work on it and traffic that comes to it."""
-
-    def __init__(self, path):
-        self.path = path
-        self.config = path / "sidecar.toml"
-        self.config.write_text('home = "var"\n')
-        self.next_day = 30
-
-    @property
-    def registry(self):
-        return Registry(self.path / "var" / "registry.db")
-
-    def command(self, *arguments):
-        return CliRunner().invoke(
-            main, [*arguments, "--config", str(self.config), "--actor", "tester", "--patience", "0"]
-        )
-
-    def json(self, *arguments):
-        result = self.command(*arguments, "--json")
-        assert result.exit_code == 0, result.stderr
-        return json.loads(result.stdout)
-
-    def error(self, *arguments):
-        result = self.command(*arguments)
-        assert result.exit_code == 2, result.output
-        assert result.stdout == ""
-        lines = result.stderr.splitlines()
-        assert len(lines) == 1
-        assert lines[0].startswith("error: ")
-        return lines[0]
-
-    def live(self, days=DAYS):
-        """Serve so many days with what is deployed, as the sidecar would, and record all outcomes."""
-        rows = traffic(self.next_day, days)
-        self.next_day += days
-        with self.registry as registry:
-            deployment = registry.deployment()
-        blocks = SIGNATURE.pack_columns(rows.columns)
-        served = load_model(deployment.champion.path).run(blocks)
-        count = len(blocks)
-        nothing = np.zeros(count, np.int64)
-        batch = ServedBatch(
-            model=deployment.champion.model,
-            request_ids=rows.request_ids,
-            client=np.full(count, "", object),
-            received_ns=rows.event_ns,
-            event_ns=rows.event_ns,
-            group=np.arange(count),
-            blocks=blocks,
-            features=served.features,
-            score=served.score,
-            decision=served.decision,
-            queue_ns=nothing,
-            infer_ns=nothing + 20_000,
-            cpu_ns=nothing + 10_000,
-        )
-        scores = []
-        for ref in deployment.candidates:
-            scored = load_model(ref.path).run(blocks)
-            scores.append(
-                ScoreBatch(
-                    model=ref.model,
-                    champion=batch.model,
-                    request_ids=rows.request_ids,
-                    score=scored.score,
-                    decision=scored.decision,
-                    infer_ns=nothing + 40_000,
-                    cpu_ns=nothing + 20_000,
-                    failure=[Failure.NONE] * count,
-                    detail=[""] * count,
-                )
-            )
-        write_log(self.path / "var" / "log.db", [batch], scores, [outcomes(rows)])
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +77,105 @@ def test_steps_one_by_one_lead_to_a_promotion_and_back(home):
 
     assert home.json("promote", trees[:12], "--why", "earned")["champion"]["digest"] == trees
     assert home.json("rollback", "--why", "second thoughts")["champion"]["digest"] == first
+
+
+@pytest.fixture(scope="module")
+def decided_home(served_home, tmp_path_factory):
+    """A home in which two candidates have been judged, the one promoted and the other held."""
+    home = Home(tmp_path_factory.mktemp("decided"))
+    shutil.copytree(served_home.path, home.path, dirs_exist_ok=True)
+    home.next_day = served_home.next_day
+    snapshot = home.json("snapshot", TASK)["digest"]
+    fitted = home.json("fit", TASK, "--snapshot", snapshot)["fitted"]
+    home.json("shadow", *(one["bundle"] for one in fitted))
+    home.live()
+    home.json("decide", TASK, "--promote")
+    return home
+
+
+def test_a_decision_is_made_again_bit_for_bit_though_the_log_has_grown(decided_home):
+    before = decided_home.json("replay", TASK, "1")
+    decided_home.live(2)
+    for name in ("1", "2", before["evidence_digest"][:12]):
+        again = decided_home.json("replay", TASK, name)
+        assert again["same"]
+        assert again["evidence_digest"] == again["evidence_digest_again"]
+    assert "comes out the same" in decided_home.command("replay", TASK, "2").stdout
+    assert "no decision '7'" in decided_home.error("replay", TASK, "7")
+
+
+def test_a_replay_shows_what_differs(decided_home, tmp_path):
+    source = Path(small_task.__file__).read_text()
+    dearer = tmp_path / "dearer.py"
+    dearer.write_text(source.replace("largest_unit_loss=600", "largest_unit_loss=700"))
+    result = decided_home.command("replay", str(dearer), "1")
+    assert result.exit_code == 1
+    assert "policy.largest_unit_loss: 600 is now 700" in result.stdout
+    again = decided_home.command("replay", str(dearer), "1", "--json")
+    where = {one["where"] for one in json.loads(again.stdout)["differences"]}
+    assert {"policy.largest_unit_loss", "evidence.stakes.unit_bound"} <= where
+
+
+def test_audit_lists_everything_and_tells_when_it_was_changed(decided_home, tmp_path):
+    home = Home(tmp_path)
+    shutil.copytree(decided_home.path, tmp_path, dirs_exist_ok=True)
+    history = home.json("audit")["history"]
+    decisions = [one for one in history if one["kind"] == "decision"]
+    assert {one["action"] for one in decisions} == {"promote", "hold"}
+    assert all(one["budget"] == pytest.approx(0.05 / 3) for one in decisions)
+    assert "decision 1" in home.command("audit").stdout
+    head = home.json("audit", "--verify")["head"]
+    assert home.json("audit", "--verify", "--head", head[:16])["intact"]
+    assert "goes with --verify" in home.error("audit", "--head", head)
+    with sqlite3.connect(tmp_path / "var" / "registry.db") as file:
+        file.execute("DROP TRIGGER decisions_no_update")
+        file.execute("UPDATE decisions SET action = 'promote'")
+    broken = home.command("audit", "--verify")
+    assert broken.exit_code == 1
+    assert "the row was changed after it was written" in broken.stdout
+    other = home.command("audit", "--verify", "--head", "f" * 12, "--json")
+    assert "cut off" in json.loads(other.stdout)["faults"][-1]
+
+
+def test_what_monitors_find_is_shown_and_vetoes_where_the_policy_says_so(decided_home, tmp_path):
+    home = Home(tmp_path)
+    shutil.copytree(decided_home.path, tmp_path, dirs_exist_ok=True)
+    home.next_day = decided_home.next_day
+    with home.registry as registry:
+        champion = registry.champion().model.digest
+    about = Finding("drift", champion, "amount", "shift", 1.0, 0, "Field 'amount' has shifted.")
+    with FindingStore(tmp_path / "var" / "findings.db") as findings:
+        findings.report("drift", champion, [about], 1)
+    home.live()
+    strict = tmp_path / "strict.py"
+    source = Path(small_task.__file__).read_text()
+    strict.write_text(source.replace("cycle_days=1,", 'cycle_days=1,\n        veto_monitors=("drift",),'))
+    vetoed = home.json("decide", str(strict))["decisions"][0]
+    assert vetoed["action"] == "hold"
+    assert "An open finding of monitor 'drift' vetoes" in vetoed["reasons"][0]
+    shown = home.json("decide", TASK)["decisions"][0]
+    assert shown["evidence"]["findings"][0]["subject"] == "amount"
+    assert "Shown only: an open finding of monitor 'drift'" in shown["reasons"][-1]
+
+
+def test_a_policy_is_tried_out_on_the_past(home):
+    early = home.json("snapshot", TASK, "--history-until", "2024-01-12")["digest"]
+    bundles = [one["bundle"][:12] for one in home.json("fit", TASK, "--snapshot", early)["fitted"]]
+    found = home.json("simulate", TASK, bundles[1], "--champion", bundles[0], "--streams", "400")
+    assert found["cycles"] >= 15
+    rows = {one["kind"]: one for one in found["outlook"]}
+    assert rows["no gain: signs of units drawn"]["promoted"] <= 0.05
+    assert rows["no gain: signs of units drawn"]["by_interval"] > 0.05
+    assert rows["1 of the gain measured"]["promoted"] > 0.95
+    assert rows["1 of the gain measured"]["days"] <= rows["0.25 of the gain measured"]["days"]
+    assert home.json("simulate", TASK, bundles[1], "--champion", bundles[0], "--streams", "400") == found
+    words = home.command("simulate", TASK, bundles[1], "--champion", bundles[0], "--streams", "10").stdout
+    assert "Promoted at an e-value of 40" in words
+    with home.registry as registry:
+        champion = registry.champion().model.digest[:12]
+    assert "later than what the models were fitted on" in " ".join(
+        home.error("simulate", TASK, champion).split()
+    )
 
 
 def test_decide_promotes_when_told_to(home):
@@ -286,7 +305,7 @@ def test_traffic_that_candidates_were_fitted_on_does_not_promote_them(home):
     home.live(9)
     decision = home.json("decide", TASK, "--promote")["decisions"][0]
     assert decision["action"] == "hold"
-    assert "Too few whole days" in decision["reasons"][0]
+    assert "No whole cycle has matured" in decision["reasons"][0]
     assert decision["evidence"]["trained_until_ns"] >= small_task.START_NS + 38 * DAY_NS
 
 

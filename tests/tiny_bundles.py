@@ -6,8 +6,10 @@ score > 0.5. A misbehaving bundle does so on rows with trigger = TRIGGER, and se
 """
 
 import io
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -46,9 +48,10 @@ def tiny_bundle(
     weight: float = 2.0,
     misbehaviour: Misbehaviour = Misbehaviour.NONE,
     signature: Signature = SIGNATURE,
+    reference: bytes = b"",
+    facts: Mapping[str, Any] | None = None,
 ) -> Bundle:
-    reference = io.BytesIO()
-    np.savez(reference, rows=np.array([0]))
+    """`reference` is the training profile; without one, the bundle has none."""
     return write_bundle(
         root,
         name=name,
@@ -58,10 +61,16 @@ def tiny_bundle(
         files={
             PIPELINE: _graph(weight, misbehaviour, pipeline=True),
             TRANSFORM: _graph(weight, Misbehaviour.NONE, pipeline=False),
-            REFERENCE: reference.getvalue(),
+            REFERENCE: reference or _no_profile(),
         },
-        facts={"made_by": "tests"},
+        facts={"made_by": "tests", **(facts or {})},
     )
+
+
+def _no_profile() -> bytes:
+    file = io.BytesIO()
+    np.savez(file, rows=np.array([0]))
+    return file.getvalue()
 
 
 def _graph(weight: float, misbehaviour: Misbehaviour, *, pipeline: bool) -> bytes:

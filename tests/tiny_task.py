@@ -5,7 +5,7 @@ from datetime import timedelta
 from sklearn.linear_model import LogisticRegression
 from tiny_bundles import SIGNATURE
 
-from trainer.gate import Policy
+from trainer.policy import Policy
 from trainer.task import Candidate, Columns, ExpectedUtility, Task, Transform
 from trainer.utility import Amount, CostTable
 
@@ -25,6 +25,12 @@ task = Task(
     decision=ExpectedUtility(),
     maturity=timedelta(hours=1),
     # A shared machine may hold a call up for long; speed is not what these bundles are judged for.
-    policy=Policy(latency_budget_us=1e6, latency_rows=100, min_days=3, min_rows=200),
+    policy=Policy(
+        latency_budget_us=1e6,
+        largest_unit_loss=1_000,
+        cycle_days=1,
+        min_rows=200,
+        latency_block=1,
+    ),
     holdout=timedelta(days=1),
 )

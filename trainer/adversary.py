@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 _FAR = 1e30
 _BEYOND_FLOAT = 2**24 + 1
 """The first integer that float32 cannot hold."""
+_STAMPS = (-1, -86_400, 951_782_400, 4_107_542_400)
+"""Epoch seconds: just before 1970, a whole day before, a leap day of 2000, and the day after a leap day that
+2100 does not have."""
 _TEXTS = ("", "unseen", " ", "a" * 300, "\u00e9\u4e2d\U0001f6eb")
 
 
 def adversarial_rows(signature: Signature, blocks: Blocks) -> Blocks:
     """At least one row for each field and nasty value that a request may bring.
 
-    Numbers: missing, 0, -0.0, the bounds and both their float neighbours, far out. Integers: 0,
-    the bounds, both sides of 2^24 and 2^53. Texts: missing, unseen, blank, long, not ASCII. The last row has
-    everything missing that may be.
+    Numbers: missing, 0, -0.0, the bounds and both their float neighbours, far out. Integers: 0, the bounds,
+    seconds before 1970 and about leap days, both sides of 2^24 and 2^53. Texts: missing, unseen, blank, long,
+    not ASCII. The last row has everything missing that may be.
     """
     parts = [_changed(blocks, place, *change) for place, change in enumerate(_changes(signature))]
     every = blocks.take(slice(0, 1))
@@ -72,7 +75,7 @@ def _numbers(field: Field) -> Iterator[np.float32]:
 
 def _integers(field: Field) -> Iterator[int]:
     bounds = [int(bound) for bound in (field.lower, field.upper) if bound is not None]
-    for value in (0, _BEYOND_FLOAT, -_BEYOND_FLOAT, 2**53 + 1, -(2**53) - 1, *bounds):
+    for value in (0, *_STAMPS, _BEYOND_FLOAT, -_BEYOND_FLOAT, 2**53 + 1, -(2**53) - 1, *bounds):
         if _within(field, value):
             yield value
 

@@ -27,6 +27,8 @@ def write_classifier(graph: Graph, model: Any) -> str:
     """
     name = type(model).__name__
     refuse_classifier(model, "estimator")
+    if not hasattr(model, "predict_proba"):
+        raise ExportError(f"estimator {name} gives no probability; use CalibratedClassifierCV around it")
     if name in {"LogisticRegression", "LogisticRegressionCV"}:
         return _write_logistic(graph, model)
     ensemble = read_ensemble(model)

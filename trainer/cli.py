@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sidecar.cli.one_line_errors import OneLineErrors
-from sidecar.errors import NotFoundError
 from sidecar.lifecycle import Reason
 from trainer import report
-from trainer.command_line import Session, plain, with_session
+from trainer.audit_command import audit
+from trainer.command_line import DATE, TASK, Session, find_bundle, nanoseconds_of, plain, with_session
 from trainer.days import moment
+from trainer.evaluation.cli import evaluate
 from trainer.fit import fit_candidate
 from trainer.gate import choose
 from trainer.judge import champion_of, judge, settle
+from trainer.monitor.cli import monitor
 from trainer.promote import act, promote_as_decided, promote_by_override, promote_first, shadow
+from trainer.replay_command import replay
 from trainer.run import Run, activation_words
-from trainer.skew.command import audit
+from trainer.simulate_command import simulate
+from trainer.skew.command import skew
 from trainer.snapshot import code_version, find_snapshot, from_history, from_log, open_snapshot
 from trainer.task import load_task
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from sidecar.domain import Deployment
     from trainer.evidence import Evidence
     from trainer.gate import Decision
     from trainer.run import Summary
 
-TASK = click.argument("task_path", metavar="TASK", type=click.Path(path_type=Path))
-DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 WHY = click.option("--why", required=True, help="The reason, for the audit trail.")
 
 
@@ -84,7 +86,7 @@ def take_snapshot(
         with session.reader() as reader:
             with session.registry() as registry:
                 champion_of(task, registry)
-            snapshot = from_log(task, reader, _moment(as_of), below, root=root)
+            snapshot = from_log(task, reader, nanoseconds_of(as_of), below, root=root)
     data = {"digest": snapshot.digest, "path": str(snapshot.path), "rows": len(snapshot)}
     session.show({**data, "facts": dict(snapshot.facts)}, report.snapshot_lines(snapshot))
 
@@ -148,7 +150,7 @@ def start_shadow(session: Session, bundles: tuple[str, ...], why: str) -> None:
     versions = []
     with session.narrator() as narrator, session.registry() as registry:
         for bundle in bundles:
-            path = _bundle(session, bundle)
+            path = find_bundle(session.config, bundle)
             narrator.wait(f"admission check of {path.name[:12]}")
             versions.append(shadow(registry, path, Reason(session.actor, why)))
             narrator.note(f"{versions[-1].model} is in the shadow")
@@ -176,7 +178,15 @@ def show_evidence(session: Session, task_path: Path, candidate: str | None, as_o
     task = load_task(task_path)
     with session.registry() as registry, session.reader() as reader:
         only = registry.find(candidate).model.digest if candidate else None
-        judged = judge(task, registry, reader, actor=session.actor, as_of_ns=_moment(as_of), only=only)
+        judged = judge(
+            task,
+            registry,
+            reader,
+            session.findings(),
+            actor=session.actor,
+            as_of_ns=nanoseconds_of(as_of),
+            only=only,
+        )
     views = [report.evidence_view(evidence, task.policy) for evidence, _ in judged]
     session.show({"evidence": [_judged_json(*pair)["evidence"] for pair in judged]}, *views)
 
@@ -193,8 +203,8 @@ def take_decision(session: Session, task_path: Path, promoting: bool) -> None:
     """
     task = load_task(task_path)
     with session.registry() as registry, session.reader() as reader:
-        judged = judge(task, registry, reader, actor=session.actor)
-        settle(registry, judged)
+        judged = judge(task, registry, reader, session.findings(), actor=session.actor)
+        settle(registry, judged, task.policy)
         best = choose([decision for _, decision in judged])
         deployment = act(registry, best) if best and promoting else None
         if best is None:
@@ -227,7 +237,9 @@ def promote_candidate(session: Session, bundle: str, why: str, first: bool, over
         raise click.UsageError("give --first or --override, not both")
     with session.registry() as registry:
         if first:
-            deployment = promote_first(registry, _bundle(session, bundle), Reason(session.actor, why))
+            deployment = promote_first(
+                registry, find_bundle(session.config, bundle), Reason(session.actor, why)
+            )
         else:
             digest = registry.find(bundle).model.digest
             promote = promote_by_override if override else promote_as_decided
@@ -281,7 +293,7 @@ def run(
             registry=registry,
             actor=session.actor,
             narrator=narrator,
-            history_until_ns=_moment(history_until),
+            history_until_ns=nanoseconds_of(history_until),
             patience_seconds=session.patience_seconds,
             wait_seconds=wait_seconds,
         )()
@@ -294,22 +306,11 @@ def run(
 
 
 main.add_command(audit)
-
-
-def _moment(when: datetime | None) -> int | None:
-    return None if when is None else moment(when)
-
-
-def _bundle(session: Session, given: str) -> Path:
-    """The folder that was named, or the one below the home's bundles whose digest begins so."""
-    path = Path(given)
-    if path.is_dir():
-        return path.resolve()
-    found = sorted(session.config.bundles_path.glob(f"{given}*")) if given.isalnum() else []
-    if len(found) != 1:
-        count = len(found) or "no"
-        raise NotFoundError(f"{count} bundles begin with {given!r} in {session.config.bundles_path}")
-    return found[0]
+main.add_command(evaluate)
+main.add_command(monitor)
+main.add_command(replay)
+main.add_command(simulate)
+main.add_command(skew)
 
 
 def _judged_json(evidence: Evidence, decision: Decision) -> dict[str, Any]:

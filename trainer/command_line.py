@@ -9,6 +9,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,17 +18,24 @@ from rich.console import Console
 from sidecar.cli.options import as_json as json_option
 from sidecar.cli.options import config_path as config_option
 from sidecar.config import Config, load_config
+from sidecar.errors import NotFoundError
 from sidecar.registry import Registry
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
+from trainer.days import moment
+from trainer.judge import open_findings
 from trainer.progress import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from datetime import datetime
 
     from rich.console import RenderableType
 
+    from sidecar.findings import Finding
+
 PATIENCE_SECONDS = 10.0
+TASK = click.argument("task_path", metavar="TASK", type=click.Path(path_type=Path))
+DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,10 @@ class Session:
     def reader(self) -> LogReader:
         """The home's log, to be used as a context manager. Raises NotFoundError when there is none."""
         return LogReader(self.config.log_path)
+
+    def findings(self) -> list[Finding]:
+        """What the home's monitors find at present; nothing where none ever looked."""
+        return open_findings(self.config)
 
     @contextmanager
     def narrator(self) -> Iterator[Terminal]:
@@ -98,6 +110,21 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
     return inner
 
 
+def find_bundle(config: Config, given: str) -> Path:
+    """The folder that was named, or the one below the home's bundles whose digest begins so.
+
+    Raises NotFoundError when none or several do.
+    """
+    path = Path(given)
+    if path.is_dir():
+        return path.resolve()
+    found = sorted(config.bundles_path.glob(f"{given}*")) if given.isalnum() else []
+    if len(found) != 1:
+        count = len(found) or "no"
+        raise NotFoundError(f"{count} bundles begin with {given!r} in {config.bundles_path}")
+    return found[0]
+
+
 def plain(value: Any) -> Any:
     """Data that JSON can say: NaN and infinities become null."""
     if isinstance(value, dict):
@@ -105,6 +132,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def nanoseconds_of(when: datetime | None) -> int | None:
+    """A date given as an option, in nanoseconds since the epoch; None where it was not given."""
+    return None if when is None else moment(when)
 
 
 def _user() -> str:

@@ -1,9 +1,9 @@
 """Evidence: what the log says about a candidate against the champion. Facts only; the gate judges them.
 
 It rests on whole UTC days: those since the candidate's shadow began, all later than what it was fitted on.
-`judged` covers the newest `slice_days` of those whose every row had matured by as_of_ns: money is counted
-there and nowhere else. `shadowed` adds the days after them that had ended: enough to say whether the
-candidate answers, and how fast.
+`judged` covers those of them whose every row had matured by as_of_ns: money is counted there and nowhere
+else, and bet on at the end of whole cycles. `shadowed` adds the days after them that had ended: enough to say
+whether the candidate answers, and how fast.
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sidecar.canonical_json import canonical_json, json_digest
 from sidecar.domain import Failure, ModelId
+from trainer.budget import ErrorShare
 from trainer.days import DAY_NS
 from trainer.interval import Day
 from trainer.join import UNACCOUNTED
+from trainer.latency import Latency, Quantile, Quantiles
+from trainer.representative import Representation
+from trainer.slices import Slice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,12 +32,13 @@ FAILURE_KINDS = (*(kind.value for kind in Failure if kind is not Failure.NONE), 
 class Query:
     """What was asked: the same query on the same log gives the same evidence.
 
-    as_of_ns: what had happened by then, on the clock of the events. slice_days: the most days judged.
+    as_of_ns: what had happened by then, on the clock of the events. policy_digest: of the policy whose
+    cycles, bounds, budget and slices it was measured with.
     """
 
     as_of_ns: int
     maturity_ns: int
-    slice_days: int
+    policy_digest: str
 
 
 @dataclass(frozen=True)
@@ -66,29 +71,6 @@ class Accounting:
 
 
 @dataclass(frozen=True)
-class Quantiles:
-    """Of the time of the inference call a row was part of, in microseconds."""
-
-    p50_us: float
-    p99_us: float
-    p999_us: float
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Champion and candidate on the same rows: those of `shadowed` that the candidate gave a value for.
-
-    cpu decides, because preemption by a neighbour does not inflate it; infer is the wall clock, for the eye.
-    """
-
-    rows: int
-    champion_cpu: Quantiles
-    candidate_cpu: Quantiles
-    champion_infer: Quantiles
-    candidate_infer: Quantiles
-
-
-@dataclass(frozen=True)
 class Quality:
     """One model on the joined rows. All but the money is shown only, and decides nothing.
 
@@ -102,14 +84,63 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Stakes:
+    """What units of evidence could lose, and lost, in money, beside what was declared.
+
+    entity: the field whose days are units, "" where whole days are. row_bound: the cost table's; unit_bound:
+    the policy's. row_most, unit_most: the most that a row and a unit put at risk, which their decisions alone
+    tell. rows_beyond, units_beyond: how many could lose more than their bound. unit_worst: the least that a
+    unit gained. spread: see `trainer.units.day_spread`; None where whole days are units, or too few.
+    """
+
+    entity: str
+    row_bound: float
+    unit_bound: float
+    row_most: float
+    rows_beyond: int
+    unit_most: float
+    units_beyond: int
+    unit_worst: float
+    spread: float | None
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """The state of the bets at the end of a whole cycle, over all units since the first.
+
+    until: ISO date of its last day. units: so far, those at which something was at stake. gain: money so far.
+    winning, losing: capital of the bettors (see `trainer.betting`) on a gain above what the policy wants, and
+    on one below.
+    """
+
+    until: str
+    units: int
+    gain: float
+    winning: tuple[float, ...]
+    losing: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class OpenFinding:
+    """A monitor's finding on one of the two models, or on none, open when the evidence was gathered."""
+
+    monitor: str
+    subject: str
+    what: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Champion and candidate on the same requests.
 
-    first_scored_ns: event time of the earliest row, of those the slice may reach, with a Score of the
+    hidden_by: the action that hides an outcome, "" where none does. share: the candidate's part of the error
+    budget. first_scored_ns: event time of the earliest row, of those that were read, with a Score of the
     candidate; None without any. trained_until_ns: the newest event it was fitted on, None where not known.
-    candidates_tried: candidates that share the policy's error budget. labelled: judged rows with a label.
-    joined: of those, rows the candidate gave a value for. days: the units, in order. champion_quality,
-    candidate_quality: None without joined rows. latency: None without a value.
+    unmatured: shadowed rows too young to be judged. labelled: judged rows with a label. joined: of those,
+    rows the candidate gave a value for. losses: joined rows, decided differently, that lost money. days:
+    judged days, for the eye. cycles: what decides. slices_tried: how many slices were compared to find
+    `slices`. champion_quality, candidate_quality: None without joined rows. latency: None without a value.
     """
 
     task: str
@@ -119,14 +150,23 @@ class Evidence:
     signature_digest: str
     costs_digest: str
     currency: str
-    candidates_tried: int
+    hidden_by: str
+    share: ErrorShare
     first_scored_ns: int | None
     trained_until_ns: int | None
     shadowed: Accounting
     judged: Accounting
+    unmatured: int
     labelled: int
     joined: int
+    losses: int
+    representation: Representation | None
+    stakes: Stakes
     days: tuple[Day, ...]
+    cycles: tuple[Cycle, ...]
+    slices_tried: int
+    slices: tuple[Slice, ...]
+    findings: tuple[OpenFinding, ...]
     champion_quality: Quality | None
     candidate_quality: Quality | None
     latency: Latency | None
@@ -158,25 +198,35 @@ class Evidence:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        latency = data["latency"]
-        quality = {
-            name: None if data[name] is None else Quality(**data[name])
-            for name in ("champion_quality", "candidate_quality")
+        single = {
+            "champion": ModelId,
+            "candidate": ModelId,
+            "query": Query,
+            "share": ErrorShare,
+            "shadowed": Accounting,
+            "judged": Accounting,
+            "stakes": Stakes,
+            "representation": Representation,
+            "champion_quality": Quality,
+            "candidate_quality": Quality,
         }
-        return cls(
-            **{
-                **data,
-                **quality,
-                "champion": ModelId(**data["champion"]),
-                "candidate": ModelId(**data["candidate"]),
-                "query": Query(**data["query"]),
-                "shadowed": Accounting(**data["shadowed"]),
-                "judged": Accounting(**data["judged"]),
-                "days": tuple(Day(**day) for day in data["days"]),
-                "latency": latency
-                and Latency(
-                    rows=latency["rows"],
-                    **{name: Quantiles(**part) for name, part in latency.items() if name != "rows"},
-                ),
-            }
+        several = {"days": Day, "slices": Slice, "findings": OpenFinding}
+        parts: dict[str, Any] = {
+            name: None if data[name] is None else kind(**data[name]) for name, kind in single.items()
+        }
+        parts |= {name: tuple(kind(**one) for one in data[name]) for name, kind in several.items()}
+        parts["cycles"] = tuple(
+            Cycle(**{**one, "winning": tuple(one["winning"]), "losing": tuple(one["losing"])})
+            for one in data["cycles"]
         )
+        parts["latency"] = data["latency"] and _latency(data["latency"])
+        return cls(**{**data, **parts})
+
+
+def _latency(data: Mapping[str, Any]) -> Latency:
+    clocks = ("champion_cpu", "candidate_cpu", "champion_infer", "candidate_infer")
+    quantiles = {
+        clock: Quantiles(**{name: Quantile(**one) for name, one in data[clock].items()}) for clock in clocks
+    }
+    capital = {name: tuple(data[name]) for name in ("within", "beyond")}
+    return Latency(**{**data, **quantiles, **capital})

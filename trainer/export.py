@@ -32,10 +32,13 @@ class Rule(Protocol):
         """What the manifest says."""
 
 
-def export_transform(transform: FittedTransform) -> bytes:
-    """The graph from raw blocks to features. Raises ExportError naming the step that does not convert."""
+def export_transform(transform: FittedTransform, *, blocked: bool = True) -> bytes:
+    """The graph from raw blocks to features; blocked: see `FittedTransform.write`.
+
+    Raises ExportError naming the step that does not convert.
+    """
     graph = Graph()
-    transform.write(graph)
+    transform.write(graph, blocked=blocked)
     return graph.finish(block_inputs(transform.signature), [features_info(len(transform.feature_names))])
 
 

@@ -8,19 +8,22 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from sidecar.bundle import PIPELINE, REFERENCE, TRANSFORM, Bundle, write_bundle
 from sidecar.session import DECISION, SCORE, feed, load_model, open_session
+from trainer.crossfit import training_features
 from trainer.days import nanoseconds
 from trainer.decision import UtilityRule, choose_threshold
 from trainer.errors import ExportError
-from trainer.export import compute_features, export_model, export_pipeline, export_transform
+from trainer.export import export_model, export_pipeline, export_transform
+from trainer.figures import Judged, measure
+from trainer.importance import importance_of
 from trainer.parity import check_parity
-from trainer.reference import profile
+from trainer.reference import make_reference
 from trainer.seed import seed
 from trainer.task import Threshold
+from trainer.timing import time_single_rows
 from trainer.transform import FittedTransform, fit_transform
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 FIT_THREADS = 1
 """OpenMP threads of a fit. HistGradientBoosting slows down manifold when its threads wait for busy cores."""
 TIMED_RUNS = 2000
+CONFIDENCE = 0.95
+"""Of the interval on the hold-out's money, which whole days are the units of."""
 _LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "scipy")
 
 
@@ -48,8 +53,12 @@ class _Measured:
     accuracy: float
     auc: float
     log_loss: float
+    brier: float
+    ece: float
     acted: float
     utility_per_1000: float
+    utility_lower: float
+    utility_upper: float
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,8 @@ class FitReport(_Measured):
     """How the recipe did on the hold-out, and what the shipped model costs to run.
 
     rows: of the hold-out that the figures are from. accuracy: of score >= 0.5. auc is NaN when all labels are
-    equal. acted: the share of rows with a positive decision. utility_per_1000: money per 1,000 decisions.
+    equal. brier, ece: see `trainer.figures.Calibration`. acted: the share of rows with a positive decision.
+    utility_per_1000: money per 1,000 decisions, with the bounds of its interval.
     cpu_us_p50, cpu_us_p99: CPU microseconds of one row through the shipped pipeline. bytes: of pipeline.onnx.
     """
 
@@ -110,7 +120,7 @@ def fit_candidate(
 
     progress(f"{recipe}: fitting on {known} rows to measure on the {len(snapshot.label) - split} newest")
     early = _fit(task, candidate, snapshot, slice(0, known))
-    rule, measured, held_out_score = _measure(task, early, snapshot, split)
+    rule, measured, held_out = _measure(task, early, snapshot, split)
 
     progress(f"{recipe}: fitting on all {len(snapshot.label)} rows")
     final = _fit(task, candidate, snapshot, slice(None))
@@ -129,7 +139,9 @@ def fit_candidate(
         files={
             PIPELINE: pipeline,
             TRANSFORM: final.exported,
-            REFERENCE: profile(task.signature, snapshot.blocks, held_out_score),
+            REFERENCE: make_reference(
+                task.signature, snapshot.blocks, snapshot.event_ns, *held_out
+            ).to_bytes(),
         },
         facts={
             "recipe": recipe,
@@ -151,6 +163,7 @@ def fit_candidate(
                 "note": "of the recipe fitted on what was known before it; what ships was fitted on all rows",
                 **{name: _plain(value) for name, value in asdict(measured).items()},
             },
+            "importance": importance_of(pipeline, task.signature, snapshot.blocks),
             "parity": parity.to_json(),
             "libraries": {
                 "python": platform.python_version(),
@@ -159,8 +172,13 @@ def fit_candidate(
         },
     )
     progress(f"{recipe}: timing single rows")
-    p50, p99 = _time_single_rows(bundle, snapshot.blocks)
-    report = FitReport(**asdict(measured), cpu_us_p50=p50, cpu_us_p99=p99, bytes=len(pipeline))
+    timing = time_single_rows(load_model(bundle.path), snapshot.blocks, TIMED_RUNS)
+    report = FitReport(
+        **asdict(measured),
+        cpu_us_p50=timing.cpu_us_p50,
+        cpu_us_p99=timing.cpu_us_p99,
+        bytes=len(pipeline),
+    )
     return Fitted(bundle, report)
 
 
@@ -178,7 +196,7 @@ def _fit(task: Task, candidate: Candidate, snapshot: Snapshot, rows: slice) -> _
         raise ExportError("the training rows all have the same label; take a longer snapshot")
     transform = fit_transform(candidate.transform, task.signature, blocks, label)
     exported = export_transform(transform)
-    features = compute_features(exported, blocks)
+    features = training_features(transform, exported, blocks, label)
     model = seed(candidate.estimator())
     try:
         with threadpool_limits(limits=FIT_THREADS):
@@ -191,8 +209,11 @@ def _fit(task: Task, candidate: Candidate, snapshot: Snapshot, rows: slice) -> _
 
 def _measure(
     task: Task, early: _Fit, snapshot: Snapshot, split: int
-) -> tuple[Rule, _Measured, NDArray[np.float32]]:
-    """Choose the rule, and measure it on hold-out rows that had no part in choosing it."""
+) -> tuple[Rule, _Measured, tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """Choose the rule, and measure it on hold-out rows that had no part in choosing it: the newest ones.
+
+    Gives the score and decision of those rows too.
+    """
     rule: Rule = UtilityRule(task.signature, task.costs)
     measured_from = split
     if isinstance(task.decision, Threshold):
@@ -206,30 +227,27 @@ def _measure(
         )
     blocks, label = snapshot.blocks.take(slice(measured_from, None)), snapshot.label[measured_from:]
     score, decision = _run(export_pipeline(early.transform, early.model, rule), blocks)
-    probability = score.astype(np.float64)
+    money = task.costs.utility(task.signature, blocks, decision, label)
+    judged = Judged(money, score, decision, label, snapshot.event_ns[measured_from:])
+    figures = measure(judged, CONFIDENCE)
     measured = _Measured(
-        rows=len(label),
-        accuracy=float(accuracy_score(label, probability >= 0.5)),  # noqa: PLR2004 - the even chance
-        auc=float(roc_auc_score(label, probability)) if len(np.unique(label)) > 1 else float("nan"),
-        log_loss=float(log_loss(label, probability, labels=[0, 1])),
-        acted=float(decision.mean()),
-        utility_per_1000=float(1000 * task.costs.utility(task.signature, blocks, decision, label).mean()),
+        rows=figures.rows,
+        accuracy=figures.accuracy.estimate,
+        auc=figures.auc.estimate if figures.auc else float("nan"),
+        log_loss=figures.log_loss.estimate,
+        brier=figures.calibration.brier.estimate,
+        ece=figures.calibration.ece,
+        acted=figures.act_rate.estimate,
+        utility_per_1000=figures.utility_per_1000.estimate,
+        utility_lower=figures.utility_per_1000.lower,
+        utility_upper=figures.utility_per_1000.upper,
     )
-    return rule, measured, score
+    return rule, measured, (score, decision)
 
 
 def _run(pipeline: bytes, blocks: Blocks) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     score, decision = open_session(pipeline).run([SCORE, DECISION], feed(blocks))
     return score, decision
-
-
-def _time_single_rows(bundle: Bundle, blocks: Blocks) -> tuple[float, float]:
-    """p50 and p99 of the CPU microseconds of one row, over rows spread through the snapshot."""
-    model = load_model(bundle.path)
-    places = np.linspace(0, len(blocks) - 1, min(TIMED_RUNS, len(blocks))).astype(int).tolist()
-    cpu_ns = [model.run(blocks.take(slice(place, place + 1))).cpu_ns for place in places]
-    p50, p99 = np.quantile(cpu_ns, (0.5, 0.99)) / 1000
-    return float(p50), float(p99)
 
 
 def _describe(model: Any) -> dict[str, Any]:

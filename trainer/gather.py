@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from trainer.betting import capital_at
+from trainer.budget import ErrorShare
 from trainer.days import DAY_NS, day_start, iso_day, nanoseconds
-from trainer.evidence import FAILURE_KINDS, Accounting, Evidence, Latency, Quality, Quantiles, Query
+from trainer.evidence import (
+    FAILURE_KINDS,
+    Accounting,
+    Cycle,
+    Evidence,
+    OpenFinding,
+    Quality,
+    Query,
+    Stakes,
+)
 from trainer.interval import PER, Day
 from trainer.join import clock_ns, read_candidate, read_rows
+from trainer.latency import measure
+from trainer.representative import compare
+from trainer.slices import find_slices
+from trainer.units import Pairs, Units, day_spread, pair, sum_units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,11 +34,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sidecar.domain import ModelId
-    from sidecar.store.log import LogReader
+    from sidecar.store.reader import LogReader
     from trainer.join import CandidateRows, JoinedRows
+    from trainer.policy import Policy
     from trainer.task import Task
 
 EVEN_CHANCE = 0.5
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of candidates beside the log, by digest.
+
+    shares: their parts of the error budget. trained_until_ns: the newest event that each was fitted on; only
+    later days are evidence. findings: open findings on it, on the champion, or on no model.
+    """
+
+    shares: Mapping[str, ErrorShare] = field(default_factory=dict)
+    trained_until_ns: Mapping[str, int] = field(default_factory=dict)
+    findings: Mapping[str, tuple[OpenFinding, ...]] = field(default_factory=dict)
 
 
 def gather(
@@ -32,99 +62,125 @@ def gather(
     candidates: Sequence[ModelId],
     *,
     as_of_ns: int | None = None,
-    candidates_tried: int | None = None,
-    trained_until_ns: Mapping[str, int] | None = None,
+    known: Known | None = None,
 ) -> list[Evidence]:
     """Evidence on each candidate, in their order, as known at `as_of_ns` (the log's clock if not given).
 
-    candidates_tried: how many share the error budget; at least and by default those given. trained_until_ns:
-    the newest event that a candidate (by digest) was fitted on, where known; only later days are evidence.
+    known: candidates without a share of the error budget count as those that came first, together.
     Raises NotFoundError when nothing has been served.
     """
-    now_ns = clock_ns(reader)
     query = Query(
-        as_of_ns=now_ns if as_of_ns is None else as_of_ns,
+        as_of_ns=clock_ns(reader) if as_of_ns is None else as_of_ns,
         maturity_ns=nanoseconds(task.maturity),
-        slice_days=task.policy.slice_days,
+        policy_digest=task.policy.digest,
     )
     # Every row of the days before this moment has matured: the last of them ended `maturity` ago.
     matured_ns = day_start(query.as_of_ns + 1 - query.maturity_ns)
-    oldest_ns = matured_ns - query.slice_days * DAY_NS
     rows = read_rows(
         reader,
         task.signature,
         task.maturity,
         as_of_ns=query.as_of_ns,
-        since_ns=oldest_ns,
+        # A candidate that began earlier is past its deadline, whatever the older rows say.
+        since_ns=matured_ns - 2 * task.policy.deadline_days * DAY_NS,
         champion=champion.digest,
     )
+    together = Known(shares=dict.fromkeys([one.digest for one in candidates], ErrorShare(0, len(candidates))))
     return [
-        _one(
-            task,
-            reader,
-            champion,
-            candidate,
-            query=query,
-            served=rows,
-            matured_ns=matured_ns,
-            trained_until_ns=(trained_until_ns or {}).get(candidate.digest),
-            tried=max(len(candidates), candidates_tried or 0),
-        )
+        _Gathering(task, query, rows, matured_ns).one(reader, champion, candidate, known or together)
         for candidate in candidates
     ]
 
 
-def _one(
-    task: Task,
-    reader: LogReader,
-    champion: ModelId,
-    candidate: ModelId,
-    *,
-    query: Query,
-    served: JoinedRows,
-    matured_ns: int,
-    trained_until_ns: int | None,
-    tried: int,
-) -> Evidence:
-    scored = read_candidate(reader, candidate.digest, champion.digest, served)
-    entered = served.event_ns[scored.entered]
-    first_scored_ns = int(entered[0]) if len(entered) else None
-    ended_ns = day_start(query.as_of_ns + 1)
-    begin_ns = ended_ns if first_scored_ns is None else _first_whole_day(reader, first_scored_ns)
-    if trained_until_ns is not None:
-        # Rows sent a second time, or with an old date, may be rows that it knows by heart.
-        begin_ns = max(begin_ns, day_start(trained_until_ns) + DAY_NS)
-    shadowed = _between(served.event_ns, begin_ns, ended_ns)
-    judged = _between(served.event_ns, begin_ns, matured_ns)
-    labelled = judged[served.labelled[judged]]
-    joined = labelled[scored.valued[labelled]]
-    days, champion_quality, candidate_quality = _money(task, served.take(joined), scored.take(joined))
-    return Evidence(
-        task=task.name,
-        champion=champion,
-        candidate=candidate,
-        query=query,
-        signature_digest=task.signature.digest,
-        costs_digest=task.costs.digest,
-        currency=task.costs.currency,
-        candidates_tried=tried,
-        first_scored_ns=first_scored_ns,
-        trained_until_ns=trained_until_ns,
-        shadowed=_account(scored.take(shadowed), begin_ns, ended_ns),
-        judged=_account(scored.take(judged), begin_ns, matured_ns),
-        labelled=len(labelled),
-        joined=len(joined),
-        days=days,
-        champion_quality=champion_quality,
-        candidate_quality=candidate_quality,
-        latency=_latency(served.take(shadowed), scored.take(shadowed)),
-    )
+@dataclass(frozen=True, eq=False)
+class _Gathering:
+    """One look at the log; `served` are the champion's rows, and those before `matured_ns` have matured."""
+
+    task: Task
+    query: Query
+    served: JoinedRows
+    matured_ns: int
+
+    def one(self, reader: LogReader, champion: ModelId, candidate: ModelId, known: Known) -> Evidence:
+        task, served, policy = self.task, self.served, self.task.policy
+        scored = read_candidate(reader, candidate.digest, champion.digest, served)
+        entered = served.event_ns[scored.entered]
+        first_scored_ns = int(entered[0]) if len(entered) else None
+        ended_ns = day_start(self.query.as_of_ns + 1)
+        begin_ns = ended_ns if first_scored_ns is None else _first_whole_day(reader, first_scored_ns)
+        trained_until_ns = known.trained_until_ns.get(candidate.digest)
+        if trained_until_ns is not None:
+            # Rows sent a second time, or with an old date, may be rows that it knows by heart.
+            begin_ns = max(begin_ns, day_start(trained_until_ns) + DAY_NS)
+        shadowed = _between(served.event_ns, begin_ns, ended_ns)
+        judged = _between(served.event_ns, begin_ns, self.matured_ns)
+        labelled = judged[served.labelled[judged]]
+        joined = labelled[scored.valued[labelled]]
+        rows, answers = served.take(joined), scored.take(joined)
+        pairs = pair(
+            task.costs,
+            task.signature,
+            rows.blocks,
+            rows.label,
+            decisions=(rows.decision, answers.decision),
+            cpu_ns=(rows.cpu_ns, answers.cpu_ns),
+        )
+        units = sum_units(
+            task.signature,
+            rows.blocks,
+            rows.event_ns,
+            pairs,
+            entity=task.entity,
+            wanted=policy.min_gain_per_1000 / PER,
+        )
+        account = _account(scored.take(judged), begin_ns, self.matured_ns)
+        tried, slices = find_slices(task.signature, rows.blocks, rows.event_ns, pairs, task.slices or ())
+        answered, timed = judged[scored.valued[judged]], shadowed[scored.valued[shadowed]]
+        return Evidence(
+            task=task.name,
+            champion=champion,
+            candidate=candidate,
+            query=self.query,
+            signature_digest=task.signature.digest,
+            costs_digest=task.costs.digest,
+            currency=task.costs.currency,
+            hidden_by=task.hidden_by or "",
+            share=known.shares[candidate.digest],
+            first_scored_ns=first_scored_ns,
+            trained_until_ns=trained_until_ns,
+            shadowed=_account(scored.take(shadowed), begin_ns, ended_ns),
+            judged=account,
+            unmatured=len(shadowed) - len(judged),
+            labelled=len(labelled),
+            joined=len(joined),
+            losses=int(np.count_nonzero(pairs.changed & (pairs.gain < 0))),
+            representation=compare(
+                served.score[answered],
+                (served.decision != scored.decision)[answered],
+                served.labelled[answered],
+            ),
+            stakes=_stakes(task, pairs, units, account),
+            days=_days(rows.event_ns, pairs),
+            cycles=_cycles(policy, units, account),
+            slices_tried=tried,
+            slices=slices,
+            findings=known.findings.get(candidate.digest, ()),
+            champion_quality=_quality(pairs.champion, rows.decision, rows.score, rows.label),
+            candidate_quality=_quality(pairs.candidate, answers.decision, answers.score, rows.label),
+            latency=measure(
+                policy.latency_budget_us,
+                policy.latency_block,
+                (served.cpu_ns[timed], served.infer_ns[timed]),
+                (scored.cpu_ns[timed], scored.infer_ns[timed]),
+            ),
+        )
 
 
 def _first_whole_day(reader: LogReader, first_scored_ns: int) -> int:
     """Find the start of the first day on which nothing was served before the shadow's first Score."""
     start_ns = day_start(first_scored_ns)
-    earlier = any(len(batch) for batch in reader.served(since_ns=start_ns, until_ns=first_scored_ns))
+    parts = reader.served_parts(("event_ns",), since_ns=start_ns, until_ns=first_scored_ns)
+    earlier = next(parts, None) is not None
     return start_ns + DAY_NS if earlier else start_ns
 
 
@@ -142,31 +198,54 @@ def _account(scored: CandidateRows, since_ns: int, until_ns: int) -> Accounting:
     )
 
 
-def _money(
-    task: Task, served: JoinedRows, scored: CandidateRows
-) -> tuple[tuple[Day, ...], Quality | None, Quality | None]:
-    if not len(served):
-        return (), None, None
-    champion = task.costs.utility(task.signature, served.blocks, served.decision, served.label)
-    candidate = task.costs.utility(task.signature, served.blocks, scored.decision, served.label)
-    changed = served.decision != scored.decision
-    starts, first = np.unique(served.event_ns // DAY_NS, return_index=True)
-    ends = [*first[1:].tolist(), len(served)]
-    days = tuple(
+def _stakes(task: Task, pairs: Pairs, units: Units, judged: Accounting) -> Stakes:
+    policy, row_bound = task.policy, task.costs.row_bound(task.signature)
+    first_day = judged.since_ns // DAY_NS
+    return Stakes(
+        entity=task.entity or "",
+        row_bound=row_bound,
+        unit_bound=policy.largest_unit_loss,
+        row_most=float(pairs.risk.max(initial=0.0)),
+        rows_beyond=int(np.count_nonzero(pairs.risk > row_bound)),
+        unit_most=float(units.risk.max(initial=0.0)),
+        units_beyond=int(np.count_nonzero(units.risk > policy.largest_unit_loss)),
+        unit_worst=float(units.gain.min(initial=0.0)),
+        spread=day_spread(units, policy.cycle_days, first_day, judged.days) if task.entity else None,
+    )
+
+
+def _cycles(policy: Policy, units: Units, judged: Accounting) -> tuple[Cycle, ...]:
+    """The bets at the end of each whole cycle, the deadline's included."""
+    first_day, days = judged.since_ns // DAY_NS, policy.cycle_days
+    last_days = [
+        first_day + number * days for number in range(1, min(judged.days // days, policy.cycles) + 1)
+    ]
+    ends = np.searchsorted(units.day, last_days).tolist()
+    # A unit below -1 breaks the bound, and the gate says so. Where it is accused of losing, gains are cut.
+    scaled = units.gain / policy.largest_unit_loss
+    winning = capital_at(np.maximum(scaled, -1.0), ends)
+    losing = capital_at(np.maximum(-scaled, -1.0), ends)
+    return tuple(
+        Cycle(iso_day((day - 1) * DAY_NS), end, float(units.gain[:end].sum()), won, lost)
+        for day, end, won, lost in zip(last_days, ends, winning, losing, strict=True)
+    )
+
+
+def _days(event_ns: NDArray[np.int64], pairs: Pairs) -> tuple[Day, ...]:
+    if not len(event_ns):
+        return ()
+    starts, first = np.unique(event_ns // DAY_NS, return_index=True)
+    ends = [*first[1:].tolist(), len(event_ns)]
+    return tuple(
         Day(
             day=iso_day(start * DAY_NS),
             decisions=end - begin,
-            changed=int(np.count_nonzero(changed[begin:end])),
-            champion=float(champion[begin:end].sum()),
-            candidate=float(candidate[begin:end].sum()),
-            gain=float((candidate[begin:end] - champion[begin:end]).sum()),
+            changed=int(np.count_nonzero(pairs.changed[begin:end])),
+            champion=float(pairs.champion[begin:end].sum()),
+            candidate=float(pairs.candidate[begin:end].sum()),
+            gain=float(pairs.gain[begin:end].sum()),
         )
         for start, begin, end in zip(starts.tolist(), first.tolist(), ends, strict=True)
-    )
-    return (
-        days,
-        _quality(champion, served.decision, served.score, served.label),
-        _quality(candidate, scored.decision, scored.score, served.label),
     )
 
 
@@ -175,29 +254,12 @@ def _quality(
     decision: NDArray[np.bool_],
     score: NDArray[np.float32],
     label: NDArray[np.float64],
-) -> Quality:
+) -> Quality | None:
+    if not len(money):
+        return None
     return Quality(
         utility_per_1000=PER * float(money.mean()),
         act_rate=float(decision.mean()),
         accuracy=float(((score >= EVEN_CHANCE) == (label == 1)).mean()),
         auc=float(roc_auc_score(label, score)) if len(np.unique(label)) > 1 else None,
     )
-
-
-def _latency(served: JoinedRows, scored: CandidateRows) -> Latency | None:
-    rows = np.flatnonzero(scored.valued)
-    if not len(rows):
-        return None
-    return Latency(
-        rows=len(rows),
-        champion_cpu=_quantiles(served.cpu_ns[rows]),
-        candidate_cpu=_quantiles(scored.cpu_ns[rows]),
-        champion_infer=_quantiles(served.infer_ns[rows]),
-        candidate_infer=_quantiles(scored.infer_ns[rows]),
-    )
-
-
-def _quantiles(durations_ns: NDArray[np.int64]) -> Quantiles:
-    # Measured values, not values between them: the inverse of the empirical distribution function.
-    p50, p99, p999 = np.quantile(durations_ns, [0.5, 0.99, 0.999], method="inverted_cdf").tolist()
-    return Quantiles(p50 / 1_000, p99 / 1_000, p999 / 1_000)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from itertools import chain, repeat
+from functools import cached_property
+from itertools import repeat
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -17,37 +18,54 @@ import numpy as np
 from sidecar.domain import Failure
 from sidecar.errors import NotFoundError, SignatureMismatchError
 from sidecar.signature import Blocks
-from trainer.days import nanoseconds
+from sidecar.store.reader import joined_columns
+from trainer.days import DAY_NS, nanoseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
     from numpy.typing import NDArray
 
-    from sidecar.domain import ServedBatch
+    from sidecar.codec import Columns
     from sidecar.signature import Signature
-    from sidecar.store.log import LogReader
+    from sidecar.store.reader import LogReader
 
 UNACCOUNTED = "unaccounted"
 """A row without any Score: the candidate's shadow never said what became of it."""
 NO_ENTRY = NO_ROW = -1
 
+CLOCK_SLACK_NS = 3600 * 10**9
+"""How far the clock of the machine that answered may have been set back before the scores came."""
+EARLIEST_OUTCOME_NS = DAY_NS
+"""An outcome observed longer than this before the row's event is of something else; clocks differ by less."""
+
 Scalar = TypeVar("Scalar", bound=np.generic)
-_FAILURE = np.dtype("U16")  # wide enough for every Failure
+_BLOCKS = ("numbers", "integers", "texts")
+_READ = ("request_ids", "received_ns", "event_ns", "score", "decision", "infer_ns", "cpu_ns", *_BLOCKS)
+_NO_SCORES: Columns = {
+    "request_ids": np.empty(0, object),
+    "failure": np.empty(0, object),
+    "score": np.empty(0, np.float32),
+    "decision": np.empty(0, np.bool_),
+    "infer_ns": np.empty(0, np.int64),
+    "cpu_ns": np.empty(0, np.int64),
+}
+_SCORED = tuple(_NO_SCORES)
 
 
 @dataclass(frozen=True, eq=False)
 class JoinedRows:
     """Served rows with their outcomes, each request_id once, ordered by (event_ns, request_id).
 
-    score: float32 [n], decision: bool [n], infer_ns and cpu_ns: int64 [n], all the champion's.
-    label: float64 [n], 0 or 1, NaN where neither was known at as_of_ns. matured: bool [n],
-    event_ns + maturity <= as_of_ns.
+    request_ids: object (str) [n]. received_ns and event_ns: int64 [n]. score: float32 [n], decision: bool
+    [n], infer_ns and cpu_ns: int64 [n], all the champion's. label: float64 [n], 0 or 1, NaN where neither was
+    known at as_of_ns. matured: bool [n], event_ns + maturity <= as_of_ns.
     """
 
     as_of_ns: int
-    request_ids: Sequence[str]
+    request_ids: NDArray[np.object_]
+    received_ns: NDArray[np.int64]
     event_ns: NDArray[np.int64]
     blocks: Blocks
     score: NDArray[np.float32]
@@ -59,6 +77,18 @@ class JoinedRows:
 
     def __len__(self) -> int:
         return len(self.request_ids)
+
+    @cached_property
+    def _place(self) -> Mapping[str, int]:
+        return dict(zip(self.request_ids.tolist(), range(len(self)), strict=True))
+
+    def rows_of(self, request_ids: NDArray[np.object_]) -> NDArray[np.int64]:
+        """Which row each of these requests is, or NO_ROW. int64 [m]."""
+        count = len(request_ids)
+        # A candidate scores in the order of serving, so most often its rows are these very rows.
+        if count == len(self) and bool((request_ids == self.request_ids).all()):
+            return np.arange(count)
+        return np.fromiter(map(self._place.get, request_ids.tolist(), repeat(NO_ROW)), np.int64, count)
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -80,7 +110,8 @@ class JoinedRows:
         """The rows at these indices."""
         return JoinedRows(
             as_of_ns=self.as_of_ns,
-            request_ids=[self.request_ids[row] for row in rows.tolist()],
+            request_ids=self.request_ids[rows],
+            received_ns=self.received_ns[rows],
             event_ns=self.event_ns[rows],
             blocks=self.blocks.take(rows),
             score=self.score[rows],
@@ -96,11 +127,11 @@ class JoinedRows:
 class CandidateRows:
     """What a candidate made of n served rows, in their order.
 
-    failure: text [n], "" where the candidate gave a value, UNACCOUNTED where the row has no Score.
+    failure: object (str) [n], "" where the candidate gave a value, UNACCOUNTED where the row has no Score.
     score, decision, infer_ns, cpu_ns as in `ScoreBatch`.
     """
 
-    failure: NDArray[np.str_]
+    failure: NDArray[np.object_]
     score: NDArray[np.float32]
     decision: NDArray[np.bool_]
     infer_ns: NDArray[np.int64]
@@ -109,12 +140,14 @@ class CandidateRows:
     @property
     def entered(self) -> NDArray[np.bool_]:
         """Rows that have a Score, be it a failure. bool [n]."""
-        return np.not_equal(self.failure, UNACCOUNTED)
+        entered: NDArray[np.bool_] = self.failure != UNACCOUNTED
+        return entered
 
     @property
     def valued(self) -> NDArray[np.bool_]:
         """Rows that the candidate gave a value for. bool [n]."""
-        return np.equal(self.failure, Failure.NONE.value)
+        valued: NDArray[np.bool_] = self.failure == Failure.NONE.value
+        return valued
 
     def take(self, rows: NDArray[np.int64]) -> CandidateRows:
         """The rows at these indices."""
@@ -151,26 +184,29 @@ def read_rows(
     than the signature.
     """
     now_ns = clock_ns(reader) if as_of_ns is None else as_of_ns
-    batches = list(reader.served(since_ns=since_ns, until_ns=now_ns + 1, champion=champion))
-    for batch in batches:
-        check_columns(signature, batch.blocks)
-    ids = [request_id for batch in batches for request_id in batch.request_ids]
-    event_ns = _column([batch.event_ns for batch in batches], np.int64)
-    rows = _first_received(ids, event_ns, batches)
-    ids = [ids[row] for row in rows.tolist()]
-    event_ns = event_ns[rows]
-    return JoinedRows(
+    parts = []
+    for part in reader.served_parts(_READ, since_ns=since_ns, until_ns=now_ns + 1, champion=champion):
+        check_columns(signature, _blocks(part.columns))
+        parts.append(part.columns)
+    found = joined_columns(parts, _no_rows(signature))
+    rows = _first_received(found)
+    if rows is not None:
+        found = {name: values[rows] for name, values in found.items()}
+    joined = JoinedRows(
         as_of_ns=now_ns,
-        request_ids=ids,
-        event_ns=event_ns,
-        blocks=Blocks.concat([_no_rows(signature), *(batch.blocks for batch in batches)]).take(rows),
-        score=_column([batch.score for batch in batches], np.float32)[rows],
-        decision=_column([batch.decision for batch in batches], np.bool_)[rows],
-        infer_ns=_column([batch.infer_ns for batch in batches], np.int64)[rows],
-        cpu_ns=_column([batch.cpu_ns for batch in batches], np.int64)[rows],
-        label=_labels(reader, ids, now_ns),
-        matured=event_ns + nanoseconds(maturity) <= now_ns,
+        request_ids=found["request_ids"],
+        received_ns=found["received_ns"],
+        event_ns=found["event_ns"],
+        blocks=_blocks(found),
+        score=found["score"],
+        decision=found["decision"],
+        infer_ns=found["infer_ns"],
+        cpu_ns=found["cpu_ns"],
+        label=np.full(len(found["event_ns"]), np.nan),
+        matured=found["event_ns"] + nanoseconds(maturity) <= now_ns,
     )
+    joined.label[:] = _labels(reader, joined, since_ns)
+    return joined
 
 
 def read_candidate(reader: LogReader, candidate: str, champion: str, rows: JoinedRows) -> CandidateRows:
@@ -179,29 +215,23 @@ def read_candidate(reader: LogReader, candidate: str, champion: str, rows: Joine
     A request scored twice counts as failed if one of the two failed, because a missing value never passes.
     Two values that differ count as none, because nothing says which of them belongs to the row that counts.
     """
-    place = {request_id: row for row, request_id in enumerate(rows.request_ids)}
-    batches = list(reader.scores(candidate, champion))
-    scored = CandidateRows(
-        failure=np.concatenate(
-            [np.empty(0, _FAILURE), *(np.array(list(batch.failure), _FAILURE) for batch in batches)]
-        ),
-        score=_column([batch.score for batch in batches], np.float32),
-        decision=_column([batch.decision for batch in batches], np.bool_),
-        infer_ns=_column([batch.infer_ns for batch in batches], np.int64),
-        cpu_ns=_column([batch.cpu_ns for batch in batches], np.int64),
-    )
-    ids = chain.from_iterable(batch.request_ids for batch in batches)
-    row_of = np.fromiter(map(place.get, ids, repeat(NO_ROW)), np.int64, len(scored.failure))
+    since_ns = int(rows.received_ns.min(initial=np.iinfo(np.int64).max)) - CLOCK_SLACK_NS
+    parts = reader.score_parts(_SCORED, candidate, champion, written_since_ns=since_ns)
+    found = joined_columns((part.columns for part in parts), _NO_SCORES)
+    row_of = rows.rows_of(found.pop("request_ids"))
+    scored = CandidateRows(**found)
+    if np.array_equal(row_of, np.arange(len(rows))):
+        return scored
     entry = _entries(scored, row_of, len(rows))
-    found = entry != NO_ENTRY
+    known = entry != NO_ENTRY
 
     def spread(values: NDArray[Scalar], column: NDArray[Scalar]) -> NDArray[Scalar]:
-        column[found] = values[entry[found]]
+        column[known] = values[entry[known]]
         return column
 
     count = len(rows)
     return CandidateRows(
-        failure=spread(scored.failure, np.full(count, UNACCOUNTED, _FAILURE)),
+        failure=spread(scored.failure, np.full(count, UNACCOUNTED, object)),
         score=spread(scored.score, np.full(count, np.nan, np.float32)),
         decision=spread(scored.decision, np.zeros(count, np.bool_)),
         infer_ns=spread(scored.infer_ns, np.zeros(count, np.int64)),
@@ -211,11 +241,13 @@ def read_candidate(reader: LogReader, candidate: str, champion: str, rows: Joine
 
 def order_of_rows(event_ns: NDArray[np.int64], request_ids: Sequence[str]) -> NDArray[np.int64]:
     """The indices that order rows by (event_ns, request_id)."""
-    by_time = np.argsort(event_ns, kind="stable")
-    if (np.diff(event_ns[by_time]) != 0).all():
-        return by_time
-    by_id = np.array(sorted(range(len(request_ids)), key=request_ids.__getitem__), np.int64)
-    return by_id[np.argsort(event_ns[by_id], kind="stable")]
+    order = np.argsort(event_ns, kind="stable")
+    same = np.diff(event_ns[order]) == 0
+    if same.any():
+        tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+        rows = order[tied].tolist()
+        order[tied] = sorted(rows, key=lambda row: (event_ns[row], request_ids[row]))
+    return order
 
 
 def first_of_each(request_ids: Sequence[str]) -> NDArray[np.int64]:
@@ -239,21 +271,29 @@ def check_columns(signature: Signature, blocks: Blocks) -> None:
         )
 
 
-def _first_received(
-    ids: Sequence[str], event_ns: NDArray[np.int64], batches: Sequence[ServedBatch]
-) -> NDArray[np.int64]:
-    received_ns = _column([batch.received_ns for batch in batches], np.int64)
-    order = np.lexsort((event_ns, received_ns))
-    rows = order[first_of_each([ids[row] for row in order.tolist()])]
+def _first_received(found: Columns) -> NDArray[np.int64] | None:
+    """The rows to keep, in their order; None where that is how they are."""
+    ids: list[str] = found["request_ids"].tolist()
+    event_ns = found["event_ns"]
+    if len(set(ids)) == len(ids):
+        order = order_of_rows(event_ns, ids)
+        return None if (np.diff(order) == 1).all() else order
+    by_arrival = np.lexsort((event_ns, found["received_ns"]))
+    rows = by_arrival[first_of_each([ids[row] for row in by_arrival.tolist()])]
     return rows[order_of_rows(event_ns[rows], [ids[row] for row in rows.tolist()])]
 
 
-def _labels(reader: LogReader, ids: Sequence[str], as_of_ns: int) -> NDArray[np.float64]:
-    outcomes = reader.outcomes(as_of_ns)
+def _labels(reader: LogReader, rows: JoinedRows, since_ns: int | None) -> NDArray[np.float64]:
+    earliest_ns = None if since_ns is None else since_ns - EARLIEST_OUTCOME_NS
+    outcomes = reader.outcomes(rows.as_of_ns, earliest_ns)
+    row_of = rows.rows_of(outcomes.request_ids)
+    meant = row_of != NO_ROW
+    meant[meant] = outcomes.observed_ns[meant] >= rows.event_ns[row_of[meant]] - EARLIEST_OUTCOME_NS
     # An outcome that is neither has no utility, so the row counts as one without an outcome.
     label = np.where(np.isin(outcomes.label, (0.0, 1.0)), outcomes.label, np.nan)
-    known = dict(zip(outcomes.request_ids, label.tolist(), strict=True))
-    return np.fromiter(map(known.get, ids, repeat(np.nan)), np.float64, len(ids))
+    labels = rows.label.copy()
+    labels[row_of[meant]] = label[meant]
+    return labels
 
 
 def _entries(scored: CandidateRows, row_of: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -267,7 +307,8 @@ def _entries(scored: CandidateRows, row_of: NDArray[np.int64], count: int) -> ND
         entry[row_of[known]] = known
         return entry
     # The last one assigned stays: failures come after values, and of equals the one that took longest.
-    order = np.lexsort((scored.infer_ns[known], scored.cpu_ns[known], scored.failure[known]))
+    failure = scored.failure[known].astype(np.str_)
+    order = np.lexsort((scored.infer_ns[known], scored.cpu_ns[known], failure))
     entry[row_of[known[order]]] = known[order]
     chosen = entry[row_of[known]]
     differs = (scored.score[known] != scored.score[chosen]) | (
@@ -277,13 +318,17 @@ def _entries(scored: CandidateRows, row_of: NDArray[np.int64], count: int) -> ND
     return entry
 
 
-def _column(parts: Sequence[NDArray[Scalar]], dtype: type[Scalar]) -> NDArray[Scalar]:
-    return np.concatenate([np.empty(0, dtype), *parts], dtype=dtype)
+def _blocks(columns: Columns) -> Blocks:
+    return Blocks(columns["numbers"], columns["integers"], columns["texts"])
 
 
-def _no_rows(signature: Signature) -> Blocks:
-    return Blocks(
-        np.empty((0, len(signature.numbers)), np.float32),
-        np.empty((0, len(signature.integers)), np.int64),
-        np.empty((0, len(signature.texts)), object),
-    )
+def _no_rows(signature: Signature) -> Columns:
+    return {
+        "request_ids": np.empty(0, object),
+        **{name: np.empty(0, np.int64) for name in ("received_ns", "event_ns", "infer_ns", "cpu_ns")},
+        "score": np.empty(0, np.float32),
+        "decision": np.empty(0, np.bool_),
+        "numbers": np.empty((0, len(signature.numbers)), np.float32),
+        "integers": np.empty((0, len(signature.integers)), np.int64),
+        "texts": np.empty((0, len(signature.texts)), object),
+    }

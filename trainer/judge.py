@@ -7,20 +7,26 @@ from typing import TYPE_CHECKING
 
 from sidecar.bundle import open_bundle
 from sidecar.errors import ConfigError, NoChampionError, NotFoundError, SignatureMismatchError
+from sidecar.findings import FindingStore
 from sidecar.lifecycle import ModelState
+from trainer.budget import error_shares
+from trainer.evidence import OpenFinding
 from trainer.gate import Action, decide
-from trainer.gather import gather
-from trainer.promote import act, candidates_tried, save
+from trainer.gather import Known, gather
+from trainer.promote import act, save
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sidecar.config import Config
     from sidecar.domain import BundleRef
+    from sidecar.findings import Finding
     from sidecar.lifecycle import Version
     from sidecar.registry import Registry
-    from sidecar.store.log import LogReader
+    from sidecar.store.reader import LogReader
     from trainer.evidence import Evidence
     from trainer.gate import Decision
+    from trainer.policy import Policy
     from trainer.task import Task
 
 
@@ -52,6 +58,7 @@ def judge(
     task: Task,
     registry: Registry,
     reader: LogReader,
+    findings: Sequence[Finding],
     *,
     actor: str,
     as_of_ns: int | None = None,
@@ -59,8 +66,8 @@ def judge(
 ) -> list[tuple[Evidence, Decision]]:
     """Evidence and decision for each candidate in the shadow, or for the one with the digest `only`.
 
-    Nothing is changed by it. Raises NotFoundError when no candidate (or not that one) is in the shadow, or no
-    row is logged, and as `champion_of` does.
+    findings: what monitors find at present. Nothing is changed by it. Raises NotFoundError when no candidate
+    (or not that one) is in the shadow, or no row is logged, and as `champion_of` does.
     """
     champion = champion_of(task, registry).model
     candidates = [ref for ref in registry.deployment().candidates if only in (None, ref.model.digest)]
@@ -75,19 +82,47 @@ def judge(
         champion,
         [ref.model for ref in candidates],
         as_of_ns=as_of_ns,
-        candidates_tried=candidates_tried(registry, champion.digest),
-        trained_until_ns=_trained_until(candidates),
+        known=Known(
+            shares=error_shares(registry, champion.digest),
+            trained_until_ns=_trained_until(candidates),
+            findings={
+                ref.model.digest: _concerning(findings, {"", champion.digest, ref.model.digest})
+                for ref in candidates
+            },
+        ),
     )
     decided_ns = time.time_ns()
     return [(one, decide(one, task.policy, decided_ns=decided_ns, actor=actor)) for one in evidence]
 
 
-def settle(registry: Registry, judged: Sequence[tuple[Evidence, Decision]]) -> None:
+def settle(registry: Registry, judged: Sequence[tuple[Evidence, Decision]], policy: Policy) -> None:
     """Keep every decision with its evidence, and take the rejected candidates out of the shadow."""
     for evidence, decision in judged:
-        save(registry, evidence, decision)
+        save(registry, evidence, decision, policy)
         if decision.action is Action.REJECT and _in_shadow(registry, decision):
             act(registry, decision)
+
+
+def open_findings(config: Config) -> list[Finding]:
+    """What the monitors of a home find at present; nothing where none ever looked."""
+    if not config.findings_path.exists():
+        return []
+    with FindingStore(config.findings_path) as store:
+        return [sighting.finding for sighting in store.open()]
+
+
+def _concerning(findings: Sequence[Finding], models: set[str]) -> tuple[OpenFinding, ...]:
+    """Those on these models, by digest, in an order that does not depend on when they were found."""
+    return tuple(
+        sorted(
+            (
+                OpenFinding(one.monitor, one.subject, one.what, one.text)
+                for one in findings
+                if one.model in models
+            ),
+            key=lambda one: (one.monitor, one.subject, one.what, one.text),
+        )
+    )
 
 
 def _trained_until(candidates: Sequence[BundleRef]) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict, dataclass
+from itertools import cycle, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from sidecar.session import DECISION, FEATURES, SCORE, feed, open_session
 from sidecar.signature import Blocks
 from trainer.adversary import adversarial_rows
 from trainer.errors import ExportError
+from trainer.export import export_transform
 from trainer.trees import read_ensemble
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from trainer.transform import FittedTransform
@@ -28,6 +32,8 @@ turn in one tree goes far beyond this."""
 REAL_ROWS = 10_000
 EDGE_ROWS = 10_000
 SINGLE_ROWS = 500
+BATCHES = (2, 3, 5, 17, 64, 250)
+"""Rows of a run, one after the other: both sides of what vector instructions take at once."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,8 @@ class Parity:
 
     feature_difference: relative to the feature where that exceeds 1, after allowing for what one float32 step
     of the raw value changes. score_difference: absolute. single_rows_differ: of the rows run one by one, how
-    many gave other bits than in a batch.
+    many scored other bits than all together. batched_rows_differ: the same of all rows, in batches of
+    `BATCHES`. Where both are 0, what was scored row by row is scored again to the bit in large batches.
     """
 
     real_rows: int
@@ -46,6 +53,7 @@ class Parity:
     score_difference: float
     single_rows: int
     single_rows_differ: int
+    batched_rows_differ: int
 
     def to_json(self) -> dict[str, Any]:
         """What the manifest says.
@@ -74,7 +82,7 @@ def check_parity(
     transform_run, model_run, pipeline_run = (open_session(file).run for file in files)
 
     (features,) = transform_run([FEATURES], feed(every))
-    feature_difference = _check_features(transform, features, every)
+    feature_difference = check_features(transform, features, every)
 
     ensemble = read_ensemble(model)
     edges = features[:0] if ensemble is None else ensemble.edge_rows(features[: len(real)], EDGE_ROWS)
@@ -89,20 +97,30 @@ def check_parity(
     if together[0].tobytes() != features.tobytes() or together[1].tobytes() != alone.tobytes():
         raise ExportError("the pipeline differs from its parts run one after the other; report this as a bug")
 
-    singles = range(max(0, len(every) - SINGLE_ROWS), len(every))
-    differ = sum(_differs(pipeline_run, every, together, row) for row in singles)
+    singles = _batches(max(0, len(every) - SINGLE_ROWS), len(every), (1,))
+    batches = _batches(0, len(every), BATCHES)
+    single_rows_differ, batched_rows_differ = (
+        sum(_differing(transform, pipeline_run, every, together, part) for part in parts)
+        for parts in (singles, batches)
+    )
     return Parity(
         real_rows=len(real),
         adversarial_rows=len(nasty),
         edge_rows=len(edges),
         feature_difference=feature_difference,
         score_difference=score_difference,
-        single_rows=len(singles),
-        single_rows_differ=differ,
+        single_rows=min(SINGLE_ROWS, len(every)),
+        single_rows_differ=single_rows_differ,
+        batched_rows_differ=batched_rows_differ,
     )
 
 
-def _check_features(transform: FittedTransform, got: NDArray[np.float32], blocks: Blocks) -> float:
+def check_features(transform: FittedTransform, got: NDArray[np.float32], blocks: Blocks) -> float:
+    """How far `got`, what the exported transform makes of raw rows, is from what scikit-learn makes of them.
+
+    Raises ExportError naming a feature that differs by more than `TOLERANCE`, or when merging columns into
+    blocks has changed a bit.
+    """
     try:
         wanted = transform.reference(blocks)
         below, above = (transform.reference(_step(blocks, side)) for side in (-1, 1))
@@ -128,14 +146,18 @@ def _check_features(transform: FittedTransform, got: NDArray[np.float32], blocks
             f"feature '{transform.feature_names[column]}' is {got[row, column]:g} in the exported transform "
             f"and {wanted[row, column]:g} in scikit-learn; use another step for it"
         )
+    (separate,) = open_session(export_transform(transform, blocked=False)).run([FEATURES], feed(blocks))
+    if separate.tobytes() != got.tobytes():
+        raise ExportError(
+            "the exported transform differs from its parts written one by one; report this as a bug"
+        )
     return worst
 
 
 def _step(blocks: Blocks, side: int) -> Blocks:
-    """The rows with every number and integer moved by one float32 step, so that only rounding differs."""
+    """The rows with every number moved by one float32 step, so that only rounding differs."""
     numbers = np.nextafter(blocks.numbers, np.float32(side * np.inf))
-    steps = np.spacing(np.abs(blocks.integers).astype(np.float32)).astype(np.int64)
-    return Blocks(numbers, blocks.integers + side * steps, blocks.texts)
+    return Blocks(numbers, blocks.integers, blocks.texts)
 
 
 def _check_scores(model: Any, run: Any, features: NDArray[np.float32], where: str) -> float:
@@ -159,8 +181,42 @@ def _check_scores(model: Any, run: Any, features: NDArray[np.float32], where: st
     return worst
 
 
-def _differs(run: Any, blocks: Blocks, together: list[NDArray[Any]], row: int) -> bool:
-    alone = run([FEATURES, SCORE, DECISION], feed(blocks.take(slice(row, row + 1))))
-    return any(
-        one.tobytes() != many[row : row + 1].tobytes() for one, many in zip(alone, together, strict=True)
-    )
+def _batches(start: int, end: int, sizes: Sequence[int]) -> list[slice]:
+    edges = [start]
+    for size in cycle(sizes):
+        if edges[-1] == end:
+            return [slice(*pair) for pair in pairwise(edges)]
+        edges.append(min(end, edges[-1] + size))
+    raise AssertionError  # a cycle has no end
+
+
+def check_batches(
+    transform: FittedTransform, run: Any, blocks: Blocks, features: NDArray[np.float32]
+) -> None:
+    """Raise ExportError naming a feature whose bits depend on how many rows are computed at once.
+
+    run: of a graph that gives "features". features: what it gives for all of `blocks` together.
+    """
+    for rows in (*_batches(0, min(SINGLE_ROWS, len(blocks)), (1,)), *_batches(0, len(blocks), BATCHES)):
+        (part,) = run([FEATURES], feed(blocks.take(rows)))
+        _check_bits(transform, part, features[rows])
+
+
+def _differing(
+    transform: FittedTransform, run: Any, blocks: Blocks, together: list[NDArray[Any]], rows: slice
+) -> int:
+    """How many of `rows`, run by themselves, score or decide otherwise than `together` with all others."""
+    features, score, decision = run([FEATURES, SCORE, DECISION], feed(blocks.take(rows)))
+    all_features, all_scores, all_decisions = (each[rows] for each in together)
+    _check_bits(transform, features, all_features)
+    differs = (score.view(np.int32) != all_scores.view(np.int32)) | (decision != all_decisions)
+    return int(differs.sum())
+
+
+def _check_bits(transform: FittedTransform, one: NDArray[np.float32], other: NDArray[np.float32]) -> None:
+    differs = (one.view(np.int32) != other.view(np.int32)).any(axis=0)
+    if differs.any():
+        raise ExportError(
+            f"feature '{transform.feature_names[int(differs.argmax())]}' of a row depends on how many rows "
+            "are computed with it; use another step for it"
+        )

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sidecar.admission import register_and_admit
+from sidecar.canonical_json import canonical_json
 from sidecar.errors import AdmissionError, ConflictError, NoChampionError
 from sidecar.lifecycle import ModelState, Reason
 from sidecar.registry import NOBODY, StoredDecision
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from sidecar.lifecycle import Version
     from sidecar.registry import Activation, Registry
     from trainer.evidence import Evidence
-    from trainer.gate import Decision
+    from trainer.gate import Decision, Policy
 
 POLL_SECONDS = 0.1
 
@@ -58,17 +59,22 @@ def promote_first(registry: Registry, bundle_path: Path, reason: Reason) -> Depl
     return registry.promote(version.model.digest, reason, over=NOBODY)
 
 
-def save(registry: Registry, evidence: Evidence, decision: Decision) -> None:
-    """Keep a decision together with the evidence it rests on."""
+def save(registry: Registry, evidence: Evidence, decision: Decision, policy: Policy) -> None:
+    """Keep a decision together with the evidence and the policy it rests on."""
     registry.save_decision(
         StoredDecision(
             candidate=decision.candidate.digest,
             champion=decision.champion.digest,
             action=decision.action,
             reasons=list(decision.reasons),
+            e_value=decision.e_value,
+            wanted=decision.wanted,
+            budget=evidence.share.of(policy.error),
+            budget_left=evidence.share.left(policy.error),
             evidence_digest=decision.evidence_digest,
             policy_digest=decision.policy_digest,
             evidence_json=evidence.canonical_json,
+            policy_json=canonical_json(policy.to_json()),
             decided_ns=decision.decided_ns,
             actor=decision.actor,
         )
@@ -123,25 +129,6 @@ def promote_by_override(registry: Registry, digest: str, actor: str, why: str) -
     champion = registry.champion()
     over = NOBODY if champion is None else champion.model.digest
     return registry.promote(digest, Reason(actor, f"override of the gate: {why}"), over=over)
-
-
-def candidates_tried(registry: Registry, champion: str) -> int:
-    """Count the versions that were ever in the shadow while `champion` (a digest) made the replies.
-
-    They share one error budget: each of them is a chance for a lucky one.
-    """
-    serving = ""
-    in_shadow: set[str] = set()
-    tried: set[str] = set()
-    for step in registry.transitions():
-        in_shadow.discard(step.digest)
-        if step.to_state is ModelState.SHADOW:
-            in_shadow.add(step.digest)
-        elif step.to_state is ModelState.CHAMPION:
-            serving = step.digest
-        if serving == champion:
-            tried |= in_shadow
-    return len(tried)
 
 
 def wait_until_active(registry: Registry, generation: int, timeout_seconds: float) -> Activation | None:

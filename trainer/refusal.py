@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainer.errors import ExportError
+from trainer.steps.numeric import FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,29 +21,14 @@ def _always(_: Any) -> bool:
     return True
 
 
-_INFREQUENT = "infrequent categories have no export; leave max_categories and min_frequency out"
+_NAMES = ", ".join(f"np.{func.__name__}" for func in FUNCTIONS)
 
 _STEPS: tuple[_Rule, ...] = (
-    (
-        "SimpleImputer",
-        lambda step: step.add_indicator,
-        "the export drops the indicators; use SimpleImputer without add_indicator",
-    ),
     ("KNNImputer", _always, "the export finds other neighbours; use SimpleImputer"),
     (
-        "MissingIndicator",
-        _always,
-        "it has no export; use SimpleImputer, or a model that takes missing values",
-    ),
-    (
         "OneHotEncoder",
-        lambda step: step.handle_unknown != "ignore",
+        lambda step: step.handle_unknown == "error",
         "an unseen category would fail here and count as none when served; use handle_unknown='ignore'",
-    ),
-    (
-        "OneHotEncoder",
-        lambda step: step.max_categories is not None or step.min_frequency is not None,
-        _INFREQUENT,
     ),
     (
         "OrdinalEncoder",
@@ -50,19 +36,9 @@ _STEPS: tuple[_Rule, ...] = (
         "an unseen category would fail here; use handle_unknown='use_encoded_value', unknown_value=-1",
     ),
     (
-        "OrdinalEncoder",
-        lambda step: step.max_categories is not None or step.min_frequency is not None,
-        _INFREQUENT,
-    ),
-    (
-        "TargetEncoder",
-        _always,
-        "training reads the exported graph, which knows each row's own label; use OneHotEncoder",
-    ),
-    (
         "FunctionTransformer",
-        lambda step: step.func is not None,
-        "a Python function has no export; compute the field before it is sent",
+        lambda step: step.func is not None and step.func not in FUNCTIONS,
+        f"a Python function has no export; use one of {_NAMES}, or compute the field before it is sent",
     ),
     ("SplineTransformer", _always, "it has no exact export; use KBinsDiscretizer"),
     (
@@ -76,12 +52,12 @@ _CLASSIFIERS: tuple[_Rule, ...] = (
     (
         "HistGradientBoostingClassifier",
         lambda model: getattr(model, "is_categorical_", None) is not None,
-        "the export ignores categorical_features; encode categories in the transform",
+        "the export ignores categorical_features; use OrdinalEncoder in the transform",
     ),
     (
         "CalibratedClassifierCV",
         lambda model: model.method != "sigmoid",
-        "its export differs by up to 0.02; use method='sigmoid'",
+        "isotonic and temperature calibration have no exact export; use method='sigmoid'",
     ),
 )
 

@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from trainer.betting import e_value
 from trainer.days import DAY_NS, iso_day, iso_minute
 from trainer.gate import Action
 from trainer.interval import PER, gain_interval
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from trainer.evidence import Accounting, Evidence, Latency, Quality, Quantiles
+    from trainer.evidence import Accounting, Evidence, Quality
     from trainer.fit import FitReport
     from trainer.gate import Decision, Policy
+    from trainer.latency import Latency, Quantiles
     from trainer.snapshot import Snapshot
 
 STYLES = {Action.PROMOTE: "bold green", Action.HOLD: "yellow", Action.REJECT: "bold red"}
@@ -76,32 +78,59 @@ def ranking_note(reports: Mapping[str, FitReport]) -> str:
 
 def evidence_view(evidence: Evidence, policy: Policy) -> RenderableType:
     """One candidate against the champion, side by side."""
-    gain = gain_interval(evidence.days, policy.confidence_each(evidence.candidates_tried))
+    gain = gain_interval(evidence.days, 1 - policy.error)
     title = Text(f"{evidence.candidate} against champion {evidence.champion}", "bold")
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("", "champion", "candidate"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for name, champion, candidate in _side_by_side(evidence):
         table.add_row(name, champion, candidate)
-    judged, shadowed = evidence.judged, evidence.shadowed
+    judged, shadowed, currency = evidence.judged, evidence.shadowed, evidence.currency
     text = (
         f"judged    {_days(judged)}, {judged.served:,} rows, coverage {judged.coverage:.2%}"
         f"{_failures(judged)}, labelled {evidence.labelled_share:.2%}\n"
-        f"shadowed  {_days(shadowed)}, {shadowed.served:,} rows{_failures(shadowed)}\n"
-        f"gain      {evidence.currency} {gain} per {PER:,} decisions, {gain.confidence:.2%} interval, "
-        f"{evidence.changed:,} of {evidence.joined:,} decisions changed\n"
+        f"shadowed  {_days(shadowed)}, {shadowed.served:,} rows{_failures(shadowed)}, "
+        f"{evidence.unmatured:,} not matured\n"
+        f"gain      {currency} {gain} per {PER:,} decisions, {gain.confidence:.0%} interval of one look, "
+        f"{evidence.changed:,} of {evidence.joined:,} decisions changed, {evidence.losses:,} of them lost "
+        f"money\n"
+        f"bets      {_bets(evidence, policy)}\n"
+        f"at risk   at most {currency} {evidence.stakes.unit_most:,.0f} in a unit, "
+        f"{evidence.stakes.unit_bound:,.0f} declared; the worst gained {evidence.stakes.unit_worst:+,.0f}\n"
+        f"slices    {_worst_slice(evidence)}\n"
+        f"findings  {len(evidence.findings):,} open\n"
         f"as of     {iso_minute(evidence.query.as_of_ns)} UTC, evidence {evidence.digest[:12]}"
     )
     return Group(title, table, Text(text))
 
 
+def _bets(evidence: Evidence, policy: Policy) -> str:
+    wanted = f"{evidence.share.wanted(policy.error):,.0f} promotes"
+    if not evidence.cycles:
+        return f"no whole cycle of {policy.cycle_days} days yet, {wanted}"
+    last = evidence.cycles[-1]
+    return (
+        f"e-value {e_value(last.winning):,.3g} for it and {e_value(last.losing):,.3g} against it after "
+        f"{len(evidence.cycles)} cycles of {policy.cycle_days} days, {wanted}"
+    )
+
+
+def _worst_slice(evidence: Evidence) -> str:
+    if not evidence.slices:
+        return "none large enough"
+    worst = evidence.slices[0]
+    return (
+        f"the worst of {evidence.slices_tried:,} is {worst.field} {worst.part}: {worst.gain:+,.0f} over "
+        f"{worst.changed:,} changed decisions, p {worst.p:.2g}"
+    )
+
+
 def decision_table(pairs: Sequence[tuple[Evidence, Decision]]) -> RenderableType:
     """What the gate made of each candidate, with its reasons."""
-    currency = pairs[0][0].currency if pairs else ""
     table = Table(box=box.SIMPLE_HEAD, show_lines=False)
     table.add_column("candidate", no_wrap=True)
     table.add_column("decision", no_wrap=True)
-    table.add_column(f"{currency} per {PER:,}", justify="right", no_wrap=True)
+    table.add_column("e-value", justify="right", no_wrap=True)
     table.add_column("p99 us", justify="right", no_wrap=True)
     table.add_column("reason", ratio=1)
     for evidence, decision in pairs:
@@ -109,8 +138,8 @@ def decision_table(pairs: Sequence[tuple[Evidence, Decision]]) -> RenderableType
         table.add_row(
             f"{decision.candidate.version}",
             Text(decision.action, STYLES[decision.action]),
-            str(decision.gain),
-            f"{latency.candidate_cpu.p99_us:,.0f}" if latency else "-",
+            f"{decision.e_value:,.3g} of {decision.wanted:,.0f}",
+            f"{latency.candidate_cpu.p99.us:,.0f}" if latency else "-",
             " ".join(decision.reasons),
         )
     return table
@@ -150,7 +179,8 @@ def _latency(latency: Latency) -> list[tuple[str, str, str]]:
 
 
 def _quantiles(of: Quantiles) -> str:
-    return f"{of.p50_us:,.0f} / {of.p99_us:,.0f} / {of.p999_us:,.0f}"
+    p99 = f"{of.p99.us:,.0f} [{of.p99.lower_us:,.0f}; {of.p99.upper_us:,.0f}]"
+    return f"{of.p50.us:,.0f} / {p99} / {of.p999.us:,.0f}"
 
 
 def _days(accounting: Accounting) -> str:

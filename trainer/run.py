@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 from sidecar.bundle import open_bundle
 from sidecar.errors import NotFoundError, SidecarError
 from sidecar.lifecycle import Reason
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
 from trainer.days import iso_minute
 from trainer.fit import fit_candidate
-from trainer.gate import choose, faults, gaps
-from trainer.judge import champion_of, judge, settle
+from trainer.gate import choose, lacking
+from trainer.judge import champion_of, judge, open_findings, settle
 from trainer.promote import act, promote_first, shadow, wait_until_active
 from trainer.snapshot import find_snapshot, from_history, from_log, open_snapshot
 
@@ -102,8 +102,8 @@ class Run:
             self._wait_for_evidence(reader)
 
             self.narrator.stage("Decide")
-            summary.judged = judge(self.task, self.registry, reader, actor=self.actor)
-            settle(self.registry, summary.judged)
+            summary.judged = self._judge(reader)
+            settle(self.registry, summary.judged, self.task.policy)
         self._promote(summary)
         return summary
 
@@ -166,19 +166,19 @@ class Run:
         began = time.monotonic()
         while True:
             asked = time.monotonic()
-            judged = judge(self.task, self.registry, reader, actor=self.actor)
+            judged = self._judge(reader)
             policy = self.task.policy
             missing = {
-                evidence.candidate.version: lacking
+                evidence.candidate.version: reasons
                 for evidence, _ in judged
-                if not faults(evidence, policy) and (lacking := gaps(evidence, policy))
+                if (reasons := lacking(evidence, policy))
             }
             if not missing:
                 return
-            version, lacking = next(iter(missing.items()))
+            version, reasons = next(iter(missing.items()))
             words = (
                 f"log at {iso_minute(judged[0][0].query.as_of_ns)} UTC; {len(missing)} of {len(judged)} "
-                f"candidates lack evidence. {version}: {' '.join(lacking)}"
+                f"candidates lack evidence. {version}: {' '.join(reasons)}"
             )
             if self.wait_seconds is not None and asked - began >= self.wait_seconds:
                 self.narrator.note(f"after {self.wait_seconds:g} s: {words}")
@@ -186,6 +186,9 @@ class Run:
             self.narrator.wait(words)
             # A long log takes long to read; reading must not become all that this process does.
             time.sleep(max(POLL_SECONDS, 2 * (time.monotonic() - asked)))
+
+    def _judge(self, reader: LogReader) -> list[tuple[Evidence, Decision]]:
+        return judge(self.task, self.registry, reader, open_findings(self.config), actor=self.actor)
 
     def _promote(self, summary: Summary) -> None:
         best = choose([decision for _, decision in summary.judged])

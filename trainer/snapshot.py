@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sidecar.store.log import LogReader
+    from sidecar.store.reader import LogReader
     from trainer.task import Task
 
 FORMAT = 1
@@ -213,7 +213,7 @@ def from_log(
     rows = read_rows(reader, task.signature, task.maturity, as_of_ns=as_of_ns)
     chosen = np.flatnonzero(rows.labelled)
     blocks, label, event_ns = rows.blocks.take(chosen), rows.label[chosen], rows.event_ns[chosen]
-    request_ids = [rows.request_ids[row] for row in chosen.tolist()]
+    request_ids = rows.request_ids[chosen].tolist()
     if base is not None:
         blocks = Blocks.concat([base.blocks, blocks])
         label = np.concatenate([base.label, label])

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sidecar.errors import ConfigError, SidecarError
+from sidecar.signature import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator, ClassifierMixin
 
     from sidecar.signature import FieldValue, Signature
-    from trainer.gate import Policy
+    from trainer.policy import Policy
     from trainer.utility import CostTable
 
 
@@ -118,7 +119,11 @@ class Task:
     candidates: recipes by name; champion: the recipe the first champion is made from. costs: what decisions
     are worth. decision: the rule that turns a score into a decision. maturity: how long after its event an
     outcome can still arrive. holdout: the last stretch of a snapshot, which models are measured on.
-    history: loads labelled rows from before there was a log.
+    history: loads labelled rows from before there was a log. entity: the text or integer field that names
+    whose rows belong together (a card, a customer), if rows of different entities do not; without it all rows
+    of a day belong together. hidden_by: "act" or "pass", if that action hides the outcome for ever, as a
+    blocked payment is never seen to be fraud. slices: text or integer fields whose values are evaluated one
+    by one; None for every text field.
     Raises ValueError naming what does not fit together.
     """
 
@@ -132,6 +137,9 @@ class Task:
     policy: Policy
     holdout: timedelta
     history: Callable[[], History] | None = None
+    entity: str | None = None
+    hidden_by: str | None = None
+    slices: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.champion not in self.candidates:
@@ -143,7 +151,28 @@ class Task:
         for recipe, candidate in self.candidates.items():
             for columns in candidate.transform.columns:
                 self._check_columns(recipe, columns)
+        for name in self.slice_fields:
+            known = self.signature.by_name.get(name)
+            if known is None or known.kind is Kind.NUMBER:
+                raise ValueError(
+                    f"slices use '{name}', which is not a text or integer field of the signature"
+                )
         self.costs.check(self.signature)
+        if self.costs.row_bound(self.signature) > self.policy.largest_unit_loss:
+            raise ValueError(
+                f"the policy's largest_unit_loss is {self.policy.largest_unit_loss:,.0f}, but one row can "
+                f"lose {self.costs.row_bound(self.signature):,.0f}; a unit has at least one"
+            )
+        if self.hidden_by not in (None, "act", "pass"):
+            raise ValueError(f"hidden_by is {self.hidden_by!r}; give 'act', 'pass' or nothing")
+        named = self.signature.by_name.get(self.entity) if self.entity else None
+        if self.entity and (named is None or named.kind is Kind.NUMBER):
+            raise ValueError(f"entity '{self.entity}' is not a text or integer field of the signature")
+
+    @property
+    def slice_fields(self) -> tuple[str, ...]:
+        """The fields whose values are evaluated one by one."""
+        return tuple(field.name for field in self.signature.texts) if self.slices is None else self.slices
 
     def _check_columns(self, recipe: str, columns: Columns) -> None:
         for name in columns.fields:

@@ -7,41 +7,42 @@ what the graph computes.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import TensorProto
-from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OrdinalEncoder
 
-from sidecar.session import FEATURES, INTEGERS, NUMBERS, TEXTS
+from sidecar.session import FEATURES, NUMBERS
 from sidecar.signature import Kind, Outside, Signature
 from trainer.errors import ExportError
-from trainer.graph import ML, OPSETS
 from trainer.refusal import refuse_step
 from trainer.seed import seed
+from trainer.steps.chain import check_texts, read_form, takes_integers
+from trainer.steps.raw import Raw
 from trainer.utility import usable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from sidecar.signature import Blocks
     from trainer.graph import Graph
+    from trainer.steps.form import Form
     from trainer.task import Columns, Transform
 
-_INPUTS = {Kind.NUMBER: NUMBERS, Kind.INTEGER: INTEGERS, Kind.TEXT: TEXTS}
-_TYPES = {Kind.NUMBER: FloatTensorType, Kind.INTEGER: Int64TensorType, Kind.TEXT: StringTensorType}
+EXACT = 2**24
+"""float32 holds every integer up to here, and not the next."""
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """One fitted set of columns; step is None for passthrough. indices: its columns of the kind's block."""
 
     kind: Kind
+    fields: tuple[str, ...]
     indices: tuple[int, ...]
     step: Any
     names: tuple[str, ...]
@@ -52,7 +53,7 @@ class FittedTransform:
     """A transform whose steps are fitted. Made by `fit_transform`."""
 
     signature: Signature
-    parts: tuple[_Part, ...]
+    parts: tuple[Part, ...]
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -65,23 +66,35 @@ class FittedTransform:
         """What scikit-learn itself makes of raw rows, float64 [n, features]: the yardstick of parity."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return np.hstack([_apply(part, _input(part, self.signature, blocks)) for part in self.parts])
+            return np.hstack([_apply(part, self.raw(part, blocks)) for part in self.parts])
 
-    def write(self, graph: Graph) -> str:
+    def raw(self, part: Part, blocks: Blocks) -> NDArray[Any]:
+        """What `part` sees of raw rows, [n, fields]; numbers out of bounds are missing where so declared."""
+        return _input(part, self.signature, blocks)
+
+    def write(self, graph: Graph, *, blocked: bool = True) -> str:
         """Append the nodes from the raw blocks to "features"; return the name of the usable numbers.
 
+        blocked: columns of one form go through the same nodes, whichever part they belong to. Without, each
+        part has nodes of its own, and the features are equal bit for bit.
         Raises ExportError naming the step that does not convert.
         """
         numbers = _write_bounds(graph, self.signature)
-        tensors = {Kind.NUMBER: numbers, Kind.INTEGER: INTEGERS, Kind.TEXT: TEXTS}
-        outputs = [
-            _write_part(graph, part, tensors[part.kind], _width(self.signature, part.kind))
-            for part in self.parts
-        ]
-        if len(outputs) == 1:
-            graph.add("Identity", outputs[0], output=FEATURES)
-        else:
-            graph.add("Concat", *outputs, axis=1, output=FEATURES)
+        forms = [_form(part) for part in self.parts]
+        raw = Raw(graph, self.signature, numbers, set().union(*(form.texts for form in forms)))
+        groups: dict[Any, list[int]] = {}
+        for place, form in enumerate(forms):
+            groups.setdefault(form.group if blocked else place, []).append(place)
+        made = [_write_group(graph, raw, forms, self.parts, places) for places in groups.values()]
+        # Which column of the groups' features, one after the other, each feature of the parts is.
+        ends = np.cumsum([0, *(len(part.names) for part in self.parts)])
+        order = np.concatenate(
+            [np.arange(ends[p], ends[p + 1]) for places in groups.values() for p in places]
+        )
+        features = graph.concat(made)
+        if not np.array_equal(order, np.arange(len(order))):
+            features = graph.add("Gather", features, graph.constant(np.argsort(order)), axis=1)
+        graph.name_output(features, FEATURES)
         return numbers
 
 
@@ -97,24 +110,41 @@ def fit_transform(
     )
 
 
-def _fit(columns: Columns, signature: Signature, blocks: Blocks, label: NDArray[np.float64]) -> _Part:
+def _fit(columns: Columns, signature: Signature, blocks: Blocks, label: NDArray[np.float64]) -> Part:
     kind = signature.by_name[columns.fields[0]].kind
     block = [field.name for field in _fields(signature, kind)]
     indices = tuple(block.index(name) for name in columns.fields)
-    if columns.step == "passthrough":
-        if kind is Kind.TEXT:
-            raise ExportError(f"{_place(columns.fields)}: text cannot pass through; use an encoder")
-        return _Part(kind, indices, None, columns.fields)
-    refuse_step(columns.step, _place(columns.fields))
-    step = seed(clone(columns.step))
-    part = _Part(kind, indices, step, ())
+    where = _place(columns.fields)
+    step = None if columns.step == "passthrough" else seed(clone(columns.step))
+    if kind is Kind.TEXT:
+        try:
+            check_texts(step)
+        except ExportError as error:
+            raise ExportError(f"{where}: {error}") from error
+    if kind is Kind.INTEGER and not takes_integers(step):
+        _check_digits(signature, columns.fields, where)
+    if step is None:
+        return Part(kind, columns.fields, indices, None, columns.fields)
+    refuse_step(step, where)
+    part = Part(kind, columns.fields, indices, step, ())
     raw = _input(part, signature, blocks)
     try:
         step.fit(raw, label)
         width = _apply(part, raw[:1]).shape[1]
     except (ValueError, TypeError) as error:
-        raise ExportError(f"{_place(columns.fields)}: {_name(step)} cannot be fitted: {error}") from error
-    return _Part(kind, indices, step, _names(step, columns.fields, width))
+        raise ExportError(f"{where}: {_name(step)} cannot be fitted: {error}") from error
+    return replace(part, names=_names(step, columns.fields, width))
+
+
+def _check_digits(signature: Signature, fields: Sequence[str], where: str) -> None:
+    """Features are float32, which would round a larger integer to another one without a word."""
+    for name in fields:
+        lower, upper = signature.by_name[name].lower, signature.by_name[name].upper
+        if lower is None or upper is None or max(abs(lower), abs(upper)) > EXACT:
+            raise ExportError(
+                f"{where}: integer '{name}' may exceed {EXACT:,}, which float32 cannot hold exactly; declare "
+                "lower and upper within it, or use TimestampParts, IntegerParts, a scaler or an encoder"
+            )
 
 
 def _names(step: Any, fields: tuple[str, ...], width: int) -> tuple[str, ...]:
@@ -127,13 +157,13 @@ def _names(step: Any, fields: tuple[str, ...], width: int) -> tuple[str, ...]:
     return fields if len(fields) == width else tuple(f"{fields[0]}_{index}" for index in range(width))
 
 
-def _input(part: _Part, signature: Signature, blocks: Blocks) -> NDArray[Any]:
+def _input(part: Part, signature: Signature, blocks: Blocks) -> NDArray[Any]:
     if part.kind is Kind.NUMBER:
         return usable(signature, blocks)[:, part.indices]
     return (blocks.integers if part.kind is Kind.INTEGER else blocks.texts)[:, part.indices]
 
 
-def _apply(part: _Part, raw: NDArray[Any]) -> NDArray[np.float64]:
+def _apply(part: Part, raw: NDArray[Any]) -> NDArray[np.float64]:
     made = raw if part.step is None else part.step.transform(raw)
     return np.asarray(made.toarray() if hasattr(made, "toarray") else made, np.float64)
 
@@ -154,46 +184,26 @@ def _write_bounds(graph: Graph, signature: Signature) -> str:
     return graph.add("Where", wrong, graph.constant(np.array(np.nan, np.float32)), NUMBERS)
 
 
-def _write_part(graph: Graph, part: _Part, tensor: str, width: int) -> str:
-    if part.kind is Kind.TEXT and type(part.step) is OrdinalEncoder:
-        return _write_ordinal(graph, part, tensor)
-    if part.indices != tuple(range(width)):
-        tensor = graph.add("Gather", tensor, graph.constant(np.array(part.indices, np.int64)), axis=1)
-    if part.step is None:
-        return tensor if part.kind is Kind.NUMBER else graph.add("Cast", tensor, to=TensorProto.FLOAT)
-    where = f"{_place(part.names)}: {_name(part.step)}"
+def _form(part: Part) -> Form:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model = convert_sklearn(
-                part.step,
-                initial_types=[(_INPUTS[part.kind], _TYPES[part.kind]([None, len(part.indices)]))],
-                target_opset=OPSETS,
-            )
-        made = graph.inline(model, tensor, model.graph.output[0].name)
+        return read_form(part.kind, part.indices, part.step)
+    except ExportError as error:
+        raise ExportError(f"{_place(part.fields)}: {_name(part.step)}: {error}") from error
+
+
+def _write_group(
+    graph: Graph, raw: Raw, forms: Sequence[Any], parts: Sequence[Part], places: Sequence[int]
+) -> str:
+    merged = type(forms[places[0]]).merge([forms[place] for place in places])
+    try:
+        made: str = merged.write(graph, raw)
     except Exception as error:  # converters raise whatever their author thought of
+        part = parts[places[0]]
         text = str(error).strip().split("\n", 1)[0]
-        raise ExportError(f"{where} cannot be exported ({text}); use a step that can") from error
-    kind = model.graph.output[0].type.tensor_type.elem_type
-    if kind == TensorProto.STRING:
-        raise ExportError(f"{where} gives text; end with an encoder")
-    return made if kind == TensorProto.FLOAT else graph.add("Cast", made, to=TensorProto.FLOAT)
-
-
-def _write_ordinal(graph: Graph, part: _Part, tensor: str) -> str:
-    """The codes of text columns in two nodes a column; skl2onnx writes four, and a row feels it."""
-    codes = [
-        graph.add(
-            "LabelEncoder",
-            graph.add("Gather", tensor, graph.constant(np.array([index], np.int64)), axis=1),
-            domain=ML,
-            keys_strings=categories.tolist(),
-            values_floats=[float(code) for code in range(len(categories))],
-            default_float=float(part.step.unknown_value),
-        )
-        for index, categories in zip(part.indices, part.step.categories_, strict=True)
-    ]
-    return codes[0] if len(codes) == 1 else graph.add("Concat", *codes, axis=1)
+        raise ExportError(
+            f"{_place(part.fields)}: {_name(part.step)} cannot be exported ({text}); use a step that can"
+        ) from error
+    return made
 
 
 def _fields(signature: Signature, kind: Kind) -> tuple[Any, ...]:

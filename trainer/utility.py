@@ -62,7 +62,11 @@ class CostTable:
     """Money for each cell of decision and label, gains positive and losses negative.
 
     act_*: the decision was taken; pass_*: it was not. version names the table for people; its digest names
-    it for machines.
+    it for machines. largest_loss: the most that one decision can lose against the other; where the cells are
+    constants, or depend on fields whose limits the signature gives, it need not be said (see `row_bound`).
+    A gain over the other decision counts up to it; a loss always counts in full. cpu_second: what a second of
+    CPU time costs, so that a cheaper model earns the difference.
+    Raises ValueError for a figure out of range.
     """
 
     act_positive: Amount
@@ -71,6 +75,17 @@ class CostTable:
     pass_negative: Amount
     currency: str
     version: str
+    largest_loss: float | None = None
+    cpu_second: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.largest_loss is not None:
+            object.__setattr__(self, "largest_loss", float(self.largest_loss))
+            if not 0 < self.largest_loss < math.inf:
+                raise ValueError("costs: largest_loss must be money above 0")
+        object.__setattr__(self, "cpu_second", float(self.cpu_second))
+        if not 0 <= self.cpu_second < math.inf:
+            raise ValueError("costs: cpu_second must be 0 or more")
 
     @property
     def amounts(self) -> tuple[Amount, Amount, Amount, Amount]:
@@ -112,6 +127,18 @@ class CostTable:
         )
         return act_positive - pass_positive, act_negative - pass_negative
 
+    def row_bound(self, signature: Signature) -> float:
+        """The most that one decision can lose against the other: as declared, or as the fields' limits allow.
+
+        Raises ValueError naming the field without limits when it is neither.
+        """
+        if self.largest_loss is not None:
+            return self.largest_loss
+        spans = [
+            _span(act, skip, signature) for act, skip in zip(self.amounts[:2], self.amounts[2:], strict=True)
+        ]
+        return max(abs(end) for span in spans for end in span)
+
     def check(self, signature: Signature) -> None:
         """Raise ValueError naming the first field that the table uses and the signature cannot give it."""
         for amount in self.amounts:
@@ -121,6 +148,7 @@ class CostTable:
                     raise ValueError(f"costs use '{name}', which is not a number field of the signature")
                 if known.missing_allowed and name not in amount.missing:
                     raise ValueError(f"costs use '{name}', which may be missing; say what it then counts as")
+        self.row_bound(signature)
 
     def to_json(self) -> dict[str, Any]:
         """The table as plain data."""
@@ -129,8 +157,30 @@ class CostTable:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        cells = {name: Amount(**cell) for name, cell in data.items() if isinstance(cell, Mapping)}
-        return cls(**cells, currency=data["currency"], version=data["version"])
+        parts: dict[str, Any] = {
+            name: Amount(**cell) if isinstance(cell, Mapping) else cell for name, cell in data.items()
+        }
+        return cls(**parts)
+
+
+def _span(act: Amount, skip: Amount, signature: Signature) -> tuple[float, float]:
+    """The least and the most that acting can earn over passing, on any record that the signature allows."""
+    low = high = act.constant - skip.constant
+    for name in act.per.keys() | skip.per.keys():
+        field_ = signature.by_name[name]
+        if field_.lower is None or field_.upper is None:
+            raise ValueError(
+                f"costs use '{name}', which has no lower and upper limit; give it both, or the table its "
+                "largest_loss"
+            )
+        ends = [
+            act.per.get(name, 0.0) * (act.missing.get(name, value) if lacking else value)
+            - skip.per.get(name, 0.0) * (skip.missing.get(name, value) if lacking else value)
+            for value in (field_.lower, field_.upper)
+            for lacking in {False, field_.missing_allowed}
+        ]
+        low, high = low + min(ends), high + max(ends)
+    return low, high
 
 
 def number_column(signature: Signature, name: str) -> int:

@@ -20,12 +20,15 @@ from benchmarks.pages.latency import p99_rounds
 from benchmarks.pages.markdown import number, page, spread, table
 from benchmarks.pages.request import floor_rounds
 from benchmarks.pages.rows import fault, rounds, shares
-from benchmarks.pages.shadow import kept_rounds
+from benchmarks.pages.shadow import kept_rounds, request_cpu_rounds
 from benchmarks.pages.soak import complete, failures, growth
 from benchmarks.pages.throughput import rate_rounds
+from benchmarks.pages.transform import ratio_rounds
 from benchmarks.payload import infer, infer_block
+from benchmarks.shadow import SHADOWED
 from benchmarks.statistics import Summary
 from benchmarks.throughput import MAIN, MANY_ROWS, SINGLE
+from benchmarks.transform import EMPTY, SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,6 +68,7 @@ def render_claims(results: Mapping[str, dict[str, Any] | None]) -> str:
         ("latency", _latency),
         ("request", _request),
         ("shadow", _shadow),
+        ("transform", _transform),
     ):
         result = results[name]
         claims += made(result) if result else []
@@ -79,7 +83,7 @@ def render_claims(results: Mapping[str, dict[str, Any] | None]) -> str:
         table(["claim", "bound", "measured", "holds"], lines),
         "How it was measured, and everything else that was: [throughput](throughput.md), "
         "[latency](latency.md), [where the time goes](request.md), [memory, start-up and CPU "
-        "time](footprint.md), [the shadow tax](shadow.md), [soak](soak.md).",
+        "time](footprint.md), [the shadow tax](shadow.md), [the transform](transform.md), [soak](soak.md).",
     )
 
 
@@ -165,10 +169,11 @@ def _request(result: dict[str, Any]) -> list[Claim]:
 
 
 def _shadow(result: dict[str, Any]) -> list[Claim]:
-    if "nice-10" not in result["labels"]:
+    if SHADOWED not in result["labels"]:
         return []
-    rate, p99 = kept_rounds(result, "nice-10")
-    rows = [row for row in result["measurements"] if row["condition"] in ("none", "nice-10")]
+    rate, p99 = kept_rounds(result, SHADOWED)
+    base = result["bases"][SHADOWED]
+    rows = [row for row in result["measurements"] if row["condition"] in (base, SHADOWED)]
     shed = shares(rows, "open_rows", "shed", "served")
     return [
         Claim("requests/s with one candidate shadowed / without", 0.85, at_least=True, found=rate),
@@ -179,7 +184,26 @@ def _shadow(result: dict[str, Any]) -> list[Claim]:
             found=p99,
             fault=fault(rows),
         ),
+        Claim(
+            "processor time of a request, event loop: with one candidate shadowed / without",
+            1.1,
+            at_least=False,
+            found=request_cpu_rounds(result, SHADOWED, base),
+        ),
         Claim("rows that the candidate shed at half load", 0.0, at_least=False, found=shed),
+    ]
+
+
+def _transform(result: dict[str, Any]) -> list[Claim]:
+    return [
+        Claim(
+            f"CPU time of one row, 20 columns ({label}): transform / {words}",
+            3.0,
+            at_least=False,
+            found=ratio_rounds(result, name, 1, yardstick),
+        )
+        for name, label in result["labels"].items()
+        for yardstick, words in ((EMPTY, "empty graph"), (SIZES, "sizes graph"))
     ]
 
 

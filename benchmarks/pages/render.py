@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from benchmarks.pages.claims import render_claims
 from benchmarks.pages.latency import render_latency
+from benchmarks.pages.log import render_log, render_slice
 from benchmarks.pages.request import render_request
 from benchmarks.pages.shadow import render_shadow
 from benchmarks.pages.soak import render_soak
 from benchmarks.pages.throughput import render_footprint, render_throughput
+from benchmarks.pages.transform import render_transform
 
 if TYPE_CHECKING:
     from benchmarks.results import Plan
@@ -20,7 +22,10 @@ _PAGES = {
     "latency": ("latency", render_latency),
     "request": ("request", render_request),
     "shadow": ("shadow", render_shadow),
+    "log": ("log", render_log),
+    "log_slice": ("log_slice", render_slice),
     "soak": ("soak", render_soak),
+    "transform": ("transform", render_transform),
 }
 """Page name: the result it is made of, and how."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
+from benchmarks.h2load import WARM_UP_SECONDS
 from benchmarks.pages.markdown import number, page, provenance, spread, table
 from benchmarks.pages.rows import rounds, shares, summary
-from benchmarks.shadow import OTHER_CORE, SERVER_CORE
+from benchmarks.shadow import OTHER_CORE, SERVER_CORE, SHADOWED
 from benchmarks.statistics import Summary
 
 _USED = 0.005  # cores; what is less goes unmentioned
@@ -33,6 +34,10 @@ def render_shadow(result: dict[str, Any]) -> str:
         "With all cores busy, what the worker gets somebody else does not. `main` and `sidecar` are Python's "
         "threads; nearly all of the latter is the recorder: what recording itself costs.",
         _cores(result),
+        "The last column is what shadowing costs the request path itself; the rest of the lost throughput is "
+        "that the load generator, the event loop and the worker want more than there is.",
+        "## What to provision",
+        _provision(result),
         provenance(result, "python -m benchmarks run shadow"),
     )
 
@@ -46,6 +51,13 @@ def kept_rounds(result: dict[str, Any], condition: str) -> tuple[list[float], li
         theirs = rounds(result["measurements"], value, condition=base)
         pairs.append([mine / other for mine, other in zip(ours, theirs, strict=True)])
     return pairs[0], pairs[1]
+
+
+def request_cpu_rounds(result: dict[str, Any], condition: str, base: str) -> list[float]:
+    """CPU time of the event loops for a request under a condition, divided by its base's, in each round."""
+    ours = rounds(result["measurements"], _request_cpu_us, condition=condition)
+    theirs = rounds(result["measurements"], _request_cpu_us, condition=base)
+    return [mine / other for mine, other in zip(ours, theirs, strict=True)]
 
 
 def _costs(result: dict[str, Any]) -> str:
@@ -82,12 +94,38 @@ def _cores(result: dict[str, Any]) -> str:
     lines = []
     for condition, label in result["labels"].items():
         used = [row["cores_used"] for row in result["measurements"] if row["condition"] == condition]
-        lines.append([label, *(f"{median(each.get(name, 0.0) for each in used):.2f}" for name in names)])
-    return table(["", *names], lines)
+        cores = (f"{median(each.get(name, 0.0) for each in used):.2f}" for name in names)
+        request = summary(result["measurements"], _request_cpu_us, condition=condition)
+        lines.append([label, *cores, spread(request) if request else ""])
+    return table(["", *names, "event loop, us a request"], lines)
+
+
+def _provision(result: dict[str, Any]) -> str:
+    rows = [row for row in result["measurements"] if row["condition"] == SHADOWED and row["closed_rows"]]
+    scored = [row for row in rows if row["closed_rows"]["scored"]]
+    if not scored:
+        return ""
+    took = result["seconds"] + WARM_UP_SECONDS
+    loop = median(_request_cpu_us(row) for row in rows)
+    worker = median(
+        1e6 * took * row["cores_used"]["shadow worker"] / row["closed_rows"]["scored"] for row in scored
+    )
+    return (
+        f"A row costs the event loop {number(loop)} us of a core and each candidate's worker "
+        f"{number(worker)} us, here. At 10,000 requests a second that is {number(loop / 100)} cores for the "
+        f"replies and {number(worker / 100)} for each candidate, beside what the application uses. Where the "
+        "cores are not there, replies go first, candidates shed rows, and the gate holds for want of "
+        "coverage: so provision them, or shadow fewer candidates at a time."
+    )
 
 
 def _rate(row: dict[str, Any]) -> float:
     return float(row["rate"])
+
+
+def _request_cpu_us(row: dict[str, Any]) -> float:
+    loops = sum(used for name, used in row["cores_used"].items() if name.startswith("event-loop"))
+    return 1e6 * float(loops) / _rate(row)
 
 
 def _p99(row: dict[str, Any]) -> float:

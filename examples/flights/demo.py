@@ -219,7 +219,7 @@ async def judge(replay: Replay, flights: Flights, story: Story) -> str:
         story.looks += 1
         earned = [one for one in decided["decisions"] if one["action"] == "promote"]
         if earned:
-            return str(max(earned, key=lambda one: one["gain"]["lower"])["candidate"]["digest"])
+            return str(max(earned, key=lambda one: one["e_value"])["candidate"]["digest"])
         console.print(f"  [yellow]Nobody earned promotion on the traffic up to {end}.[/]")
         if all(one["action"] == "reject" for one in decided["decisions"]):
             break
@@ -281,7 +281,13 @@ def summary(story: Story) -> None:
     sent = sum(tally.sent for tally in story.tallies)
     failed = sum(sum(tally.errors.values()) for tally in story.tallies)
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("candidate", "verdict", "on traffic up to", "USD per 1,000 against the champion"):
+    for column in (
+        "candidate",
+        "verdict",
+        "on traffic up to",
+        "e-value",
+        "USD per 1,000 against the champion",
+    ):
         table.add_column(column)
     table.add_column("p99 us", justify="right")
     for version, one in story.decisions.items():
@@ -291,14 +297,16 @@ def summary(story: Story) -> None:
             version,
             one["action"],
             one["looked"],
+            f"{one['e_value']:,.3g} of {one['wanted']:,.0f}",
             f"{gain['estimate']:+,.0f} [{gain['lower']:+,.0f}; {gain['upper']:+,.0f}]" if quality else "-",
-            f"{latency['candidate_cpu']['p99_us']:,.0f}" if latency else "-",
+            f"{latency['candidate_cpu']['p99']['us']:,.0f}" if latency else "-",
         )
     console.print(table)
     status = story.status
     console.print(
-        f"  The gate looked {story.looks} times; each interval is honest for one look, not for the best of "
-        "several.\n"
+        f"  The gate looked {story.looks} times. The e-values decide, and may be looked at as often as one "
+        f"likes; "
+        "each interval is honest for one look.\n"
         f"  {sent:,} live requests, {failed} failed, {story.mixed} answered by a mixture of models.\n"
         f"  {status['written']:,} rows written to the log, {status['dropped']} dropped; "
         f"{status['outcomes']:,} outcomes stored.\n"

@@ -4,7 +4,7 @@
 
 The champion is fitted on what was known on 16 March. For each line of the page a log is written of one day
 and the seven before it: every row answered by the champion, and signed by a client version. On a planted day
-half of the rows come from a new version. Then the audit looks, as `trainer audit` does.
+half of the rows come from a new version. Then the audit looks, as `trainer skew` does.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import click
 
 from sidecar import __version__
 from sidecar.cli.config import config
+from sidecar.cli.drift import drift
 from sidecar.cli.log import log
 from sidecar.cli.one_line_errors import OneLineErrors
 from sidecar.cli.predict import predict
@@ -25,5 +26,5 @@ def main() -> None:
     """
 
 
-for command in (serve, config, status, predict, log):
+for command in (serve, config, status, predict, log, drift):
     main.add_command(command)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sidecar.bundle import open_bundle
+from sidecar.cli.log_rows import export, query, seal
 from sidecar.cli.options import as_json, with_config
 from sidecar.errors import BundleError, NotFoundError
 from sidecar.registry import Registry
@@ -67,7 +68,7 @@ def counts(config: Config, *, as_json: bool) -> None:
         return
     click.echo(", ".join(f"{count:,} {name}" for name, count in totals.items()))
     click.echo()
-    columns = ("offered", "written", "dropped", "failed", "lost")
+    columns = ("offered", "written", "sampled_out", "dropped", "failed", "lost")
     table = Table("run started", "ended", *columns, box=None, pad_edge=False)
     for run in runs:
         ended = "goes on" if run.closed_ns is None else _moment(run.closed_ns)
@@ -95,6 +96,10 @@ def show(config: Config, *, request_id: str, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=1))
     else:
         _print_prediction(facts)
+
+
+for command in (query, export, seal):
+    log.add_command(command)
 
 
 def _print_rows(found: list[ServedRow], *, as_json: bool) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from sidecar.config import Config
     from sidecar.v1.prediction_pb2 import ModelIdentity
 
-_COUNTERS = ("served", "written", "queued", "dropped", "failed", "outcomes", "lost_before", "scores_failed")
+_FATES = ("written", "sampled_out", "dropped", "failed", "queued", "waiting")
+_COUNTERS = ("served", *_FATES, "outcomes", "lost_before", "scores_failed")
 _OF_A_STAGE = ("p50_ns", "p99_ns", "p999_ns", "max_ns")
 _OF_A_SHADOW = ("scored", "failed", "shed", "queued", "restarts")
 
@@ -28,10 +29,11 @@ _OF_A_SHADOW = ("scored", "failed", "shed", "queued", "restarts")
 def status(config: Config, *, as_json: bool) -> None:
     """Show what serves, what became of the rows, where the time goes, and how the candidates are doing.
 
-    Asks the running sidecar over its admin listener. served: rows answered; written, queued, dropped and
-    failed: where they are now; lost_before: rows that earlier processes took with them when they died;
-    scores_failed: candidates' scores that the log refused for too long. Stages are those of a reply's
-    timings, over all messages since the start.
+    Asks the running sidecar over its admin listener. served: rows answered, each of which is written,
+    sampled_out ([recorder] share), dropped (the ring was full), failed (the log refused it for too long),
+    queued (in the ring) or waiting (for the log); lost_before: rows that earlier processes took with them
+    when they died; scores_failed: candidates' scores that the log refused for too long. Stages are those of
+    a reply's timings, over all messages since the start.
     """
     with admin_stub(config) as stub:
         found = stub.GetStatus(admin_pb2.GetStatusRequest(), timeout=DEADLINE_SECONDS)
@@ -50,7 +52,11 @@ def _print(found: admin_pb2.GetStatusResponse) -> None:
     facts.add_row("generation", str(deployment.generation))
     facts.add_row("engine", f"{found.engine} ({found.engine_reason})")
     facts.add_row("since", f"{found.started_time.ToDatetime():%Y-%m-%d %H:%M:%S} UTC")
-    facts.add_row("rows", ", ".join(f"{getattr(found, name):,} {name}" for name in _COUNTERS))
+    fates = " + ".join(f"{getattr(found, name):,} {name}" for name in _FATES)
+    facts.add_row("rows", f"{found.served:,} served = {fates}")
+    others = ("outcomes", "lost_before", "scores_failed")
+    facts.add_row("also", ", ".join(f"{getattr(found, name):,} {name}" for name in others))
+    facts.add_row("log", found.sealing)
     if found.errors:
         facts.add_row(
             "errors", ", ".join(f"{count:,} {name}" for name, count in sorted(found.errors.items()))
@@ -91,6 +97,7 @@ def _facts(found: admin_pb2.GetStatusResponse) -> dict[str, Any]:
         **{name: getattr(found, name) for name in _COUNTERS},
         "errors": dict(found.errors),
         "deploy_error": found.deploy_error,
+        "sealing": found.sealing,
         "stages": {
             stage.stage: {"count": stage.count, **{name: getattr(stage, name) for name in _OF_A_STAGE}}
             for stage in found.stages

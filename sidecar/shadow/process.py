@@ -60,7 +60,9 @@ class WorkerProcess:
                 stdout=subprocess.DEVNULL,
                 # Thread pools of numerical libraries would take address space and are not used.
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-                start_new_session=True,
+                # So that signals to the server's group stay there. Not a session: Linux first shares the
+                # processor out between sessions, and niceness counts only within one.
+                process_group=0,
             )
         except OSError:
             self._connection.close()

@@ -25,6 +25,11 @@ class Backlog(Generic[Batch]):
         """Batches, not rows."""
         return len(self._batches)
 
+    @property
+    def rows(self) -> int:
+        """Rows in all batches."""
+        return self._rows
+
     def add(self, batches: Iterable[Batch]) -> None:
         """Append batches."""
         for batch in batches:

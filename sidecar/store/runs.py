@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
+_COLUMNS = "run, started_ns, closed_ns, offered, dropped, failed, sampled_out, written"
 _logger = logging.getLogger(__name__)
 
 
@@ -30,6 +31,7 @@ class Run:
     offered: int
     dropped: int
     failed: int
+    sampled_out: int
     written: int
 
     @property
@@ -44,7 +46,7 @@ class Run:
 
     @property
     def _unaccounted(self) -> int:
-        return self.offered - self.dropped - self.failed - self.written
+        return self.offered - self.dropped - self.failed - self.sampled_out - self.written
 
 
 class RunTable:
@@ -67,7 +69,7 @@ class RunTable:
             (started_ns, os.path.relpath(ledger.path.absolute(), self._folder)),
         )
         assert cursor.lastrowid is not None
-        return Run(cursor.lastrowid, started_ns, None, 0, 0, 0, 0)
+        return Run(cursor.lastrowid, started_ns, None, 0, 0, 0, 0, 0)
 
     def count_written(self, run: Run, rows: int) -> None:
         """Count rows that the transaction adds to the log."""
@@ -85,8 +87,9 @@ class RunTable:
                 _logger.warning("run %d left no valid ledger; its lost rows are not known", run.number)
                 continue
             self._connection.execute(
-                "UPDATE runs SET closed_ns = ?, offered = ?, dropped = ?, failed = ? WHERE run = ?",
-                (closed_ns, run.offered, run.dropped, run.failed, run.number),
+                "UPDATE runs SET closed_ns = ?, offered = ?, dropped = ?, failed = ?, sampled_out = ? "
+                "WHERE run = ?",
+                (closed_ns, run.offered, run.dropped, run.failed, run.sampled_out, run.number),
             )
             spent.append(path)
         return spent
@@ -94,15 +97,12 @@ class RunTable:
     def all(self) -> list[Run]:
         """Every run, oldest first. Runs that are open show what their ledgers say now."""
         open_runs = {run.number: run for run, _ in self._open_runs()}
-        rows = self._connection.execute(
-            "SELECT run, started_ns, closed_ns, offered, dropped, failed, written FROM runs ORDER BY run"
-        ).fetchall()
+        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM runs ORDER BY run").fetchall()
         return [open_runs.get(row[0], Run(*row)) for row in rows]
 
     def _open_runs(self) -> list[tuple[Run, Path]]:
         rows = self._connection.execute(
-            "SELECT run, started_ns, closed_ns, offered, dropped, failed, written, ledger FROM runs "
-            "WHERE closed_ns IS NULL ORDER BY run"
+            f"SELECT {_COLUMNS}, ledger FROM runs WHERE closed_ns IS NULL ORDER BY run"
         ).fetchall()
         return [(_counted(Run(*row), self._folder / ledger), self._folder / ledger) for *row, ledger in rows]
 
@@ -111,5 +111,4 @@ def _counted(run: Run, path: Path) -> Run:
     counters = Ledger.read(path)
     if counters is None:
         return run
-    offered, dropped, failed = counters
-    return replace(run, offered=offered, dropped=dropped, failed=failed)
+    return replace(run, **counters)

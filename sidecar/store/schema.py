@@ -16,6 +16,43 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Kept in the file's `user_version`."""
 
+_OUTCOMES = """
+    CREATE TABLE {name} (
+       request_id TEXT NOT NULL,
+       observed_ns INTEGER NOT NULL,
+       label REAL NOT NULL,
+       value REAL,
+       recorded_ns INTEGER NOT NULL,{more}
+       PRIMARY KEY (request_id, observed_ns)
+    ) STRICT, WITHOUT ROWID
+"""
+_ISO = "strftime('%Y-%m-%dT%H:%M:%fZ', {column} / 1e9, 'unixepoch')"
+_VIEWS = {
+    # For people and for tools that know SQL only; `sidecar` itself reads the tables.
+    "predictions": f"""
+        SELECT id_prefix || json_each.value AS request_id,
+               models.name AS task, models.version, models.digest,
+               {_ISO.format(column="written_ns")} AS written, run, sequence AS batch
+        FROM served JOIN models USING (model), json_each(request_ids)
+    """,
+    "candidate_scores": f"""
+        SELECT id_prefix || json_each.value AS request_id,
+               candidate.name AS task, candidate.version AS candidate, champion.version AS champion,
+               {_ISO.format(column="written_ns")} AS written, sequence AS batch
+        FROM scores JOIN models AS candidate ON candidate.model = scores.candidate
+        JOIN models AS champion ON champion.model = scores.champion, json_each(request_ids)
+    """,
+    "all_outcomes": f"""
+        SELECT request_id, label, value, {_ISO.format(column="observed_ns")} AS observed,
+               {_ISO.format(column="recorded_ns")} AS recorded
+        FROM (
+            SELECT request_id, label, value, observed_ns, recorded_ns FROM outcomes
+            UNION ALL
+            SELECT request_id, label, value, observed_ns, recorded_ns FROM sealed_outcomes
+        )
+    """,
+}
+
 
 def read_format(connection: sqlite3.Connection, path: Path) -> int:
     """The format of the file: 0 when it holds nothing yet, else FORMAT.
@@ -51,37 +88,53 @@ def create_tables(connection: sqlite3.Connection) -> None:
             not_null={"name", "version", "digest"},
         ).create_index(["digest", "name", "version"], unique=True)
         run = {"started_ns": int, "closed_ns": int, "ledger": str}
-        counters = {"offered": int, "dropped": int, "failed": int, "written": int}
+        counters = {"offered": int, "dropped": int, "failed": int, "sampled_out": int, "written": int}
         database.table("runs").create(
             {"run": int, **run, **counters},
             pk="run",
             not_null={"started_ns", "ledger", *counters},
             defaults=dict.fromkeys(counters, 0),
         )
-        served = {"run": int, "model": int, "first_event_ns": int, "last_event_ns": int, **SERVED}
-        database.table("served").create(
-            {"sequence": int, **served},
-            pk="sequence",
-            not_null=served.keys(),
-            foreign_keys=[("run", "runs", "run"), ("model", "models", "model")],
-        ).create_index(["last_event_ns", "first_event_ns", "model", "rows"])
-        scores = {"candidate": int, "champion": int, **SCORES}
-        database.table("scores").create(
-            {"sequence": int, **scores},
-            pk="sequence",
-            not_null=scores.keys(),
-            foreign_keys=[("candidate", "models", "model"), ("champion", "models", "model")],
-        ).create_index(["candidate", "champion", "rows"])
-        # sqlite-utils cannot make a table whose primary key is its only tree.
-        database.execute(
-            """
-            CREATE TABLE outcomes (
-               request_id TEXT NOT NULL,
-               observed_ns INTEGER NOT NULL,
-               label REAL NOT NULL,
-               value REAL,
-               PRIMARY KEY (request_id, observed_ns)
-            ) STRICT, WITHOUT ROWID
-            """
-        )
+        # written_ns: when the batch was written; bytes: how many its cells have.
+        about = {"written_ns": int, "bytes": int}
+        served = {"run": int, "model": int, "first_event_ns": int, "last_event_ns": int, **about, **SERVED}
+        table = _create_batches(database, "served", served, [("run", "runs"), ("model", "models")])
+        table.create_index(["last_event_ns", "first_event_ns", "model", "rows"])
+        table.create_index(["written_ns", "bytes"])
+        scores = {"candidate": int, "champion": int, **about, **SCORES}
+        table = _create_batches(database, "scores", scores, [("candidate", "models"), ("champion", "models")])
+        table.create_index(["candidate", "champion", "written_ns", "rows"])
+        table.create_index(["written_ns", "bytes"])
+        # sqlite-utils cannot make a table whose primary key is its only tree. What is sealed keeps its key
+        # here, so that an outcome that is sent again is still known.
+        database.execute(_OUTCOMES.format(name="outcomes", more=""))
+        database.execute(_OUTCOMES.format(name="sealed_outcomes", more="\n       file INTEGER NOT NULL,"))
+        # What of the log lies in Parquet files. first_ns and last_ns: event times of served rows, observation
+        # times of outcomes; first_written_ns and last_written_ns: when the rows came into the log.
+        sealed = {"kind": str, "path": str, "rows": int, "bytes": int}
+        times = {"first_ns": int, "last_ns": int, "first_written_ns": int, "last_written_ns": int}
+        database.table("sealed_files").create(
+            {"file": int, **sealed, "model": int, "champion": int, **times},
+            pk="file",
+            not_null={*sealed, *times},
+            foreign_keys=[("model", "models", "model"), ("champion", "models", "model")],
+        ).create_index(["path"], unique=True)
+        for name, query in _VIEWS.items():
+            database.create_view(name, query)
         database.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def _create_batches(
+    database: sqlite_utils.Database, name: str, columns: dict[str, type], keys: list[tuple[str, str]]
+) -> sqlite_utils.db.Table:
+    sql = database.create_table_sql(
+        name,
+        {"sequence": int, **columns},
+        pk="sequence",
+        not_null=columns.keys(),
+        foreign_keys=[(column, table, table.removesuffix("s")) for column, table in keys],
+        strict=True,
+    )
+    # A number is not given again once its batch has left for a Parquet file: it goes on in the file's name.
+    database.execute(sql.replace("INTEGER PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT", 1))
+    return database.table(name)

@@ -227,7 +227,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("engine", "started_time", "deployment", "served", "errors", "dropped", "written", "failed", "queued", "outcomes", "lost_before", "shadows", "deploy_error", "scores_failed", "engine_reason", "stages")
+    __slots__ = ("engine", "started_time", "deployment", "served", "errors", "dropped", "written", "failed", "queued", "outcomes", "lost_before", "shadows", "deploy_error", "scores_failed", "engine_reason", "stages", "sampled_out", "waiting", "sealing")
     class ErrorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -251,6 +251,9 @@ class GetStatusResponse(_message.Message):
     SCORES_FAILED_FIELD_NUMBER: _ClassVar[int]
     ENGINE_REASON_FIELD_NUMBER: _ClassVar[int]
     STAGES_FIELD_NUMBER: _ClassVar[int]
+    SAMPLED_OUT_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    SEALING_FIELD_NUMBER: _ClassVar[int]
     engine: str
     started_time: _timestamp_pb2.Timestamp
     deployment: Deployment
@@ -267,4 +270,7 @@ class GetStatusResponse(_message.Message):
     scores_failed: int
     engine_reason: str
     stages: _containers.RepeatedCompositeFieldContainer[StageTimes]
-    def __init__(self, engine: _Optional[str] = ..., started_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deployment: _Optional[_Union[Deployment, _Mapping]] = ..., served: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., dropped: _Optional[int] = ..., written: _Optional[int] = ..., failed: _Optional[int] = ..., queued: _Optional[int] = ..., outcomes: _Optional[int] = ..., lost_before: _Optional[int] = ..., shadows: _Optional[_Iterable[_Union[ShadowStatus, _Mapping]]] = ..., deploy_error: _Optional[str] = ..., scores_failed: _Optional[int] = ..., engine_reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[StageTimes, _Mapping]]] = ...) -> None: ...
+    sampled_out: int
+    waiting: int
+    sealing: str
+    def __init__(self, engine: _Optional[str] = ..., started_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deployment: _Optional[_Union[Deployment, _Mapping]] = ..., served: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., dropped: _Optional[int] = ..., written: _Optional[int] = ..., failed: _Optional[int] = ..., queued: _Optional[int] = ..., outcomes: _Optional[int] = ..., lost_before: _Optional[int] = ..., shadows: _Optional[_Iterable[_Union[ShadowStatus, _Mapping]]] = ..., deploy_error: _Optional[str] = ..., scores_failed: _Optional[int] = ..., engine_reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[StageTimes, _Mapping]]] = ..., sampled_out: _Optional[int] = ..., waiting: _Optional[int] = ..., sealing: _Optional[str] = ...) -> None: ...

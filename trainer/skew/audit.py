@@ -12,7 +12,7 @@ import numpy as np
 from sidecar.bundle import open_bundle
 from sidecar.errors import NotFoundError
 from sidecar.signature import Blocks
-from sidecar.store.log import LogReader
+from sidecar.store.reader import LogReader
 from trainer.days import nanoseconds
 from trainer.skew.inspection import inspect
 from trainer.skew.log_sample import logged_rows, sample

@@ -1,4 +1,4 @@
-"""`trainer audit`."""
+"""`trainer skew`: the skew audit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HOURS = WINDOW.total_seconds() / 3600
 
 
-@click.command("audit")
+@click.command("skew")
 @click.option(
     "--window",
     "hours",
@@ -39,7 +39,7 @@ _HOURS = WINDOW.total_seconds() / 3600
     help="Look again every so many seconds, until interrupted.",
 )
 @with_session
-def audit(session: Session, hours: float, every_row: bool, seconds: float | None) -> None:
+def skew(session: Session, hours: float, every_row: bool, seconds: float | None) -> None:
     """Look for skew: rows that are not what training rows are.
 
     Computes features and scores of logged rows again with the code that training uses, and compares them bit

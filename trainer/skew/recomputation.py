@@ -65,8 +65,8 @@ class Recomputation:
             part = rows.take(slice(start, start + MAX_BATCH))
             (features,) = self._transform.run([FEATURES], feed(part.blocks))
             again = self._model.run(part.blocks)
-            wrong = ~_same(part.features, features)
-            self._note("features", part, wrong.any(axis=1), _off(part.features, features))
+            wrong: NDArray[np.bool_] = ~_same(part.features, features)
+            self._note("features", part, np.any(wrong, axis=1), _off(part.features, features))
             if wrong.any():
                 counts = zip(names, wrong.sum(axis=0).tolist(), strict=True)
                 self.differences["features"].parts.update({name: count for name, count in counts if count})

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 
-/// Three int64: offered, dropped, failed. The last one is the recorder's, in Python.
-const BYTES: usize = 24;
+/// Four int64: offered, dropped, failed, sampled out. The last two are the recorder's, in Python.
+const BYTES: usize = 32;
 const OFFERED: usize = 0;
 const DROPPED: usize = 1;
 
@@ -49,8 +49,8 @@ impl Ledger {
 
     /// One of the first two counters.
     fn counter(&self, index: usize) -> &AtomicU64 {
-        // SAFETY: the map is page-aligned, holds three of them and lives as long as `self`. Whoever else has
-        // the file mapped writes only the third while this process runs.
+        // SAFETY: the map is page-aligned, holds four of them and lives as long as `self`. Whoever else has
+        // the file mapped writes only the last two while this process runs.
         unsafe { AtomicU64::from_ptr(self.0.as_mut_ptr().cast::<u64>().add(index)) }
     }
 }
@@ -64,16 +64,16 @@ mod tests {
     use super::Ledger;
 
     #[test]
-    fn counts_lie_in_the_file_and_the_third_is_left_alone() {
+    fn counts_lie_in_the_file_and_the_others_are_left_alone() {
         let path = env::temp_dir().join(format!("sidecar-ledger-{}", process::id()));
-        let counters = [5_i64, 1, 7];
+        let counters = [5_i64, 1, 7, 3];
         fs::write(&path, counters.map(i64::to_le_bytes).concat()).unwrap();
         let ledger = Ledger::open(&path).unwrap();
         ledger.offer(4);
         ledger.drop_rows(2);
         assert_eq!((ledger.offered(), ledger.dropped()), (9, 3));
         drop(ledger);
-        assert_eq!(fs::read(&path).unwrap(), [9_i64, 3, 7].map(i64::to_le_bytes).concat());
+        assert_eq!(fs::read(&path).unwrap(), [9_i64, 3, 7, 3].map(i64::to_le_bytes).concat());
         fs::write(&path, [0; 8]).unwrap();
         assert!(Ledger::open(&path).is_err());
         fs::remove_file(&path).unwrap();

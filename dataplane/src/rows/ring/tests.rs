@@ -20,7 +20,7 @@ fn ring(capacity: usize) -> Ring {
     static LEDGERS: AtomicUsize = AtomicUsize::new(0);
     let number = LEDGERS.fetch_add(1, Ordering::Relaxed);
     let path = env::temp_dir().join(format!("sidecar-ring-{}-{number}", process::id()));
-    fs::write(&path, [3_i64, 2, 1].map(i64::to_le_bytes).concat()).unwrap();
+    fs::write(&path, [3_i64, 2, 1, 0].map(i64::to_le_bytes).concat()).unwrap();
     let ledger = Ledger::open(&path).unwrap();
     fs::remove_file(path).unwrap();
     Ring::new(capacity, ledger)

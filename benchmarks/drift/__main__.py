@@ -1,0 +1,105 @@
+"""`python -m benchmarks.drift`: measure the drift monitor and its peers, and render docs/drift.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import Any
+
+import click
+
+from benchmarks import machine
+from benchmarks.drift import cost, flights, ours, page
+from benchmarks.drift import rows as data
+from benchmarks.environments import HERE, ROOT, environment
+
+RESULTS = HERE / "results"
+PAGES = ROOT / "docs"
+PEERS = {"alibi_detect": "drift_alibi.py", "evidently": "drift_evidently.py", "nannyml": "drift_nannyml.py"}
+AMOUNTS = {"alibi_detect": (50, 20, 48), "evidently": (20, 10, 24), "nannyml": (50, 20, 48)}
+"""Windows of each size, trials of each change and hours of the cycle that a peer is asked about."""
+
+
+OWN = ("null", "changes", "cycle", "cost", "flights")
+
+
+@click.group()
+def main() -> None:
+    """Measure the drift monitor, beside others on the same rows."""
+
+
+@main.command()
+@click.argument("parts", nargs=-1, type=click.Choice([*OWN, *PEERS]))
+def run(parts: tuple[str, ...]) -> None:
+    """Measure PARTS, or everything, and render the pages."""
+    for part in parts or (*OWN, *PEERS):
+        print(part, flush=True)
+        _save(part, _OWN[part]() if part in _OWN else _peer(part))
+    write()
+
+
+@main.command()
+def render() -> None:
+    """Render the pages from the results that there are."""
+    write()
+
+
+def write() -> None:
+    """Write docs/drift.md and docs/drift-flights.md."""
+    results = {part: _load(part) for part in (*OWN, *PEERS)}
+    for name, text in (
+        ("drift.md", page.render(results)),
+        ("drift-flights.md", page.render_flights(results)),
+    ):
+        (PAGES / name).write_text(text)
+        print(PAGES / name)
+
+
+def _null() -> dict[str, Any]:
+    reference = ours.still_reference()
+    return {"null": [ours.null_windows(reference, size, data.NULL_WINDOWS) for size in data.NULL_ROWS]}
+
+
+def _changes() -> dict[str, Any]:
+    reference = ours.still_reference()
+    return {"detection": [ours.detection(reference, one, ours.TRIALS) for one in data.CHANGES]}
+
+
+def _cycle() -> dict[str, Any]:
+    return ours.cycle(data.CYCLE_DAYS)
+
+
+_OWN = dict(zip(OWN, (_null, _changes, _cycle, cost.measure, flights.measure), strict=True))
+
+
+def _peer(name: str) -> dict[str, Any]:
+    python = environment(name) / "python"
+    amounts = [str(amount) for amount in AMOUNTS[name]]
+    done = subprocess.run(  # noqa: S603 - our own command
+        [str(python), str(HERE / "peers" / PEERS[name]), *amounts],
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{ROOT}:{HERE / 'peers'}",
+            "NML_DISABLE_USAGE_LOGGING": "1",  # NannyML phones home otherwise
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _save(part: str, found: dict[str, Any]) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    context = {key: value for key, value in machine.describe().items() if key != "versions"}
+    (RESULTS / f"drift_{part}.json").write_text(json.dumps({**context, **found}, indent=1) + "\n")
+
+
+def _load(part: str) -> dict[str, Any] | None:
+    file = RESULTS / f"drift_{part}.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+main(prog_name="python -m benchmarks.drift")

@@ -1,0 +1,245 @@
+"""docs/drift.md and docs/drift-flights.md, from result files and from nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.drift import rows as data
+from benchmarks.pages.markdown import table
+from sidecar.config import Drift
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GENERATED = (
+    "<!-- Rendered by `python -m benchmarks.drift render` from benchmarks/results; not edited by hand. -->"
+)
+_NAMES = {"evidently": "Evidently 0.7.23", "nannyml": "NannyML 0.13.1", "alibi_detect": "alibi-detect 0.13.0"}
+_FLAGGED_BAR, _ALARM_DAYS_BAR, _COST_BAR = 0.01, 20, 1.5
+
+
+def render(results: Mapping[str, dict[str, Any] | None]) -> str:
+    """docs/drift.md."""
+    settings = Drift()
+    intro = (
+        "How often the monitor cries wolf, what it finds, and what it costs, on synthetic rows with known "
+        f"seeds. Default settings: at most {settings.false_alarms_per_day:g} false alarms a day over all "
+        f"fields of a model, {settings.windows_running} windows running, at least {settings.min_rows} "
+        f"rows in "
+        "a window. Thirty fields (ten normal, five lognormal, five whole numbers, ten texts of 3 to 50 "
+        "categories; 5 % and 2 % missing), beside the score and the decision; "
+        f"{data.REFERENCE_ROWS:,} training rows. Seed {data.SEED}. All monitors get the same rows; "
+        "[rows.py](../benchmarks/drift/rows.py) makes them."
+    )
+    about_null = (
+        "Part of the windows in which any of the thirty fields is flagged (bar: at most 1 %). A "
+        "window of the "
+        "sidecar is flagged while any finding is open; its windows follow each other hour by hour, so looks "
+        "at days and at the same hours of earlier days are among them."
+    )
+    about_changes = (
+        "Part of the trials in which the changed field is flagged. For the sidecar a trial is two windows "
+        "running, because one window never opens a finding; for the others it is one window."
+    )
+    parts = [
+        GENERATED,
+        "# Drift: false alarms, detection, cost",
+        intro,
+        "## How it decides",
+        _HOW,
+        "## Windows in which nothing has changed",
+        about_null,
+        _null(results),
+        "## A daily and a weekly cycle",
+        _cycle(results),
+        "## Planted changes",
+        about_changes,
+        _detection(results),
+        "## Cost",
+        _cost(results),
+        "## What it does not see",
+        _LIMITS,
+        _measured(results),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+_HOW = """\
+Each field is compared in five aspects, with the training rows and with the same hours of earlier weeks (days,
+in the first week): *shift* (normal scores of the training bins), *shape* (chi-square over bins or
+categories), *missing*, *outside* (below, above, or a category never seen) and *whole* (numbers without a
+fraction). A finding opens when two windows running are strange in the same way, each with a z of 2 or more,
+both together at the level that the allowed alarms give when every test of every look shares them, and each
+large enough to matter (0.05 standard deviations, a PSI of 0.005, 1 % missing, 0.5 % outside, 10 % whole). It
+closes after six plain hours, or seven plain days.
+
+Rows of an hour hang together: the weather is the same for all. When a model is fitted, the windows of its
+training rows are compared in the same way, and what they vary beyond chance is kept in the bundle; live
+windows must be strange beside that. Where windows vary so, each of the two must reach the full level and be
+half as strange again as the strangest of training."""
+
+_LIMITS = """\
+* One window alone, however strange, opens nothing: the first word comes after two hours (or two days, where
+  an hour has fewer rows than `min_rows`).
+* A change that only concerns how fields hang together, and no field by itself. That needs a classifier
+  between reference and now.
+* A field whose hours already vary much in training must move further before it is told.
+* What differs from earlier weeks, but not from training, is the new normal after four weeks."""
+
+
+def _percent(part: float, whole: float) -> str:
+    share = 100 * part / whole
+    return f"{share:.1f} %" if 0 < share < 99.95 and share != round(share) else f"{share:.0f} %"  # noqa: PLR2004
+
+
+def _null(results: Mapping[str, dict[str, Any] | None]) -> str:
+    lines = []
+    own = results["null"]
+    if own:
+        cells = [_percent(each["open_in"], each["windows"]) for each in own["null"]]
+        good = all(each["open_in"] <= _FLAGGED_BAR * each["windows"] for each in own["null"])
+        lines.append(
+            [f"sidecar, {own['null'][0]['windows']} windows each", *cells, "yes" if good else "**no**"]
+        )
+    for name, label in _NAMES.items():
+        found = results[name]
+        if found:
+            cells = [_percent(each["flagged"], each["windows"]) for each in found["null"]]
+            lines.append([f"{label}, {found['null'][0]['windows']} windows each", *cells, ""])
+    head = ["monitor", *(f"{size:,} rows" for size in data.NULL_ROWS), "bar met"]
+    opened = [one for each in (own["null"] if own else []) for one in each["opened"]]
+    told = f"\n\nThe sidecar opened {len(opened)} findings in all." if own else ""
+    return table(head, lines) + told
+
+
+def _cycle(results: Mapping[str, dict[str, Any] | None]) -> str:
+    own = results["cycle"]
+    if not own:
+        return ""
+    days, alarms = own["days"], own["alarms"]
+    good = len(alarms) * _ALARM_DAYS_BAR <= days
+    text = (
+        f"{days} days of hourly windows, {own['rows']:,} rows, in which nothing changes but the hour and the "
+        f"weekday: a third of the numbers moves, texts have another mix, more is missing at night. Training: "
+        f"the {data.CYCLE_TRAINING_DAYS} days before. The sidecar raised **{len(alarms)} alarms**; "
+        f"the bar is "
+        f"one in {_ALARM_DAYS_BAR} days, {days // _ALARM_DAYS_BAR} in all: "
+        f"{'met' if good else '**not met**'}."
+    )
+    lines = [
+        [label, f"{found['cycle']['hours']}", _percent(found["cycle"]["flagged"], found["cycle"]["hours"])]
+        for name, label in _NAMES.items()
+        if (found := results[name])
+    ]
+    others = table(["monitor, on the first hours", "hours", "hours flagged"], lines) if lines else ""
+    return f"{text}\n\n{others}" if others else text
+
+
+def _detection(results: Mapping[str, dict[str, Any] | None]) -> str:
+    own = results["changes"]
+    lines = []
+    for place, change in enumerate(data.CHANGES):
+        row = [change.name, f"{change.rows:,}", "" if change.bar is None else f"{change.bar:.0%}"]
+        for found in (own, *(results[name] for name in _NAMES)):
+            one = found["detection"][place] if found else None
+            row.append(_percent(one["found"], one["trials"]) if one else "")
+        kinds = own["detection"][place]["kinds"] if own else {}
+        lines.append([*row, ", ".join(sorted(kinds, key=lambda kind: -kinds[kind]))])
+    head = ["change", "rows", "bar", "sidecar", *_NAMES.values(), "called"]
+    trials = {
+        "sidecar": own["detection"][0]["trials"] if own else 0,
+        **{_NAMES[name]: found["detection"][0]["trials"] for name in _NAMES if (found := results[name])},
+    }
+    counted = ", ".join(f"{name} {count}" for name, count in trials.items() if count)
+    return table(head, lines) + f"\n\nTrials of each change: {counted}."
+
+
+def _cost(results: Mapping[str, dict[str, Any] | None]) -> str:
+    cost, own = results["cost"], results["null"]
+    if not cost:
+        return ""
+    lines = [
+        [f"{each['rows']:,}", f"{each['median_us']:.2f}", f"{each['least_us']:.2f}"]
+        for each in cost["counting"]
+    ]
+    look = max(each["look_ms"] for each in own["null"]) if own else None
+    said = f" A look at one window takes {look:g} ms (bar: 20)." if look else ""
+    return (
+        "Counting, in the recorder's thread, in microseconds of its CPU time for a row of 30 fields "
+        f"(bar: {_COST_BAR:g}). The request path counts nothing.{said}\n\n"
+        + table(["rows at a time", "median, us a row", "least"], lines)
+    )
+
+
+def _measured(results: Mapping[str, dict[str, Any] | None]) -> str:
+    lines = [
+        f"* {name}: {found['measured']}, commit "
+        f"{found['commit']}{', with changes' if found['changed'] else ''}"
+        for name, found in results.items()
+        if found
+    ]
+    return (
+        "## Measured\n\n" + "\n".join(lines) + "\n\nEach peer has an environment of its own, made when it is "
+        "first run; it is asked about fewer windows where it is slow. Evidently compares with a tenth of the "
+        "training rows, because each report goes through all of them. alibi-detect knows no missing numbers, "
+        "so they are the training median there.\n\n```sh\npython -m benchmarks.drift run\n```"
+    )
+
+
+def render_flights(results: Mapping[str, dict[str, Any] | None]) -> str:
+    """docs/drift-flights.md."""
+    found = results["flights"]
+    parts = [GENERATED, "# Real drift: flights out of New York, 2013"]
+    if found:
+        about = (
+            f"The demo's first champion, {found['model']}, fitted on the {found['training_rows']:,} flights "
+            f"before 16 March, and the {found['rows']:,} flights of the {found['days']} days after "
+            f"it, looked "
+            "at with default settings. An hour has fewer flights than `min_rows`, so these are looks "
+            "at days, "
+            "with the training rows and the same weekday of earlier weeks."
+        )
+        parts += [
+            about,
+            f"{len(found['findings'])} findings opened.",
+            table(
+                ["field", "what", "since", "opened", "closed", "PSI", "weight", "it said"],
+                [
+                    [
+                        one["subject"],
+                        one["what"],
+                        one["since"],
+                        one["opened"],
+                        one["closed"] or "open",
+                        f"{one['psi']:.3f}",
+                        f"{one['importance']:.3f}",
+                        one["text"],
+                    ]
+                    for one in found["findings"]
+                ],
+            ),
+            _AGREE,
+            "```sh\npython -m benchmarks.drift run flights\n```",
+        ]
+    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+_AGREE = """\
+## Would a person agree?
+
+Judged by hand, with what is known of the year.
+
+* **Yes, and it matters.** Warmer and more humid than any day of training from April (temp) and May (dewp) on:
+  the model was fitted on a winter, and its score leaves its range at the end of May. Destinations that
+  training never had, from late May (summer routes). Larger and younger aircraft from July and September.
+* **Yes, and no reason to act.** Days of very high pressure or very dry air: new to the model, gone in a week.
+  The mix of origins and carriers over Labor Day and Christmas. Rain above training's heaviest on 8 May.
+* **Hardly.** Longer distances from April on are true (1,005 to 1,059 miles) and small. The departure times of
+  Thanksgiving week.
+* **No.** `weekday` from 4 November: New York's clocks went back, so days cut at midnight UTC hold other local
+  hours. Days are cut in UTC because a sidecar knows no other.
+
+These flights were looked at while the monitor was made, so this page is no test of it: a first version opened
+hundreds of findings here. What came of that is the margin over training's strangest window, names that stay,
+and findings that close only when they have been gone for a week. The synthetic rows were not used for these.
+"""

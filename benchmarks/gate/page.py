@@ -1,0 +1,228 @@
+"""docs/gate.md, from the results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.environments import HERE, ROOT
+from benchmarks.pages.markdown import number, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+RESULT, PAGE = HERE / "results" / "gate.json", ROOT / "docs" / "gate.md"
+GENERATED = (
+    "<!-- Rendered by `python -m benchmarks.gate` from benchmarks/results/gate.json; not edited by hand. -->"
+)
+INTRO = """\
+A candidate is promoted when bets on it have won enough. Each unit of evidence (a whole day, or one entity's
+day where the task names an entity) is the money that the candidate's decisions earned over the champion's,
+divided by the largest loss that the policy declares for a unit; five bettors stake constant shares on every
+unit, and the mean of what they have is the *e-value*. While the candidate is not better, it reaches 1 /
+error with a chance of at most `error`, however often one looks. It is read at the end of whole cycles
+(weeks), so that a gain on some weekdays proves nothing. The sources are named in `trainer/betting.py`;
+`trainer/gate.py` is the order of the verdicts, `trainer/vetoes.py` what stands against one.
+
+What the guarantee rests on, and how each is watched:
+
+* *No unit loses more than declared.* What a unit could lose is known from the two models' decisions before
+any outcome;   one unit that could lose more is enough, and the gate holds.
+* *A unit's expectation, given the past, is what is asked about.* With an entity, days whose totals vary more
+than   independent entities would let them make the gate hold. Without one, whole days are units.
+* *What is judged stands for the rest.* Only days that have matured entirely count; rows without a label are
+compared with the others;   where an action hides the outcome the answer is "not identifiable".
+* *Every candidate is counted.* All that are tried against one champion share its error; the first n that
+come together   need an e-value of 20 (n + 1), later ones more (`trainer/budget.py`).
+
+Below, "gate" is this procedure run by the functions that the gate itself uses, and the control is what is
+often done instead. Each figure is a share of streams unless it says otherwise."""
+
+
+SPEED_NOTE = """\
+Shares of streams that pass at some look, and rows until a verdict. Bars: at most 5 % of passes at the
+budget and under bursts, a median of 1,500 rows to pass at 0.2 %, and 600 to be turned down at 3 %. Rows as
+units meet three of them and fail under bursts; long blocks bear bursts and need many rows. No procedure
+meets all four for bursts of more than five rows: where one row in a hundred is over in bursts of L rows,
+1,500 rows hold no slow one with a chance of about exp(-15 / L), so what passes on 1,500 fast rows passes
+that null as often. And a block without a slow row multiplies the capital by 1 / 0.99 at most, so passing
+takes 300 blocks or more. The policy's `latency_block` chooses, 20 unless it says otherwise: on the CPU
+clock, which decides, a stall slows few rows, because waiting for a core does not count (docs/adr/0002)."""
+
+
+def render(results: Mapping[str, Any]) -> str:
+    """The page of the parts that there are."""
+    sections = [
+        f"## {title}\n\n{part(results[name])}" for name, (title, part) in _PARTS.items() if name in results
+    ]
+    made = "\n".join(
+        f"* `{name}`: {results[name]['measured']}, commit {results[name]['commit']}"
+        for name in _PARTS
+        if name in results
+    )
+    command = "```sh\npython -m benchmarks.gate\n```"
+    seeds = "Seeds are in `benchmarks/gate/`, beside each stream."
+    how = f"## Made by\n\n{command}\n\n{made}\n\n{seeds}"
+    title = "# The gate, on streams whose truth is known"
+    return "\n\n".join([GENERATED, title, INTRO, *sections, how]) + "\n"
+
+
+def _nulls(found: Mapping[str, Any]) -> str:
+    independent = table(
+        ["Nothing is gained, looked at after every row", "gate", "bar", "t-test, looked at after every row"],
+        [
+            [
+                f"{one['null']} ({one['streams']:,} streams of {one['rows']:,} rows)",
+                _share(one["gate"]),
+                "5 %",
+                _share(one["t_test"]),
+            ]
+            for one in found["independent"]
+        ],
+    )
+    seasonal, clusters, censored = found["seasonal"], found["clusters"], found["censored"]
+    weeks = (
+        f"won on weekdays, lost on weekends ({seasonal['streams']:,} streams of {seasonal['weeks']} weeks)"
+    )
+    shared = (
+        f"entities of {clusters['rows']} rows that win or lose together ({clusters['streams']:,} streams)"
+    )
+    hidden = f"outcomes hidden where the champion blocks, {censored['explored']:.0%} explored"
+    ours = f"{censored['gate']} of {censored['streams']}"
+    theirs = f"{censored['naive']} of {censored['streams']}: rows without outcome left out"
+    day, row = _share(seasonal["any_day"]), _share(clusters["by_row"])
+    others = [
+        [weeks, _share(seasonal["gate"]), "1 %", f"{day}: the same bets, read after every day"],
+        [shared, _share(clusters["gate"]), "5 %", f"{row}: the same bets, on rows"],
+        *(_late(one) for one in found["late"]),
+        [hidden, ours, "0", theirs],
+    ]
+    return independent + "\n\n" + table(["Nothing is gained", "gate", "bar", "control"], others)
+
+
+def _late(one: Mapping[str, Any]) -> list[str]:
+    control = f"{one['naive']} of {one['streams']}: {_NAIVE[one['candidate']]}"
+    return [f"late labels, candidate {one['candidate']}", f"{one['gate']} of {one['streams']}", "0", control]
+
+
+_NAIVE = {
+    "blocks more": "labels as they come",
+    "blocks less": "good when nothing was heard for a week",
+}
+
+
+def _power(found: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            f"{one['gain']} ({one['streams']} streams)",
+            f"{one['half']:,.0f}",
+            f"{one['most']:,.0f}",
+            f"{one['bar']:,.0f}",
+            f"{one['t_test']:,.0f}",
+        ]
+        for one in found["rows"]
+    ]
+    head = [
+        "Rows until promoted",
+        "half of the streams",
+        "80 %",
+        "bar for 80 %",
+        "t-test that may look once, 80 %",
+    ]
+    return table(head, rows) + "\n\nOne candidate that needs an e-value of 20, looked at after every row."
+
+
+def _speed(found: Mapping[str, Any]) -> str:
+    blocks = sorted({one["block"] for one in found["null"]})
+    lengths = sorted({one["length"] for one in found["null"]})
+    cell = {(one["length"], one["block"]): _share(one["passes"]) for one in found["null"]}
+    head = ["One row in a hundred is over, in bursts of about", *(f"blocks of {block}" for block in blocks)]
+    nulls = table(
+        head, [[f"{length} rows", *(cell[length, block] for block in blocks)] for length in lengths]
+    )
+    fast = ["0.2 % over: rows until passed, median (80 %)", *(_rows(one) for one in found["pass"])]
+    slow = ["3 % over: rows until turned down, median (80 %)", *(_rows(one) for one in found["flag"])]
+    times = table(["Independent rows", *(f"blocks of {block}" for block in blocks)], [fast, slow])
+    return f"{nulls}\n\n{times}\n\n{SPEED_NOTE}"
+
+
+def _oracle(found: Mapping[str, Any]) -> str:
+    return (
+        f"Over {found['streams']} streams of {found['units']} units the logarithm of the e-value differs "
+        f"from that of `ville` "
+        f"{found['ville']} by at most {found['difference']:.1e} (bar 1e-9; the gate keeps nine decimals)."
+    )
+
+
+def _million(found: Mapping[str, Any]) -> str:
+    return (
+        f"{found['joined']:,} joined rows in a log of {found['log_mb']:,.0f} MB, {found['units']:,} units "
+        f"of an entity's day: "
+        f"evidence in {found['seconds']:.1f} s (bar 10 s), with {found['peak_mb']:,.0f} MB at most (bar "
+        f"1,000 MB), of which "
+        f"{found['idle_mb']:,.0f} MB before the log was opened."
+    )
+
+
+def _flights(found: Mapping[str, Any]) -> str:
+    recipes = found["recipes"]
+    shown = [3, 4, 8, 12, 13, 17, 26, 34]
+    weeks = table(
+        [
+            "Whole weeks from 2 May",
+            *(f"{one['recipe']}: for / against, USD per 1,000 [95 % of one look]" for one in recipes),
+        ],
+        [
+            [_when(recipes[0]["weeks"][week - 1]), *(_bet(one["weeks"][week - 1]) for one in recipes)]
+            for week in shown
+        ],
+    )
+    bounds = table(
+        ["Largest loss of a day declared, USD", *(one["recipe"] for one in recipes)],
+        [
+            [f"{int(bound):,}", *(_week(one["bounds"][bound]) for one in recipes)]
+            for bound in recipes[0]["bounds"]
+        ],
+    )
+    risk = "; ".join(
+        f"{one['recipe']} {one['most_at_risk']:,.0f} and {one['worst_day']:+,.0f}" for one in recipes
+    )
+    return (
+        f"Money only, as if no other verdict stood against a candidate; fitted as the demo fits, "
+        f"{found['tried']} tried, so that {found['wanted']:,.0f} "
+        f"promotes; {found['bound']:,.0f} dollars are declared as the largest loss of a day. An e-value "
+        f"against of 20 turns down.\n\n"
+        f"{weeks}\n\n{bounds}\n\nWeek at whose end it would be promoted. The most that a day put at risk, "
+        f"and the "
+        f"worst that one gained, in dollars: {risk}."
+    )
+
+
+def _when(week: Mapping[str, Any]) -> str:
+    return f"{week['week']}, to {week['until']}" + (f" ({week['look']})" if week["look"] else "")
+
+
+def _bet(week: Mapping[str, Any]) -> str:
+    money = f"{week['gain']:+,.0f} [{week['lower']:+,.0f}; {week['upper']:+,.0f}]"
+    return f"{number(week['for'])} / {number(week['against'])}, {money}"
+
+
+def _week(week: int | None) -> str:
+    return "never" if week is None else f"{week}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.2%}".replace("%", " %")
+
+
+def _rows(one: Mapping[str, Any]) -> str:
+    return f"{one['half']:,.0f} ({one['most']:,.0f})"
+
+
+_PARTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "nulls": ("False promotions", _nulls),
+    "power": ("Power", _power),
+    "speed": ("Latency", _speed),
+    "oracle": ("The e-value beside another implementation", _oracle),
+    "million": ("A million rows", _million),
+    "flights": ("The flights example", _flights),
+}

@@ -1,0 +1,1 @@
+"""Drift: whether what arrives now is still what the champion was trained on."""

@@ -1,0 +1,142 @@
+"""GET /metrics for Prometheus. Everything is read when asked for, so that nothing is counted twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from sidecar.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from prometheus_client.metrics_core import Metric
+
+    from sidecar.engine.contract import Engine
+    from sidecar.findings import FindingStore
+    from sidecar.recorder import Recorder
+    from sidecar.shadow.supervisor import ShadowSupervisor
+
+_QUANTILES = {"0.5": "p50_ns", "0.99": "p99_ns", "0.999": "p999_ns", "1": "max_ns"}
+_OF_A_SHADOW = ("scored", "failed", "shed", "queued", "restarts")
+
+
+class SidecarCollector(Collector):
+    """What the parts of the sidecar say about themselves.
+
+    stability: PSI against the training rows by (model's digest, subject). findings: opened for each scrape.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        recorder: Recorder,
+        shadows: ShadowSupervisor,
+        stability: Callable[[], Mapping[tuple[str, str], float]],
+        findings: Callable[[], FindingStore],
+    ) -> None:
+        self._engine = engine
+        self._recorder = recorder
+        self._shadows = shadows
+        self._stability = stability
+        self._findings = findings
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics now."""
+        yield from self._rows()
+        yield from self._stages()
+        yield from self._candidates()
+        yield from self._drift()
+
+    def _rows(self) -> Iterator[Metric]:
+        engine, recorder = self._engine.stats(), self._recorder.stats()
+        for name, text, value in (
+            ("served", "Rows answered.", engine.served),
+            ("dropped", "Answered rows that found the ring full.", engine.dropped),
+            ("written", "Answered rows in the log.", recorder.written),
+            ("failed", "Answered rows that the log refused for too long.", recorder.failed),
+        ):
+            yield CounterMetricFamily(f"sidecar_rows_{name}", text, value=value)
+        yield GaugeMetricFamily(
+            "sidecar_rows_queued", "Answered rows on their way to the log.", engine.queued
+        )
+        yield CounterMetricFamily("sidecar_outcomes", "Outcomes newly stored.", value=recorder.outcomes)
+        errors = CounterMetricFamily("sidecar_errors", "Calls that ended with an error.", labels=["status"])
+        for status, count in sorted(engine.errors.items()):
+            errors.add_metric([status], count)
+        yield errors
+        generation = self._engine.deployment.generation
+        yield GaugeMetricFamily("sidecar_generation", "The deployment in force.", generation)
+
+    def _stages(self) -> Iterator[Metric]:
+        times = GaugeMetricFamily(
+            "sidecar_stage_seconds",
+            "Time of a stage of a reply, over all messages since the start.",
+            labels=["stage", "quantile"],
+        )
+        counts = CounterMetricFamily(
+            "sidecar_stage_messages", "Messages that passed a stage.", labels=["stage"]
+        )
+        for stage, found in self._engine.stats().stages.items():
+            counts.add_metric([stage], found.count)
+            for quantile, name in _QUANTILES.items():
+                times.add_metric([stage, quantile], getattr(found, name) / 1e9)
+        yield times
+        yield counts
+
+    def _candidates(self) -> Iterator[Metric]:
+        rows = GaugeMetricFamily(
+            "sidecar_shadow_rows", "Rows of a candidate since it was deployed.", labels=["model", "fate"]
+        )
+        state = GaugeMetricFamily(
+            "sidecar_shadow_state", "1 for the state it is in.", labels=["model", "state"]
+        )
+        for shadow in self._shadows.status():
+            state.add_metric([str(shadow.model), shadow.state], 1)
+            for fate in _OF_A_SHADOW:
+                rows.add_metric([str(shadow.model), fate], getattr(shadow, fate))
+        yield rows
+        yield state
+
+    def _drift(self) -> Iterator[Metric]:
+        index = GaugeMetricFamily(
+            "sidecar_drift_psi",
+            "Population stability index of the newest hour or day against the training rows, less chance.",
+            labels=["model", "subject"],
+        )
+        for (model, subject), value in sorted(self._stability().items()):
+            index.add_metric([model, subject], value)
+        yield index
+        found = GaugeMetricFamily(
+            "sidecar_finding_open",
+            "The size of each finding that is open.",
+            labels=["monitor", "model", "subject", "what"],
+        )
+        with self._findings() as findings:
+            for sighting in findings.open():
+                one = sighting.finding
+                found.add_metric([one.monitor, one.model, one.subject, one.what], one.size)
+        yield found
+
+
+class MetricsServer:
+    """Serves a collector's metrics from a thread. Raises ConfigError when it cannot listen."""
+
+    def __init__(self, listen: str, collector: Collector) -> None:
+        host, _, port = listen.rpartition(":")
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(collector)
+        try:
+            self._server, self._thread = start_http_server(int(port), host.strip("[]"), registry)
+        except OSError as error:
+            raise ConfigError(f"[metrics] listen is {listen!r}: {error.strerror}; give another") from error
+        self.address = f"http://{host}:{self._server.server_port}/metrics"
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,1 @@
+"""Profiles: how raw fields, score and decisions were distributed, as counts that can be added up."""

@@ -1,0 +1,57 @@
+"""Decisions of the gate, as the registry keeps them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
+
+from sidecar.audit_chain import append_link
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    """A decision of the gate, kept with all that it rests on. Models are named by digest.
+
+    e_value, wanted: of the candidate, and what would have promoted it. budget, budget_left: its part of the
+    error budget, and what is left for candidates after it. sequence: the registry's running number, 0 before
+    it is kept.
+    """
+
+    candidate: str
+    champion: str
+    action: str
+    reasons: list[str]
+    e_value: float
+    wanted: float
+    budget: float
+    budget_left: float
+    evidence_digest: str
+    policy_digest: str
+    evidence_json: str
+    policy_json: str
+    decided_ns: int
+    actor: str
+    sequence: int = 0
+
+
+def add_decision(db: sqlite3.Connection, decision: StoredDecision) -> int:
+    """Keep a decision for ever; returns its sequence."""
+    values = {**asdict(decision), "reasons": json.dumps(decision.reasons)}
+    del values["sequence"]
+    columns = ", ".join(values)
+    places = ", ".join(f":{name}" for name in values)
+    added = db.execute(f"INSERT INTO decisions ({columns}) VALUES ({places})", values)  # noqa: S608 - our own names
+    sequence = int(added.lastrowid or 0)
+    append_link(db, "decisions", sequence)
+    return sequence
+
+
+def read_decisions(db: sqlite3.Connection) -> list[StoredDecision]:
+    """All decisions, oldest first."""
+    names = [field.name for field in fields(StoredDecision)]
+    rows = db.execute(f"SELECT {', '.join(names)} FROM decisions ORDER BY sequence")  # noqa: S608 - our own names
+    return [StoredDecision(**{**dict(row), "reasons": json.loads(row["reasons"])}) for row in rows]

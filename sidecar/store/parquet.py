@@ -1,0 +1,228 @@
+"""Columns of the log as Parquet tables that other tools read, and back without loss.
+
+What a table says beyond a plain copy of the columns:
+
+    times       as microseconds, which every tool reads, beside the nanoseconds left over (received_rest_ns)
+    missing     null: the NaN that stands for a missing number, and the empty text
+    names       raw fields by their own name, features as feature_<name>; the file's metadata says which
+                table columns make up which block
+
+Needs pyarrow, the extra `parquet`; imported when first used.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sidecar.errors import ConfigError
+from sidecar.store.layout import BLOCKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from sidecar.codec import Columns
+    from sidecar.store.layout import Layout
+
+FORMAT = 1
+_METADATA = b"model_sidecar"
+NAN_BITS = 0x7FC0_0000
+"""The float32 that stands for missing."""
+_US = 1000  # nanoseconds
+_ROW_GROUP = 1 << 17
+_FEW_DISTINCT = 0.25
+"""A column whose first rows have no more distinct values than this part is written as a dictionary."""
+_LOOKED_AT = 8192
+TIMES = {
+    "received_ns": "received",
+    "event_ns": "event",
+    "observed_ns": "observed",
+    "recorded_ns": "recorded",
+}
+RENAMED = {"request_ids": "request_id", "group": "inference_call"}
+_CODED = ("client", "failure", "detail")
+"""Text columns beside the texts block whose values repeat."""
+
+RESERVED = frozenset(
+    {
+        *("request_id", "inference_call", "score", "decision", "queue_ns", "infer_ns", "cpu_ns", "client"),
+        *(f"{name}{suffix}" for name in TIMES.values() for suffix in ("_time", "_rest_ns")),
+        *("task", "version", "digest", "champion", "champion_digest", "model", "day", "run"),
+    }
+)
+"""Column names that no raw field or feature gets."""
+
+
+def pyarrow() -> Any:
+    """The module, with its Parquet part. Raises ConfigError when it is not installed."""
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - heavy, and not everywhere
+        import pyarrow.parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            "Parquet files need pyarrow; install model-sidecar with the extra 'parquet'"
+        ) from error
+    return pa
+
+
+def to_table(columns: Columns, layout: Layout | None, facts: Mapping[str, str]) -> Any:
+    """The pyarrow.Table of these columns, with a constant text column for each fact."""
+    pa = pyarrow()
+    arrays: dict[str, Any] = {}
+    blocks: dict[str, list[str]] = {}
+    for name, values in columns.items():
+        if name in TIMES:
+            whole, rest = np.divmod(values, _US)
+            kind = TIMES[name]
+            arrays[f"{kind}_time"] = pa.array(whole, pa.int64()).cast(pa.timestamp("us", "UTC"))
+            arrays[f"{kind}_rest_ns"] = pa.array(rest.astype(np.int16))
+        elif name in BLOCKS:
+            assert layout is not None, "blocks have a layout"
+            blocks[name] = list(getattr(layout, name))
+            for place, called in enumerate(blocks[name]):
+                arrays[called] = _array(pa, values[:, place])
+        else:
+            arrays[RENAMED.get(name, name)] = _array(pa, values)
+    rows = len(next(iter(columns.values())))
+    for name, fact in facts.items():
+        arrays[name] = pa.repeat(fact, rows)
+    metadata = {_METADATA: json.dumps({"format": FORMAT, "blocks": blocks})}
+    return pa.table(arrays).replace_schema_metadata(metadata)
+
+
+def write_table(table: Any, path: Path) -> None:
+    """Write a Parquet file as small as the values allow. Raises OSError."""
+    pa = pyarrow()
+    dictionary: list[str] = []
+    encodings: dict[str, str] = {}
+    for field, column in zip(table.schema, table.columns, strict=True):
+        seen = column.slice(0, _LOOKED_AT)
+        is_text = pa.types.is_string(field.type)
+        if is_text and field.name == RENAMED["request_ids"]:
+            encodings[field.name] = "DELTA_BYTE_ARRAY"
+        elif is_text or len(seen.unique()) <= max(1, _FEW_DISTINCT * len(seen)):
+            dictionary.append(field.name)
+        elif pa.types.is_floating(field.type):
+            encodings[field.name] = "BYTE_STREAM_SPLIT"
+        elif not pa.types.is_boolean(field.type):
+            encodings[field.name] = "DELTA_BINARY_PACKED"
+    pa.parquet.write_table(
+        table,
+        path,
+        compression="zstd",
+        compression_level=9,
+        use_dictionary=dictionary,
+        column_encoding=encodings,
+        row_group_size=_ROW_GROUP,
+        data_page_size=1 << 20,
+        store_schema=True,
+    )
+
+
+def read_columns(
+    path: Path, names: Iterable[str], within: tuple[str, int, int] | None = None
+) -> Columns | None:
+    """Columns of a Parquet file by their name in the log; None when it has no row within.
+
+    within: a time column with the first and last nanosecond; only row groups that can have such rows are
+    read, and only such rows returned. Raises ConfigError for a file of another format.
+    """
+    pa = pyarrow()
+    wanted = tuple(names)
+    known = pa.parquet.read_metadata(path)
+    said = json.loads((known.metadata or {}).get(_METADATA, b"{}"))
+    if said.get("format") != FORMAT:
+        raise ConfigError(f"{path} is not a sealed file that this version reads; upgrade model-sidecar")
+    blocks: dict[str, list[str]] = said["blocks"]
+    asked = dict.fromkeys((*wanted, within[0])) if within else dict.fromkeys(wanted)
+    coded = [name for name in (*blocks.get("texts", ()), *_CODED) if name in known.schema.names]
+    with pa.parquet.ParquetFile(path, metadata=known, read_dictionary=coded) as file:
+        physical = [called for name in asked for called in _called(name, blocks)]
+        groups = _groups(file, within)
+        if not groups:
+            return None
+        table = file.read_row_groups(groups, columns=physical)
+    found = {name: _column(pa, table, name, blocks) for name in asked}
+    if within is not None:
+        moments, first, last = found[within[0]], within[1], within[2]
+        inside = (moments >= first) & (moments <= last)
+        if not inside.any():
+            return None
+        if not inside.all():
+            found = {name: values[inside] for name, values in found.items()}
+    return {name: found[name] for name in wanted}
+
+
+def _called(name: str, blocks: Mapping[str, list[str]]) -> list[str]:
+    """The table columns that a column of the log is made of."""
+    if name in TIMES:
+        return [f"{TIMES[name]}_time", f"{TIMES[name]}_rest_ns"]
+    return blocks[name] if name in blocks else [RENAMED.get(name, name)]
+
+
+def _groups(file: Any, within: tuple[str, int, int] | None) -> list[int]:
+    """The row groups that can have rows within."""
+    every = range(file.metadata.num_row_groups)
+    if within is None:
+        return list(every)
+    name, first, last = within
+    place = file.schema_arrow.get_field_index(f"{TIMES[name]}_time")
+    chosen = []
+    for group in every:
+        known = file.metadata.row_group(group).column(place).statistics
+        can = known is None or not known.has_min_max
+        if can or (known.min_raw * _US <= last and (known.max_raw + 1) * _US > first):
+            chosen.append(group)
+    return chosen
+
+
+def _array(pa: Any, values: NDArray[Any]) -> Any:
+    if values.dtype == np.float32:
+        plain = np.ascontiguousarray(values)
+        return pa.array(plain, mask=plain.view(np.uint32) == NAN_BITS)
+    if values.dtype == np.float64:
+        return pa.array(values, mask=np.isnan(values))
+    if values.dtype == object:
+        return pa.array(values, pa.string(), mask=values == "")
+    return pa.array(np.ascontiguousarray(values))
+
+
+def _column(pa: Any, table: Any, name: str, blocks: Mapping[str, list[str]]) -> NDArray[Any]:
+    if name in TIMES:
+        kind = TIMES[name]
+        whole: NDArray[np.int64] = table[f"{kind}_time"].cast(pa.int64()).to_numpy()
+        rest: NDArray[np.int16] = table[f"{kind}_rest_ns"].to_numpy()
+        return whole * _US + rest
+    if name not in blocks:
+        return _values(pa, table[RENAMED.get(name, name)])
+    kinds = {"integers": np.int64, "texts": object}
+    matrix = np.empty((len(table), len(blocks[name])), kinds.get(name, np.float32))
+    for place, called in enumerate(blocks[name]):
+        matrix[:, place] = _values(pa, table[called])
+    return matrix
+
+
+def _values(pa: Any, column: Any) -> NDArray[Any]:
+    if pa.types.is_dictionary(column.type):
+        return _words(column.unify_dictionaries().combine_chunks())
+    if pa.types.is_string(column.type):
+        ids: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+        return ids
+    values: NDArray[Any] = column.to_numpy()
+    if column.null_count:  # the NaN whose bits stand for missing, whatever pyarrow fills in
+        values = values.copy()
+        values[column.is_null().to_numpy()] = np.nan
+    return values
+
+
+def _words(coded: Any) -> NDArray[np.object_]:
+    """Texts that repeat; rows with the same text share one object."""
+    words = np.array([*coded.dictionary.to_pylist(), ""], object)
+    missing = len(words) - 1
+    words_of: NDArray[np.object_] = words[coded.indices.fill_null(missing).to_numpy()]
+    return words_of

@@ -1,0 +1,371 @@
+"""The one way to read the log: what is still in SQLite and what is sealed in Parquet files, as one."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from sidecar.codec import SCORE_COLUMNS, SERVED_COLUMNS, score_batch, served_batch, unpack_columns
+from sidecar.domain import ModelId
+from sidecar.errors import NotFoundError, UnavailableError
+from sidecar.store.log import BUSY_SECONDS
+from sidecar.store.runs import Run, RunTable
+from sidecar.store.schema import read_format
+from sidecar.store.sealed import KIND_OUTCOMES, KIND_SCORES, KIND_SERVED, SealedFile, sealed_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from sidecar.codec import Columns
+    from sidecar.domain import ScoreBatch, ServedBatch
+
+_INT64 = np.iinfo(np.int64)
+_FETCHED = 16_384
+_OUTCOME_COLUMNS = ("request_ids", "label", "value", "observed_ns")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutcomeTable:
+    """One outcome for each request.
+
+    request_ids: object (str) [n]; label: float64 [n]; value: float64 [n], NaN where none is known;
+    observed_ns: int64 [n].
+    """
+
+    request_ids: NDArray[np.object_]
+    label: NDArray[np.float64]
+    value: NDArray[np.float64]
+    observed_ns: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.request_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows in the log."""
+
+    served: int
+    scores: int
+    outcomes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Columns of rows that came into the log together. champion: of scores; `model` is the candidate then."""
+
+    model: ModelId
+    champion: ModelId | None
+    columns: Columns
+
+
+class LogReader:
+    """Reads the log at `path` while the sidecar writes it, and when none does.
+
+    Each question is answered from one state of the log: a row that is sealed meanwhile is neither missed nor
+    given twice. Only the columns that are asked for are read, and only batches and files that can have rows
+    of the time asked for. Raises NotFoundError when there is no log, ConfigError when the file is not a log
+    that this version reads. Every method raises UnavailableError when the log cannot be read, and
+    ConfigError when it has sealed rows and pyarrow is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise NotFoundError(f"no log at {path}; start the sidecar once, or name another home")
+        self._path = path
+        with self._readable():
+            self._connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+            )
+        self._connection.row_factory = sqlite3.Row
+        self._runs = RunTable(self._connection, path)
+        try:
+            found = read_format(self._connection, path)
+        except BaseException:
+            self.close()
+            raise
+        if not found:
+            self.close()
+            raise NotFoundError(f"no log at {path} yet: the file is empty; start the sidecar")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def served(
+        self, *, since_ns: int | None = None, until_ns: int | None = None, champion: str | None = None
+    ) -> Iterator[ServedBatch]:
+        """Rows with since_ns <= event_ns < until_ns that the model of digest `champion` answered.
+
+        Each as often as it was served; None stands for no limit.
+        """
+        parts = self.served_parts(SERVED_COLUMNS, since_ns=since_ns, until_ns=until_ns, champion=champion)
+        return (served_batch(part.columns, part.model) for part in parts)
+
+    def served_parts(
+        self,
+        columns: Iterable[str],
+        *,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        champion: str | None = None,
+    ) -> Iterator[Part]:
+        """The same rows as `served`, but only these of SERVED_COLUMNS."""
+        first_ns = int(_INT64.min) if since_ns is None else int(since_ns)
+        last_ns = int(_INT64.max) if until_ns is None else int(until_ns) - 1
+        names = tuple(dict.fromkeys((*columns, "event_ns")))
+        with self._one_state():
+            models = self._models()
+            wanted = [number for number, model in models.items() if champion in (None, model.digest)]
+            files = self._sealed(KIND_SERVED, wanted, "last_ns >= ? AND first_ns <= ?", (first_ns, last_ns))
+            hot = self._hot(
+                f"""
+                SELECT model, rows, {_cells(SERVED_COLUMNS, names)} FROM served
+                WHERE last_event_ns >= ? AND first_event_ns <= ? AND model IN ({_marks(wanted)})
+                ORDER BY sequence
+                """,
+                (first_ns, last_ns, *wanted),
+            )
+        whole = set(columns)
+        for model, _, found in _unpacked(files, hot, names, within=("event_ns", first_ns, last_ns)):
+            yield Part(models[model], None, {name: found[name] for name in names if name in whole})
+
+    def scores(self, candidate: str, champion: str) -> Iterator[ScoreBatch]:
+        """What the model of digest `candidate` made of rows that `champion` answered."""
+        for part in self.score_parts(SCORE_COLUMNS, candidate, champion):
+            assert part.champion is not None
+            yield score_batch(part.columns, part.model, part.champion)
+
+    def score_parts(
+        self,
+        columns: Iterable[str],
+        candidate: str | None,
+        champion: str | None,
+        *,
+        written_since_ns: int | None = None,
+    ) -> Iterator[Part]:
+        """The same rows as `scores`, but only these of SCORE_COLUMNS, and those written since a moment.
+
+        None stands for any model.
+        """
+        since_ns = int(_INT64.min) if written_since_ns is None else int(written_since_ns)
+        names = tuple(columns)
+        with self._one_state():
+            models = self._models()
+            candidates, champions = (
+                [number for number, model in models.items() if digest in (None, model.digest)]
+                for digest in (candidate, champion)
+            )
+            files = self._sealed(KIND_SCORES, candidates, "last_written_ns >= ?", (since_ns,), champions)
+            hot = self._hot(
+                f"""
+                SELECT candidate AS model, champion, rows, {_cells(SCORE_COLUMNS, names)} FROM scores
+                WHERE candidate IN ({_marks(candidates)}) AND champion IN ({_marks(champions)})
+                  AND written_ns >= ?
+                ORDER BY sequence
+                """,
+                (*candidates, *champions, since_ns),
+            )
+        for model, of, found in _unpacked(files, hot, names):
+            yield Part(models[model], models[of], found)
+
+    def outcomes(self, as_of_ns: int | None = None, since_ns: int | None = None) -> OutcomeTable:
+        """For each request the outcome observed last, of those with since_ns <= observed_ns <= as_of_ns."""
+        last_ns = int(_INT64.max) if as_of_ns is None else int(as_of_ns)
+        first_ns = int(_INT64.min) if since_ns is None else int(since_ns)
+        with self._one_state():
+            files = self._sealed(KIND_OUTCOMES, None, "last_ns >= ? AND first_ns <= ?", (first_ns, last_ns))
+            cursor = self._connection.cursor()
+            cursor.row_factory = None  # plain tuples: there may be millions
+            with self._readable():
+                cursor.execute(
+                    """
+                    SELECT request_id, label, value, observed_ns FROM outcomes
+                    WHERE observed_ns BETWEEN ? AND ? ORDER BY request_id, observed_ns
+                    """,  # the order of the table itself
+                    (first_ns, last_ns),
+                )
+                hot = _last_of_each(_outcome_columns(cursor))
+        sealed = (file.read(_OUTCOME_COLUMNS, ("observed_ns", first_ns, last_ns)) for file in files)
+        parts = [part for part in sealed if part]
+        return OutcomeTable(**(_latest(joined_columns(parts, hot)) if parts else hot))
+
+    def watermark_ns(self) -> int | None:
+        """The greatest event_ns served; None when nothing was."""
+        ((hot, sealed),) = self._query(
+            """
+            SELECT (SELECT MAX(last_event_ns) FROM served),
+                   (SELECT MAX(last_ns) FROM sealed_files WHERE kind = 'served')
+            """
+        )
+        known = [int(watermark) for watermark in (hot, sealed) if watermark is not None]
+        return max(known, default=None)
+
+    def runs(self) -> list[Run]:
+        """Every run of the sidecar, oldest first."""
+        with self._readable():
+            return self._runs.all()
+
+    def counts(self) -> Counts:
+        """Rows in the log, repeated ones included."""
+        (row,) = self._query(
+            """
+            WITH sealed AS (SELECT kind, SUM(rows) AS rows FROM sealed_files GROUP BY kind)
+            SELECT (SELECT ifnull(SUM(rows), 0) FROM served)
+                     + ifnull((SELECT rows FROM sealed WHERE kind = 'served'), 0),
+                   (SELECT ifnull(SUM(rows), 0) FROM scores)
+                     + ifnull((SELECT rows FROM sealed WHERE kind = 'scores'), 0),
+                   (SELECT COUNT(*) FROM outcomes)
+                     + ifnull((SELECT rows FROM sealed WHERE kind = 'outcomes'), 0)
+            """
+        )
+        return Counts(*row)
+
+    def _sealed(
+        self,
+        kind: str,
+        models: Sequence[int] | None,
+        where: str,
+        values: Sequence[Any],
+        champions: Sequence[int] | None = None,
+    ) -> list[SealedFile]:
+        """The sealed files that can have rows asked for, oldest first."""
+        clauses, given = ["kind = ?", where], [kind, *values]
+        for column, numbers in (("model", models), ("champion", champions)):
+            if numbers is not None:
+                clauses.append(f"{column} IN ({_marks(numbers)})")
+                given += numbers
+        rows = self._query(
+            f"SELECT path, model, champion FROM sealed_files WHERE {' AND '.join(clauses)} ORDER BY file",
+            given,
+        )
+        root = sealed_folder(self._path)
+        return [SealedFile(root / path, model or 0, champion or 0) for path, model, champion in rows]
+
+    def _hot(self, sql: str, values: Sequence[Any]) -> list[sqlite3.Row]:
+        return list(self._query(sql, values))
+
+    def _models(self) -> dict[int, ModelId]:
+        rows = self._query("SELECT model, name, version, digest FROM models")
+        return {number: ModelId(*model) for number, *model in rows}
+
+    @contextmanager
+    def _one_state(self) -> Iterator[None]:
+        """Within it, all queries see the same state of the log."""
+        with self._readable():
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    def _query(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Iterator[sqlite3.Row]:
+        with self._readable():
+            yield from self._connection.execute(sql, values)
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise UnavailableError(f"log {self._path} cannot be read: {error}") from error
+
+
+def joined_columns(parts: Iterable[Columns], empty: Columns) -> Columns:
+    """All rows of the parts in one; `empty` has the columns with no rows, for when there are none."""
+    listed = [empty, *parts]
+    return {name: np.concatenate([part[name] for part in listed]) for name in empty}
+
+
+def _unpacked(
+    files: Sequence[SealedFile],
+    hot: Sequence[sqlite3.Row],
+    names: Sequence[str],
+    within: tuple[str, int, int] | None = None,
+) -> Iterator[tuple[int, int, Columns]]:
+    """The numbers of model and champion (0 for none), and the columns; sealed rows, the older ones, first."""
+    for file in files:
+        part = file.read(names, within)
+        if part is not None:
+            yield file.model, file.champion, part
+    for cells in hot:
+        found = unpack_columns(cells, names)
+        champion = cells["champion"] if "champion" in cells.keys() else 0  # noqa: SIM118 - rows iterate by value
+        if within is not None:
+            column, first, last = within
+            inside = (found[column] >= first) & (found[column] <= last)
+            if not inside.any():
+                continue
+            if not inside.all():
+                found = {name: values[inside] for name, values in found.items()}
+        yield cells["model"], champion, found
+
+
+def _cells(of: Mapping[str, tuple[str, ...]], names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(cell for name in names for cell in of[name]))
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _outcome_columns(found: sqlite3.Cursor) -> Columns:
+    """Some rows at a time: a million tuples at once would keep the garbage collector busy."""
+    parts: list[Columns] = [
+        {
+            "request_ids": np.empty(0, object),
+            "label": np.empty(0, np.float64),
+            "value": np.empty(0, np.float64),
+            "observed_ns": np.empty(0, np.int64),
+        }
+    ]
+    while rows := found.fetchmany(_FETCHED):
+        cells = list(chain.from_iterable(rows))  # a quarter of the time that zip(*rows) takes
+        request_ids, label, value, observed_ns = (cells[place::4] for place in range(4))
+        part = {
+            "request_ids": np.array(request_ids, object),
+            "label": np.array(label, np.float64),
+            "value": np.array([math.nan if each is None else each for each in value], np.float64),
+            "observed_ns": np.array(observed_ns, np.int64),
+        }
+        parts.append(part)
+    return joined_columns(parts[1:], parts[0])
+
+
+def _last_of_each(outcomes: Columns) -> Columns:
+    """Of each request only the outcome that stands last, of outcomes ordered by request."""
+    ids = outcomes["request_ids"]
+    last = np.append(ids[1:] != ids[:-1], np.ones(min(1, len(ids)), np.bool_)).astype(np.bool_)
+    return outcomes if last.all() else {name: values[last] for name, values in outcomes.items()}
+
+
+def _latest(outcomes: Columns) -> Columns:
+    """Of each request only the outcome observed last."""
+    ids = outcomes["request_ids"].tolist()
+    if len(set(ids)) < len(ids):
+        order = np.argsort(outcomes["observed_ns"], kind="stable")
+        last = dict(zip([ids[at] for at in order.tolist()], order.tolist(), strict=True))
+        rows = np.sort(np.fromiter(last.values(), np.int64, len(last)))
+        outcomes = {name: values[rows] for name, values in outcomes.items()}
+    return outcomes

@@ -1,0 +1,62 @@
+"""The gate's procedure on small samples of the streams of docs/gate.md, and the page from its results."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.gate import nulls, speed
+from benchmarks.gate.page import PAGE, RESULT, render
+from benchmarks.gate.procedures import passed, passed_at, passed_by_t
+from benchmarks.gate.streams import bursts, fraud_gain, fraud_null, pennies, signs
+from trainer.latency import block_shares, within_units
+
+
+@pytest.mark.parametrize("draw", [fraud_null, pennies, lambda *size: signs(*size, 0.0)])
+def test_what_gains_nothing_is_seldom_promoted_however_often_one_looks(draw):
+    rows = draw(np.random.default_rng(1), 300, 3_000)
+    assert passed(rows).mean() <= 0.06
+    assert passed_by_t(rows).mean() > 0.15
+
+
+def test_what_gains_is_promoted_in_time():
+    rng = np.random.default_rng(2)
+    assert np.mean(passed_at(signs(rng, 60, 20_000, 1.0)) <= 14_000) > 0.7
+    assert np.mean(passed_at(fraud_gain(rng, 20, 80_000, 0.1)) <= 65_000) > 0.5
+
+
+def test_a_gain_on_weekdays_promotes_at_no_weeks_end():
+    found = nulls.seasonal(streams=250)
+    assert found["gate"] <= 0.03
+    assert found["any_day"] > 0.1
+
+
+def test_rows_of_one_entity_are_no_units():
+    found = nulls.in_clusters(streams=250)
+    assert found["gate"] <= 0.07
+    assert found["by_row"] > 0.4
+
+
+def test_labels_that_are_late_or_hidden_do_not_promote():
+    for one in nulls.late_labels(streams=20):
+        assert one["gate"] <= 1
+        assert one["naive"] == 20
+    hidden = nulls.censored(streams=10, rows=10_000)
+    assert (hidden["gate"], hidden["naive"]) == (0, 10)
+
+
+def test_bursts_pass_where_rows_are_units_and_not_where_blocks_are():
+    slow = bursts(np.random.default_rng(3), 100, 20_000, 0.01, 20)
+    assert slow.mean() == pytest.approx(0.01, rel=0.3)
+
+    def share(block):
+        units = within_units(block_shares(slow, block))
+        return (passed_at(units) <= units.shape[1]).mean()
+
+    assert share(1) > 0.3
+    assert share(200) == 0
+    assert {one["block"] for one in speed.rows_to_flag()} == set(speed.BLOCKS)
+
+
+def test_the_page_says_what_the_results_say():
+    assert PAGE.read_text() == render(json.loads(RESULT.read_text()))

@@ -1,0 +1,88 @@
+"""The error budget: one for each champion's reign, shared by every candidate that was tried against it.
+
+Each candidate is a chance for a lucky one, so each gets a part of the policy's error. The first n that come
+together get error / (n + 1) each, and whoever comes later shares what is left, in the same manner: the
+candidates from the a-th (not counted) to the b-th get error / ((a + 1) * (b + 1)) each. However many come,
+the parts never add up to more than the error; they add up to error * b / (b + 1). (Asking each of K
+candidates for K / error when it is looked at would not keep to it: with candidates one after another that
+adds up to error * (1 + 1/2 + 1/3 + ...).)
+
+Candidates come together when no decision was taken between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sidecar.lifecycle import ModelState
+from sidecar.registry import StoredDecision
+
+if TYPE_CHECKING:
+    from sidecar.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorShare:
+    """A candidate's part: how many were tried before its group, and with it.
+
+    >>> ErrorShare(0, 1).wanted(0.05), ErrorShare(0, 4).wanted(0.05), ErrorShare(4, 5).wanted(0.05)
+    (40.0, 100.0, 600.0)
+    """
+
+    before: int
+    until: int
+
+    def of(self, error: float) -> float:
+        """The part of the error that this candidate may spend."""
+        return error / ((self.before + 1) * (self.until + 1))
+
+    def wanted(self, error: float) -> float:
+        """The e-value that promotes: one over the part."""
+        return (self.before + 1) * (self.until + 1) / error
+
+    def left(self, error: float) -> float:
+        """What is left for candidates that come after."""
+        return error / (self.until + 1)
+
+
+def error_shares(registry: Registry, champion: str) -> dict[str, ErrorShare]:
+    """The part of every version that was ever in the shadow while `champion` (a digest) made the replies."""
+    groups: list[list[str]] = []
+    together = False
+    for digest in _arrivals(registry, champion):
+        if digest is None:
+            together = False
+            continue
+        if not together:
+            groups.append([])
+            together = True
+        groups[-1].append(digest)
+    shares: dict[str, ErrorShare] = {}
+    for group in groups:
+        before = len(shares)
+        shares |= dict.fromkeys(group, ErrorShare(before, before + len(group)))
+    return shares
+
+
+def _arrivals(registry: Registry, champion: str) -> list[str | None]:
+    """Who came into the champion's shadow, in order, by digest; None where a decision was taken."""
+    serving = ""
+    in_shadow: dict[str, None] = {}
+    arrived: dict[str, None] = {}
+    found: list[str | None] = []
+    for step in registry.history():
+        if isinstance(step, StoredDecision):
+            if step.champion == champion:
+                found.append(None)
+            continue
+        in_shadow.pop(step.digest, None)
+        if step.to_state is ModelState.SHADOW:
+            in_shadow[step.digest] = None
+        elif step.to_state is ModelState.CHAMPION:
+            serving = step.digest
+        if serving == champion:
+            new = [digest for digest in in_shadow if digest not in arrived]
+            arrived |= dict.fromkeys(new)
+            found += new
+    return found

@@ -1,0 +1,145 @@
+"""Latency: whether at most one row in a hundred needs more CPU time than the budget allows.
+
+Slow rows come in bursts, when a neighbour takes the caches or a core, so a row is no unit here either.
+Blocks of `latency_block` rows in the order of the events are. The same bettors that judge the money bet
+against "one row in a hundred or more is over the budget" (they win when the candidate is fast enough), and "
+"against "at
+most one in a hundred is" (they win when it is too slow).
+
+A bound on all such tests: a block without one slow row multiplies the capital by at most 1 / 0.99, so passing
+takes at least 300 blocks. Larger blocks bear longer bursts and need more rows, in proportion.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainer.betting import log_capital
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ALLOWED = 0.01
+"""The share of rows that may be over the budget: it is held against the p99."""
+_QUANTILES = (0.5, 0.99, 0.999)
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """Of the time of the inference call a row was part of, in microseconds, with a 95 % interval."""
+
+    us: float
+    lower_us: float
+    upper_us: float
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Three quantiles of one model on one clock."""
+
+    p50: Quantile
+    p99: Quantile
+    p999: Quantile
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Champion and candidate on the same rows: those of `shadowed` that the candidate gave a value for.
+
+    budget_us, block: as the policy had them. over, champion_over: rows that needed more CPU time. within,
+    beyond: capital of the bettors (see `trainer.betting`) on the budget being kept, and on its being broken.
+    cpu decides, because preemption by a neighbour does not inflate it; infer is the wall clock, for the eye.
+    """
+
+    rows: int
+    budget_us: float
+    block: int
+    over: int
+    champion_over: int
+    within: tuple[float, ...]
+    beyond: tuple[float, ...]
+    champion_cpu: Quantiles
+    candidate_cpu: Quantiles
+    champion_infer: Quantiles
+    candidate_infer: Quantiles
+
+
+def measure(
+    budget_us: float,
+    block: int,
+    champion: tuple[NDArray[np.int64], NDArray[np.int64]],
+    candidate: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> Latency | None:
+    """Compare the two on n rows in the order of events; None without rows.
+
+    champion, candidate: cpu_ns and infer_ns of each, int64 [n].
+    """
+    if not len(candidate[0]):
+        return None
+    over = candidate[0] > budget_us * 1_000
+    shares = block_shares(over, block)
+    return Latency(
+        rows=len(over),
+        budget_us=budget_us,
+        block=block,
+        over=int(np.count_nonzero(over)),
+        champion_over=int(np.count_nonzero(champion[0] > budget_us * 1_000)),
+        within=log_capital(within_units(shares)),
+        beyond=log_capital(beyond_units(shares)),
+        champion_cpu=_quantiles(champion[0], block),
+        candidate_cpu=_quantiles(candidate[0], block),
+        champion_infer=_quantiles(champion[1], block),
+        candidate_infer=_quantiles(candidate[1], block),
+    )
+
+
+def block_shares(over: NDArray[np.bool_], block: int) -> NDArray[np.float64]:
+    """The share of each whole block that is over; the rows left at the end are no block yet.
+
+    over: bool [..., n]. Returns float64 [..., n // block].
+    """
+    whole = over.shape[-1] // block
+    shaped = over[..., : whole * block].reshape(*over.shape[:-1], whole, block)
+    return np.asarray(shaped.mean(axis=-1))
+
+
+def within_units(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Units of the bet that the budget is kept; at least -1, when a whole block is over."""
+    return (ALLOWED - shares) / (1 - ALLOWED)
+
+
+def beyond_units(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Units of the bet that the budget is broken; at least -1, when no row of a block is over."""
+    return (shares - ALLOWED) / ALLOWED
+
+
+def _quantiles(durations_ns: NDArray[np.int64], block: int) -> Quantiles:
+    rising = np.sort(durations_ns)
+    return Quantiles(*(_quantile(durations_ns, rising, share, block) for share in _QUANTILES))
+
+
+def _quantile(
+    durations_ns: NDArray[np.int64], rising: NDArray[np.int64], share: float, block: int
+) -> Quantile:
+    """A measured value, with Woodruff's interval from blocks.
+
+    The share of rows at or below the quantile is a mean over blocks, with a known error; what lies that error
+    to both sides is the interval (R. S. Woodruff, "Confidence intervals for medians and other position
+    measures", JASA 1952).
+    """
+    value = _at(rising, share)
+    shares = block_shares(durations_ns <= value, block)
+    error = float(shares.std(ddof=1)) / math.sqrt(len(shares)) if len(shares) > 1 else 1.0
+    lower, upper = _at(rising, share - _Z95 * error), _at(rising, share + _Z95 * error)
+    return Quantile(value / 1_000, lower / 1_000, upper / 1_000)
+
+
+def _at(rising: NDArray[np.int64], share: float) -> int:
+    """The inverse of the empirical distribution function."""
+    rank = math.ceil(share * len(rising)) - 1
+    return int(rising[min(max(rank, 0), len(rising) - 1)])

@@ -1,0 +1,1 @@
+"""Looks at what the champion meets and earns, and says what somebody should look at. It promotes nothing."""

@@ -1,0 +1,93 @@
+"""The policy: what a candidate must show before it is promoted, declared before it is looked at."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Self
+
+from sidecar.canonical_json import json_digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What a candidate must show, and how sure the gate has to be.
+
+    Money. largest_unit_loss: the most that one unit of evidence (a whole day, or one entity's day where the
+    task names an entity) can lose against the champion; the guarantee rests on it, and each unit is checked
+    against it. error: the chance that any candidate is promoted that is not better, over the whole reign of a
+    champion. min_gain_per_1000: money per 1,000 decisions that the gain must exceed; negative for "at most
+    so much worse". cycle_days: the gate reads at the end of whole cycles only, so that a good weekend proves
+    nothing. deadline_days: a candidate that is undecided after so many judged days is turned down.
+    min_rows, min_changed, min_losses: judge none with fewer joined rows, rows decided differently, and such
+    rows that lost money.
+
+    Completeness. min_coverage: share of the champion's rows that the candidate gave a value for.
+    min_labelled: share of matured rows whose outcome is known. max_label_distance: how far (0 to 1, distance
+    of Kolmogorov and Smirnov) the champion's scores of the rows without a label may lie from the others'.
+
+    Speed. latency_budget_us: at most one row in a hundred may need more CPU time. latency_block: the
+    verdict's units are blocks of so many rows; make them ten times as long as what one stall slows together.
+
+    slice_days: the newest so many matured days are what `trainer evaluate` and `trainer monitor` call recent.
+    slice_error: the chance that a slice which does not lose is taken for one that does, over all slices.
+    veto_monitors: open findings of these monitors veto; those of others are shown.
+    Raises ValueError for a figure out of range.
+    """
+
+    latency_budget_us: float
+    largest_unit_loss: float
+    error: float = 0.05
+    min_gain_per_1000: float = 0.0
+    cycle_days: int = 7
+    deadline_days: int = 91
+    min_rows: int = 1_000
+    min_changed: int = 200
+    min_losses: int = 30
+    min_coverage: float = 0.99
+    min_labelled: float = 0.95
+    max_label_distance: float = 0.1
+    latency_block: int = 20
+    slice_days: int = 28
+    slice_error: float = 0.01
+    veto_monitors: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "veto_monitors", tuple(self.veto_monitors))
+        checks = {
+            "latency_budget_us must be above 0": self.latency_budget_us > 0,
+            "largest_unit_loss must be money above 0": 0 < self.largest_unit_loss < math.inf,
+            "error must lie between 0 and 0.5": 0 < self.error < 0.5,  # noqa: PLR2004
+            "slice_error must lie between 0 and 0.5": 0 < self.slice_error < 0.5,  # noqa: PLR2004
+            "min_gain_per_1000 must be finite": math.isfinite(self.min_gain_per_1000),
+            "cycle_days and slice_days must be at least 1": min(self.cycle_days, self.slice_days) >= 1,
+            "deadline_days must be at least one cycle": self.deadline_days >= self.cycle_days,
+            "min_rows and latency_block must be at least 1": min(self.min_rows, self.latency_block) >= 1,
+            "min_changed and min_losses must be 0 or more": min(self.min_changed, self.min_losses) >= 0,
+            "min_coverage must be above 0, at most 1": 0 < self.min_coverage <= 1,
+            "min_labelled must be above 0, at most 1": 0 < self.min_labelled <= 1,
+            "max_label_distance must be above 0, at most 1": 0 < self.max_label_distance <= 1,
+        }
+        for rule, kept in checks.items():
+            if not kept:
+                raise ValueError(f"policy: {rule}")
+
+    @property
+    def cycles(self) -> int:
+        """Whole cycles until the deadline."""
+        return self.deadline_days // self.cycle_days
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 in hex of the canonical JSON of the policy."""
+        return json_digest(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the policy as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        return cls(**data)

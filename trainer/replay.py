@@ -1,0 +1,99 @@
+"""Makes a past decision again from the log, and says what differs.
+
+What the log cannot tell (who shared the error budget, what was fitted on what, which findings were open) is
+taken from the evidence that was kept with the decision; everything else is gathered and decided anew.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sidecar.errors import InvalidRequestError, NotFoundError
+from trainer.evidence import Evidence
+from trainer.gate import Decision, decide
+from trainer.gather import Known, gather
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sidecar.registry import StoredDecision
+    from sidecar.store.reader import LogReader
+    from trainer.task import Task
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where the decision that was made again is not the one that was kept; values as JSON."""
+
+    where: str
+    kept: str
+    again: str
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A decision, and the same made again. differences: none when the two are equal, bit for bit."""
+
+    stored: StoredDecision
+    again: Decision
+    differences: tuple[Difference, ...]
+
+
+def find_decision(decisions: Sequence[StoredDecision], name: str) -> StoredDecision:
+    """The decision with this number, or the newest whose evidence's digest begins so.
+
+    Raises NotFoundError when there is none, and InvalidRequestError when the name is empty.
+    """
+    if not name:
+        raise InvalidRequestError(
+            "name a decision by its number, or by the beginning of its evidence's digest"
+        )
+    for decision in reversed(decisions):
+        if name == str(decision.sequence) or (
+            len(name) > len("1234567") and decision.evidence_digest.startswith(name)
+        ):
+            return decision
+    raise NotFoundError(f"no decision {name!r}; `trainer audit` lists them")
+
+
+def replay(task: Task, reader: LogReader, stored: StoredDecision) -> Replay:
+    """Gather and decide again. Raises NotFoundError when the log is empty."""
+    kept = Evidence.from_json(json.loads(stored.evidence_json))
+    digest = kept.candidate.digest
+    known = Known(
+        shares={digest: kept.share},
+        trained_until_ns={} if kept.trained_until_ns is None else {digest: kept.trained_until_ns},
+        findings={digest: kept.findings},
+    )
+    (evidence,) = gather(
+        task, reader, kept.champion, [kept.candidate], as_of_ns=kept.query.as_of_ns, known=known
+    )
+    again = decide(evidence, task.policy, decided_ns=stored.decided_ns, actor=stored.actor)
+    before = {
+        "policy": json.loads(stored.policy_json),
+        "decision": {"action": stored.action, "reasons": stored.reasons},
+        "evidence": kept.to_json(),
+    }
+    after = {
+        "policy": task.policy.to_json(),
+        "decision": {"action": again.action, "reasons": list(again.reasons)},
+        "evidence": evidence.to_json(),
+    }
+    return Replay(stored, again, tuple(_differences("", _plain(before), _plain(after))))
+
+
+def _plain(data: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(data))
+
+
+def _differences(where: str, kept: Any, again: Any) -> Iterator[Difference]:
+    if isinstance(kept, dict) and isinstance(again, dict):
+        for name in {**kept, **again}:
+            yield from _differences(f"{where}.{name}".lstrip("."), kept.get(name), again.get(name))
+    elif isinstance(kept, list) and isinstance(again, list) and len(kept) == len(again):
+        for place, (one, other) in enumerate(zip(kept, again, strict=True)):
+            yield from _differences(f"{where}[{place}]", one, other)
+    elif kept != again:
+        yield Difference(where, json.dumps(kept), json.dumps(again))

@@ -1,0 +1,211 @@
+"""What stands against a candidate, whatever it earns. Each veto is a sentence with its figures.
+
+faults      it is too slow, fails, or was quarantined
+doubts      the evidence does not show what it seems to; `incomplete` are those that more days may mend
+objections  there is evidence, and it speaks against a promotion
+gaps        there is not enough evidence yet
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from scipy.special import chdtri
+
+from sidecar.domain import Failure
+from trainer.betting import e_value, log_e_value
+from trainer.latency import ALLOWED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trainer.evidence import Evidence
+    from trainer.latency import Latency
+    from trainer.policy import Policy
+
+SPREAD_ERROR = 0.001
+"""The chance that independent entities look dependent."""
+
+
+def faults(evidence: Evidence, policy: Policy) -> list[str]:
+    """Say what rules a candidate out."""
+    found = []
+    shadowed = evidence.shadowed
+    quarantined = shadowed.failures[Failure.QUARANTINED]
+    if quarantined:
+        found.append(
+            f"It was quarantined for crashing or stalling too often: {quarantined:,} of {shadowed.served:,} "
+            "rows went unscored for that."
+        )
+    failed = shadowed.share(Failure.RAISED, Failure.CRASHED, Failure.TIMED_OUT)
+    if shadowed.served >= policy.min_rows and failed > 1 - policy.min_coverage:
+        found.append(
+            f"It failed on {failed:.2%} of {shadowed.served:,} rows (raised, crashed or timed out); "
+            f"the policy allows {1 - policy.min_coverage:.2%}."
+        )
+    latency = evidence.latency
+    if latency and e_value(latency.beyond) >= 1 / policy.error:
+        found.append(
+            f"It is too slow: {_speed(latency)}; e-value {e_value(latency.beyond):,.0f} against keeping the "
+            f"budget, {1 / policy.error:,.0f} turns it down."
+        )
+    return found
+
+
+def doubts(evidence: Evidence, policy: Policy) -> list[str]:
+    """Say why the evidence does not show what it seems to."""
+    return [
+        *_identification(evidence),
+        *incomplete(evidence, policy),
+        *_representation(evidence, policy),
+        *_independence(evidence, policy),
+        *(
+            f"An open finding of monitor '{one.monitor}' vetoes: {one.text}"
+            for one in evidence.findings
+            if one.monitor in policy.veto_monitors
+        ),
+    ]
+
+
+def incomplete(evidence: Evidence, policy: Policy) -> list[str]:
+    """Say which judged rows lack a value or a label, where too many do."""
+    judged = evidence.judged
+    found = []
+    if judged.served and judged.coverage < policy.min_coverage:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in judged.failures.items() if count)
+        found.append(
+            f"The evidence is incomplete: the candidate answered {judged.coverage:.2%} of {judged.served:,} "
+            f"rows ({kinds}), the policy wants {policy.min_coverage:.2%}."
+        )
+    if judged.served and evidence.labelled_share < policy.min_labelled:
+        found.append(
+            f"Too few outcomes are known: {evidence.labelled_share:.2%} of {judged.served:,} matured rows, "
+            f"the policy wants {policy.min_labelled:.2%}."
+        )
+    return found
+
+
+def objections(evidence: Evidence, policy: Policy) -> list[str]:
+    """Say what the evidence holds against a promotion."""
+    return [*_bounds(evidence), *_slices(evidence, policy)]
+
+
+def gaps(evidence: Evidence, policy: Policy) -> list[str]:
+    """Say what is still missing before the money can be judged."""
+    if evidence.first_scored_ns is None:
+        return ["Its shadow has not scored a row yet."]
+    found = []
+    if not evidence.cycles:
+        found.append(f"No whole cycle has matured: {evidence.judged.days} of {policy.cycle_days} days.")
+    if evidence.joined < policy.min_rows:
+        found.append(
+            f"Too few rows have a score and a matured outcome: {evidence.joined:,} of {policy.min_rows:,}."
+        )
+    found += _speed_gap(evidence, policy)
+    if policy.min_gain_per_1000 < 0:
+        return found  # who may lose a little need not differ at all
+    if evidence.changed < policy.min_changed:
+        found.append(
+            f"Too few decisions differ from the champion's: {evidence.changed:,} of {policy.min_changed:,}."
+        )
+    if evidence.losses < policy.min_losses:
+        found.append(
+            f"Too few of them lost money to know its losses: {evidence.losses:,} of {policy.min_losses:,}."
+        )
+    return found
+
+
+def _speed_gap(evidence: Evidence, policy: Policy) -> Iterator[str]:
+    latency = evidence.latency
+    if latency is None:
+        yield "Its latency has not been measured."
+    elif e_value(latency.within) < 1 / policy.error:
+        yield (
+            f"It is not shown yet to be fast enough: {_speed(latency)}; e-value "
+            f"{e_value(latency.within):,.2f} for keeping the budget, {1 / policy.error:,.0f} wanted; "
+            f"{_rows_to_go(latency, policy)}."
+        )
+
+
+def _identification(evidence: Evidence) -> Iterator[str]:
+    if evidence.hidden_by:
+        hiding = {"act": "acting", "pass": "passing"}[evidence.hidden_by]
+        yield (
+            f"Not identifiable: {hiding} hides the outcome, so where champion and candidate differ one of "
+            "them is never seen to be wrong, and no row was explored with a known propensity."
+        )
+
+
+def _bounds(evidence: Evidence) -> Iterator[str]:
+    stakes, currency = evidence.stakes, evidence.currency
+    unit = "One entity's day" if stakes.entity else "A day"
+    if stakes.rows_beyond:
+        yield (
+            f"The cost table's bound does not hold: {stakes.rows_beyond:,} of {evidence.joined:,} rows could "
+            f"lose more than its largest_loss of {currency} {stakes.row_bound:,.0f}, one of them "
+            f"{stakes.row_most:,.0f}."
+        )
+    if stakes.unit_worst < -stakes.unit_bound:
+        yield (
+            f"The policy's bound does not hold: {unit.lower()} lost {currency} {-stakes.unit_worst:,.0f}, "
+            f"more than its largest_unit_loss of {stakes.unit_bound:,.0f}, so its e-value proves nothing."
+        )
+    elif stakes.unit_most > stakes.unit_bound:
+        yield (
+            f"The policy's bound does not hold: {stakes.units_beyond:,} units put more at risk than its "
+            f"largest_unit_loss of {currency} {stakes.unit_bound:,.0f}, one of them {stakes.unit_most:,.0f}; "
+            "declare more."
+        )
+
+
+def _representation(evidence: Evidence, policy: Policy) -> Iterator[str]:
+    found = evidence.representation
+    if found and found.distance > max(policy.max_label_distance, found.by_chance):
+        yield (
+            f"The labelled rows do not stand for the rest: the scores of {found.labelled:,} with and "
+            f"{found.missing:,} without a label lie {found.distance:.2f} apart, "
+            f"{policy.max_label_distance:.2f} is allowed; it decides differently on {found.changed:.2%} of "
+            f"the former and {found.missing_changed:.2%} of the latter."
+        )
+
+
+def _independence(evidence: Evidence, policy: Policy) -> Iterator[str]:
+    spread, days = evidence.stakes.spread, policy.cycle_days
+    if spread is None:
+        return
+    free = (evidence.judged.days // days - 1) * days
+    limit = float(chdtri(free, SPREAD_ERROR)) / free
+    if spread > limit:
+        yield (
+            f"Units are not independent: the days' totals vary {spread:.1f} times as much as independent "
+            f"units of '{evidence.stakes.entity}' would make them, {limit:.1f} may be chance; take the "
+            "entity out of the task, so that whole days are units."
+        )
+
+
+def _slices(evidence: Evidence, policy: Policy) -> Iterator[str]:
+    for one in evidence.slices:
+        if one.gain < 0 and one.p < policy.slice_error:
+            yield (
+                f"It loses on a slice: {one.field} {one.part}: {evidence.currency} {one.gain:+,.0f} over "
+                f"{one.changed:,} decisions that differ, p {one.p:.1g} after Holm's correction for "
+                f"{evidence.slices_tried:,} slices, {policy.slice_error:g} allowed."
+            )
+
+
+def _speed(latency: Latency) -> str:
+    p99 = latency.candidate_cpu.p99
+    return (
+        f"{latency.over:,} of {latency.rows:,} rows ({latency.over / latency.rows:.2%}) needed more than "
+        f"{latency.budget_us:,.0f} us of CPU time, {ALLOWED:.0%} may; p99 {p99.us:,.0f} us "
+        f"[{p99.lower_us:,.0f}; {p99.upper_us:,.0f}], champion {latency.champion_cpu.p99.us:,.0f} us"
+    )
+
+
+def _rows_to_go(latency: Latency, policy: Policy) -> str:
+    blocks = latency.rows // latency.block
+    grown = log_e_value(latency.within)
+    if grown <= 0:
+        return f"its {blocks:,} blocks of {latency.block:,} rows speak against it so far"
+    return f"at this rate after about {latency.rows * -math.log(policy.error) / grown:,.0f} rows"

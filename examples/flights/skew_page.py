@@ -47,7 +47,7 @@ PAGE = ROOT / "docs" / "skew.md"
 SEED = 20130316
 TRAINED_UNTIL = "2013-03-16"
 PLANTED_ON = "2013-07-10"
-CLEAN_DAYS = ("2013-03-20", "2013-05-15", "2013-07-10", "2013-09-04", "2013-12-11")
+CLEAN_BETWEEN, CLEAN_DAYS = ("2013-03-24", "2013-12-24"), 5
 OLD, NEW = "desk/1.0", "desk/1.1"
 
 
@@ -165,6 +165,13 @@ def airports(flights: Flights, _: NDArray[np.bool_]) -> NDArray[np.object_]:
     return np.array([f"desk-{airport}/1.0" for airport in flights.columns["origin"]], object)
 
 
+def clean_days() -> Sequence[str]:
+    """Days drawn by chance, in order."""
+    first, last = (np.datetime64(day) for day in CLEAN_BETWEEN)
+    days = np.arange(first, last)
+    return sorted(str(day) for day in np.random.default_rng(SEED).choice(days, CLEAN_DAYS, replace=False))
+
+
 def main() -> None:
     """Run everything and write the page."""
     with tempfile.TemporaryDirectory() as folder:
@@ -172,7 +179,7 @@ def main() -> None:
         planted = [(plant, stage.look(plant.name, PLANTED_ON, half, plant)) for plant in PLANTS]
         clean = [
             stage.look(f"{day}, {name}", day, clients, earlier=earlier)
-            for day in CLEAN_DAYS
+            for day in clean_days()
             for name, clients, earlier in (
                 ("half of the rows from a new version", half, 7),
                 ("all rows from a new version", replaced, 7),
@@ -202,7 +209,7 @@ def render(planted: Sequence[tuple[Plant, Look]], clean: Sequence[Look]) -> str:
         "",
         "Written by `python examples/flights/skew_page.py`. "
         + " ".join((__doc__ or "").split("\n\n")[2].split()),
-        f"Who sends which row is drawn with seed {SEED}; nothing else is random.",
+        f"Who sends which row, and the clean days, are drawn with seed {SEED}; nothing else is random.",
         "",
         summary,
         "",

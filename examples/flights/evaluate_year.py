@@ -311,11 +311,11 @@ interval with whole UTC days as units. Every flight has its outcome within 36 ho
 
 ## Where the ranking is another
 
-`trainer evaluate {TASK} --since ... --until ...` for each month. There are two hold-outs:
-the fortnight to {TRAINED} ({first[:8]}), where all figures are of recipes, because what ships was fitted on it
-too; and the one to {RETRAINED} ({second[:8]}), where those fitted in March are scored themselves. A pair is
-settled when its gain differs from nothing at 5 %, all pairs together (Holm). A version that was fitted on days
-of the month is not ranked.
+`trainer evaluate {TASK} --since ... --until ...` for each month. There are two hold-outs: the fortnight
+to {TRAINED} ({first[:8]}), where all figures are of recipes, because what ships was fitted on it too;
+and the one to {RETRAINED} ({second[:8]}), where those fitted in March are scored themselves. A pair is
+settled when its gain differs from nothing at 5 %, all pairs together (Holm). A version that was fitted
+on days of the month is not ranked.
 
 {parts["disagreements"]}
 
@@ -351,18 +351,20 @@ then.
 
 Of the rendering with looks from {FIRST_LOOK}, written by hand:
 
-- `features.stale`, May to November: the champion was fitted on a winter, and temperature says so. Right, and
-  told once.
-- `label.stale`, 15 July: June and July were disrupted by half as much again as the winter. Right, and a month
-  late: a fortnight of weather strays too much for less.
-- `features.shift` in June and September, by the dew point: a humid fortnight. A person would shrug: two alarms
-  in 34 weeks that nobody needed.
-- September's quiet (10.7 % disrupted after 17.8 %) is not found: p 0.12 against the weeks before, 0.04 against
-  training.
-- 16 December: label rate doubled and money tenfold since the 5th. Right, and found in the first look after.
-- Expected money was right to within USD 7,000 in eight months of nine, and missed December by 35,000: the same
-  scores came true far more often. Label rates miss by 1 to 11 points: an estimate from scores cannot see that
-  their meaning has changed before outcomes come. Its interval held in 15 of 18 looks, not the 17 it should.
+- `features.stale`, May to November: the champion was fitted on a winter, and temperature says so. Right,
+  and told once.
+- `label.stale`, 15 July: June and July were disrupted by half as much again as the winter. Right, and a
+  month late: a fortnight of weather strays too much for less.
+- `features.shift` in June and September, by the dew point: a humid fortnight. A person would shrug: two
+  alarms in 34 weeks that nobody needed.
+- September's quiet (10.7 % disrupted after 17.8 %) is not found: p 0.12 against the weeks before, 0.04
+  against training.
+- 16 December: label rate doubled and money tenfold since the 5th. Right, and found in the first look
+  after.
+- Expected money was right to within USD 7,000 in eight months of nine, and missed December by 35,000:
+  the same scores came true far more often. Label rates miss by 1 to 11 points: an estimate from scores
+  cannot see that their meaning has changed before outcomes come. Its interval held in 15 of 18 looks,
+  not the 17 it should.
 - Only 2 of 18 estimates were doubted, and being doubted says little: their errors are hardly larger.
 """
 

@@ -129,7 +129,7 @@ def _correlation(days: Daily) -> float:
 
 
 def _since_ns(before: Daily, now: Daily) -> int:
-    """The day of now from which on the levels part best: where the running sum of residuals is farthest off."""
+    """The day of now at which the levels part best, with the running sum of residuals farthest from zero."""
     sums, counts = np.concatenate([before.sums, now.sums]), np.concatenate([before.counts, now.counts])
     running = np.cumsum(sums - sums.sum() / counts.sum() * counts)[len(before) - 1 : -1]
     return int(now.start_ns[int(np.argmax(np.abs(running)))])

@@ -157,6 +157,7 @@ def test_stalled_writer(tmp_path):
             found = wait_until(lambda: (now := status(sidecar)).dropped and now)
             assert found.written == len(kept(ids[:100]))
             locker.stdin.write("\n")
+        settled(sidecar)  # until there is room in the ring again
         ids += send(sidecar, "after", 100)
         found = settled(sidecar)
         assert found.served == len(ids) == 2200

@@ -22,7 +22,7 @@ from sidecar.store.reader import LogReader
 from trainer.days import DAY_NS
 
 TASK = str(Path(tiny_task.__file__))
-DAYS = 5
+DAYS = 60
 TRIGGER_EVERY = 25
 """More than one row in a hundred, which is what the policy forgives."""
 ENOUGH = 150

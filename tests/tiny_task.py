@@ -27,7 +27,7 @@ task = Task(
     # A shared machine may hold a call up for long; speed is not what these bundles are judged for.
     policy=Policy(
         latency_budget_us=1e6,
-        largest_unit_loss=1_000,
+        largest_unit_loss=150,
         cycle_days=1,
         min_rows=200,
         latency_block=1,

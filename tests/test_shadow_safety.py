@@ -200,7 +200,7 @@ def test_status_tells_the_same_as_the_log(seen: Seen):
 def test_the_gate_refuses_those_in_trouble_and_promotes_the_healthy_one(seen: Seen):
     assert {kind: one["action"] for kind, one in seen.decisions.items()} == {
         kind: "reject" if trouble else "promote" for kind, trouble in TROUBLE.items()
-    }
+    }, seen.decisions[Misbehaviour.NONE]["reasons"]
     for kind in QUARANTINED:
         assert "quarantined for crashing or stalling too often" in seen.decisions[kind]["reasons"][0]
     assert "raised, crashed or timed out" in seen.decisions[Misbehaviour.RAISES]["reasons"][0]

@@ -31,6 +31,7 @@ task = Task(
         cycle_days=1,
         min_rows=200,
         latency_block=1,
+        min_losses=0,  # the healthy bundle is never wrong
     ),
     holdout=timedelta(days=1),
 )

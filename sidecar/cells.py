@@ -234,9 +234,9 @@ def pack_ids(ids: Sequence[str]) -> tuple[str, str]:
 
 def unpack_ids(prefix: str, rest: str) -> list[str]:
     """The inverse of `pack_ids`."""
-    if "\\" in rest or not prefix:
+    if not prefix or '"' in prefix or "\\" in rest:
         return [prefix + each for each in json.loads(rest)]
-    # Without escapes no id has a quote, so the text can be cut instead of read: a third of the time.
+    # No id has a quote, so the text can be cut instead of read: a third of the time.
     return (prefix + rest[2:-2].replace('","', f'"{prefix}')).split('"')
 
 

@@ -3,11 +3,12 @@ import sqlite3
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sidecar.cells import pack_integers, pack_matrix, unpack_integers, unpack_matrix
+from sidecar.cells import pack_ids, pack_integers, pack_matrix, unpack_ids, unpack_integers, unpack_matrix
 from sidecar.codec import (
     SCORES,
     SERVED,
@@ -138,6 +139,13 @@ def test_served_rows_come_back_bit_for_bit(batch):
     assert_same(batch, back, SERVED_NAMES)
     assert batch.blocks.equals(back.blocks)
     assert back.blocks.texts.shape == batch.blocks.texts.shape
+
+
+@pytest.mark.parametrize(
+    "ids", [['"'], ['a"b-1', 'a"b-2'], ["\\n1", "\\n2"], ["day-1", "day-2"], ["", "a"], ['a"', "a"]]
+)
+def test_ids_with_quotes_and_slashes_come_back(ids):
+    assert unpack_ids(*pack_ids(ids)) == ids
 
 
 @settings(deadline=None, max_examples=50)

@@ -15,7 +15,7 @@ from benchmarks import machine
 from benchmarks.log_home import Home, record, running_home
 from benchmarks.log_model import MIXED
 from benchmarks.log_traffic import Traffic, send
-from sidecar.domain import Outcome
+from sidecar.domain import Outcome, to_texts
 from sidecar.session import load_model
 from sidecar.signature import Blocks
 from sidecar.store.reader import LogReader
@@ -72,7 +72,7 @@ def _report_outcomes(home: Home, rows: int) -> None:
     outcomes = [
         Outcome(request_id, float(label), None, observed_ns)
         for request_id, label, observed_ns in zip(
-            ids[chosen].tolist(),
+            to_texts(ids[chosen]),
             rng.integers(0, 2, len(chosen)).tolist(),
             (event_ns[chosen] + 1).tolist(),
             strict=True,

@@ -37,8 +37,8 @@ class Columns:
         """The model's name, version and digest."""
 
     @property
-    def request_ids(self) -> list[str]:
-        """The rows' keys."""
+    def request_ids(self) -> tuple[int, bytes]:
+        """The rows' keys: how many bytes each has at most, and all of them padded to that with zeros."""
 
     @property
     def clients(self) -> tuple[list[str], bytes]:

@@ -33,7 +33,7 @@ REFUSED_EXIT = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Admitted:
     """What the check of an admitted bundle measured. Times are CPU microseconds of one row in one run.
 
     transform_cpu_us: of transform.onnx. empty_cpu_us: of a graph that gives its inputs back, the least that a
@@ -62,7 +62,7 @@ class Finding:
         )
 
 
-def admit(path: Path, *, wall_seconds: float = WALL_SECONDS, memory_bytes: int = MEMORY_BYTES) -> Finding:
+def admit(path: Path, *, wall_seconds: float = WALL_SECONDS, memory_bytes: int = MEMORY_BYTES) -> Admitted:
     """Check the bundle at `path` in a child process with limits.
 
     Raises AdmissionError with the finding when the bundle must not be served.
@@ -82,7 +82,7 @@ def admit(path: Path, *, wall_seconds: float = WALL_SECONDS, memory_bytes: int =
             child.communicate()
     if child.returncode == 0:
         found = json.loads(out)
-        return Finding(**{**found, "model": ModelId(**found["model"])})
+        return Admitted(**{**found, "model": ModelId(**found["model"])})
     if child.returncode == REFUSED_EXIT:
         raise AdmissionError(json.loads(out)["refused"])
     raise AdmissionError(_death(child.returncode, err, memory_bytes))

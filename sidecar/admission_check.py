@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime as ort
 
-from sidecar.admission import REFUSED_EXIT, Finding
+from sidecar.admission import REFUSED_EXIT, Admitted
 from sidecar.bundle import PIPELINE, TRANSFORM, Bundle, open_bundle
 from sidecar.empty_graph import empty_graph
 from sidecar.errors import AdmissionError, BundleError, ModelFailedError, SidecarError
@@ -67,7 +67,7 @@ process that runs a candidate has its own limits."""
 _TOO_NEW = re.compile(r"Unsupported model IR version.*|Opset \d+ is under development")
 
 
-def check(path: Path) -> Finding:
+def check(path: Path) -> Admitted:
     """Check the bundle at `path` in this process. Raises SidecarError with the finding."""
     bundle = open_bundle(path)
     transform = _open(bundle, TRANSFORM, {FEATURES: "tensor(float)"})
@@ -80,7 +80,7 @@ def check(path: Path) -> Finding:
     cpu_us = _time_in_turn((pipeline, transform, open_session(empty_graph(bundle.signature))), rows)
     data = (path / PIPELINE).read_bytes()
     median, transform_median, empty_median = np.round(np.median(cpu_us, axis=1), 1).tolist()
-    return Finding(
+    return Admitted(
         model=bundle.model,
         nodes=read_graph(data).nodes,
         bytes=len(data),

@@ -10,18 +10,17 @@
                or not at all, because it is a column of another matrix, missing values filled or not
     words      JSON array of the distinct values of each column, beside an integers cell that says which value
                each row has
-    ids        what all ids begin with, beside a JSON array of the rest of each, so that SQLite's
-               `json_each(request_ids)` finds a request
+    ids        what all ids (visible ASCII) begin with, beside a JSON array of the rest of each, so that
+               SQLite's `json_each(request_ids)` finds a request
 
 All numbers are little-endian.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
     from numpy.typing import NDArray
+
+Value = TypeVar("Value", bound="Hashable")
 
 _HEAD = struct.Struct("<BqI")
 _WIDTHS = (1, 2, 4)
@@ -39,6 +40,7 @@ _WHOLE_HEAD = struct.Struct("<Bi")
 _COPY_HEAD = struct.Struct("<HI")
 _NAN_BITS = 0x7FC0_0000
 """The bits of the NaN that stands for missing."""
+_QUOTE, _COMMA, _ESCAPE = b'",\\'
 _GLANCE = 32
 """Rows that are looked at before a whole column is."""
 _WHOLE_LIMIT = 2.0**24
@@ -209,10 +211,12 @@ def _twins(bits: NDArray[np.uint32], source: NDArray[np.uint32]) -> dict[int, by
     return heads
 
 
-def pack_words(columns: Sequence[Sequence[str]]) -> tuple[str, bytes]:
+def pack_words(words: Iterable[tuple[Sequence[object], NDArray[np.integer]]]) -> tuple[str, bytes]:
     """The distinct values of each column, and which of them each row has."""
-    words = [index(column) for column in columns]
-    return pack_json([values for values, _ in words]), pack_integers(rows for _, rows in words)
+    columns = list(words)
+    return pack_json([values for values, _ in columns]), pack_integers(
+        rows.astype(np.int64, copy=False) for _, rows in columns
+    )
 
 
 def unpack_words(texts: str, text_rows: bytes, rows: int) -> NDArray[np.object_]:
@@ -224,25 +228,44 @@ def unpack_words(texts: str, text_rows: bytes, rows: int) -> NDArray[np.object_]
     return table
 
 
-def pack_ids(ids: Sequence[str]) -> tuple[str, str]:
-    """What all ids begin with, and the JSON array of what follows."""
-    least, most = min(ids), max(ids)
-    alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(least, most, strict=False))
-    prefix = "".join(letter for letter, _ in alike)
-    return prefix, pack_json([each[len(prefix) :] for each in ids] if prefix else list(ids))
+def pack_ids(ids: NDArray[np.bytes_]) -> tuple[str, str]:
+    """What all ids (one at least) begin with, and the JSON array of what follows."""
+    table = np.ascontiguousarray(ids).view(np.uint8).reshape(len(ids), -1)
+    differs = np.flatnonzero((table != table[0]).any(axis=0))
+    rest = table[:, differs[0] if len(differs) else table.shape[1] :]
+    prefix = table[0, : table.shape[1] - rest.shape[1]].tobytes().rstrip(b"\0").decode()
+    if ((rest == _QUOTE) | (rest == _ESCAPE)).any():
+        return prefix, pack_json([each.decode()[len(prefix) :] for each in ids.tolist()])
+    quoted = np.zeros((len(ids), rest.shape[1] + 3), np.uint8)
+    quoted[:, 1:-2] = rest
+    quoted[:, 0] = quoted[:, -2] = _QUOTE
+    quoted[:, -1] = _COMMA
+    flat = quoted.ravel()
+    return prefix, f"[{flat[flat != 0][:-1].tobytes().decode()}]"
 
 
-def unpack_ids(prefix: str, rest: str) -> list[str]:
-    """The inverse of `pack_ids`."""
-    if not prefix or '"' in prefix or "\\" in rest:
-        return [prefix + each for each in json.loads(rest)]
-    # No id has a quote, so the text can be cut instead of read: a third of the time.
-    return (prefix + rest[2:-2].replace('","', f'"{prefix}')).split('"')
+def unpack_ids(prefix: str, rest: str) -> NDArray[np.bytes_]:
+    """The inverse of `pack_ids`, as bytes (S) [n]."""
+    if "\\" in rest:
+        return np.array([prefix + each for each in json.loads(rest)], np.bytes_)
+    text = np.frombuffer(rest.encode(), np.uint8)
+    quotes = np.flatnonzero(text == _QUOTE)
+    lengths = quotes[1::2] - quotes[::2] - 1
+    head = prefix.encode()
+    table = np.zeros((len(lengths), max(1, len(head) + int(lengths.max()))), np.uint8)
+    table[:, : len(head)] = np.frombuffer(head, np.uint8)
+    if len(head) < table.shape[1]:
+        # Between an odd quote and the next one lies an id.
+        within = (np.add.accumulate(text == _QUOTE, dtype=np.uint8) & 1).astype(np.bool_) & (text != _QUOTE)
+        table[:, len(head) :][np.arange(table.shape[1] - len(head)) < lengths[:, None]] = text[within]
+    return table.view(f"S{table.shape[1]}").ravel()
 
 
-def index(values: Iterable[Hashable]) -> tuple[list[Hashable], NDArray[np.int64]]:
+def index(values: Iterable[Value]) -> tuple[list[Value], NDArray[np.int64]]:
     """The distinct values in order of appearance, and for each value its place among them."""
     listed = values if isinstance(values, list) else list(values)
+    if listed and listed.count(listed[0]) == len(listed):  # quick to see
+        return listed[:1], np.zeros(len(listed), np.int64)
     distinct = list(dict.fromkeys(listed))
     places = {value: place for place, value in enumerate(distinct)}
     return distinct, np.fromiter(map(places.__getitem__, listed), np.int64, len(listed))

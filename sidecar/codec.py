@@ -107,7 +107,7 @@ SERVED_COLUMNS: dict[str, tuple[str, ...]] = {
     "cpu_ns": ("cpu_ns",),
 }
 """The columns of served rows, and the cells that each comes out of. Types and shapes as in `ServedBatch`, but
-request_ids: object (str) [n]; and the three blocks as matrices."""
+request_ids: bytes (S, ASCII) [n]; and the three blocks as matrices."""
 SCORE_COLUMNS: dict[str, tuple[str, ...]] = {
     "request_ids": _IDS,
     "score": ("score",),
@@ -125,8 +125,9 @@ _FRAME = struct.Struct("<6I")
 def pack_served(batch: ServedBatch) -> dict[str, Cell]:
     """The cells of `batch` (at least one row), all but its model; keys as in SERVED."""
     prefix, request_ids = pack_ids(batch.request_ids)
-    clients, client_rows = pack_words([batch.client.tolist()])
-    texts, text_rows = pack_words(batch.blocks.texts.T.tolist())
+    clients, client_rows = pack_words([index(batch.client.tolist())])
+    coded = batch.blocks.coded
+    texts, text_rows = pack_words(_words(batch.blocks) if coded is None else coded)
     return {
         "rows": len(batch),
         "id_prefix": prefix,
@@ -149,6 +150,10 @@ def pack_served(batch: ServedBatch) -> dict[str, Cell]:
     }
 
 
+def _words(blocks: Blocks) -> list[tuple[list[Any], NDArray[np.int64]]]:
+    return [index(column) for column in blocks.texts.T.tolist()]
+
+
 def unpack_served(cells: Cells, model: ModelId) -> ServedBatch:
     """The inverse of `pack_served`, bit for bit. Some arrays are read-only."""
     return served_batch(unpack_columns(cells, SERVED_COLUMNS), model)
@@ -158,13 +163,12 @@ def served_batch(columns: Columns, model: ModelId) -> ServedBatch:
     """The batch that has these columns, all of SERVED_COLUMNS."""
     rest = dict(columns)
     blocks = Blocks(rest.pop("numbers"), rest.pop("integers"), rest.pop("texts"))
-    return ServedBatch(model=model, request_ids=rest.pop("request_ids").tolist(), blocks=blocks, **rest)
+    return ServedBatch(model=model, blocks=blocks, **rest)
 
 
 def pack_scores(batch: ScoreBatch) -> dict[str, Cell]:
     """The cells of `batch` (at least one row), all but its two models; keys as in SCORES."""
     prefix, request_ids = pack_ids(batch.request_ids)
-    failures, failure_rows = _index_failures(batch)
     return {
         "rows": len(batch),
         "id_prefix": prefix,
@@ -173,16 +177,9 @@ def pack_scores(batch: ScoreBatch) -> dict[str, Cell]:
         "cpu_ns": pack_integers([batch.cpu_ns]),
         "score": pack_floats(batch.score),
         "decision": pack_flags(batch.decision),
-        "failures": pack_json(failures),
-        "failure_rows": pack_integers([failure_rows]),
+        "failures": pack_json(batch.failures),
+        "failure_rows": pack_integers([batch.failure_rows]),
     }
-
-
-def _index_failures(batch: ScoreBatch) -> tuple[list[Any], NDArray[np.int64]]:
-    rows = len(batch)
-    if list(batch.failure).count(Failure.NONE) == rows and list(batch.detail).count("") == rows:
-        return [(Failure.NONE, "")], np.zeros(rows, np.int64)  # as nearly always, and quick to see
-    return index(zip(batch.failure, batch.detail, strict=True))
 
 
 def unpack_scores(cells: Cells, candidate: ModelId, champion: ModelId) -> ScoreBatch:
@@ -192,9 +189,17 @@ def unpack_scores(cells: Cells, candidate: ModelId, champion: ModelId) -> ScoreB
 
 def score_batch(columns: Columns, candidate: ModelId, champion: ModelId) -> ScoreBatch:
     """The batch that has these columns, all of SCORE_COLUMNS."""
-    lists = {name: columns[name].tolist() for name in ("request_ids", "detail")}
-    failure = [Failure(each) for each in columns["failure"].tolist()]
-    return ScoreBatch(model=candidate, champion=champion, **{**columns, **lists, "failure": failure})
+    rest = dict(columns)
+    failures, failure_rows = index(
+        zip(rest.pop("failure").tolist(), rest.pop("detail").tolist(), strict=True)
+    )
+    return ScoreBatch(
+        model=candidate,
+        champion=champion,
+        failures=tuple((Failure(kind), detail) for kind, detail in failures),
+        failure_rows=failure_rows,
+        **rest,
+    )
 
 
 def unpack_columns(cells: Cells, names: Iterable[str]) -> Columns:
@@ -203,8 +208,8 @@ def unpack_columns(cells: Cells, names: Iterable[str]) -> Columns:
     return {name: _UNPACK[name](cells, rows) for name in names}
 
 
-def _ids(cells: Cells, _: int) -> NDArray[np.object_]:
-    return np.array(unpack_ids(cells["id_prefix"], cells["request_ids"]), object)
+def _ids(cells: Cells, _: int) -> NDArray[np.bytes_]:
+    return unpack_ids(cells["id_prefix"], cells["request_ids"])
 
 
 def _event_ns(cells: Cells, rows: int) -> NDArray[np.int64]:
@@ -259,7 +264,7 @@ _UNPACK: Mapping[str, Callable[[Cells, int], NDArray[Any]]] = {
 
 def pack_work(blocks: Blocks, group: NDArray[np.int64]) -> bytes:
     """Raw rows (at least one) and their inference calls, as one frame for a shadow worker."""
-    texts, text_rows = pack_words(blocks.texts.T.tolist())
+    texts, text_rows = pack_words(_words(blocks))
     data = (
         pack_floats(blocks.numbers),
         pack_integers(blocks.integers.T),

@@ -34,19 +34,31 @@ class ModelId:
         return f"{self.name}/{self.version}@{self.digest[:8]}"
 
 
+def to_ids(texts: Sequence[str]) -> NDArray[np.bytes_]:
+    """Request ids, which are visible ASCII, as an array of bytes; no Python object for each."""
+    return np.array(texts, np.bytes_)
+
+
+def to_texts(ids: NDArray[np.bytes_]) -> list[str]:
+    """The inverse of `to_ids`."""
+    texts: list[str] = ids.astype(np.str_).tolist()
+    return texts
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ServedBatch:
     """Rows that one champion answered, in the order they were answered.
 
-    client: object (str) [n], who sent the row and in which version; "" where the caller does not say.
-    group: int64 [n], equal for rows that ran in one inference call, so that a shadow can score them alike.
+    request_ids: bytes (S) [n], see `to_ids`. client: object (str) [n], who sent the row and in which version;
+    "" where the caller does not say. group: int64 [n], equal for rows that ran in one inference call, so that
+    a shadow can score them alike.
     features: float32 [n, features]; score: float32 [n]; decision: bool [n].
     queue_ns, infer_ns, cpu_ns: int64 [n]; infer_ns and cpu_ns are those of the whole inference call the row
     was part of, on the wall clock and on the thread's CPU clock.
     """
 
     model: ModelId
-    request_ids: Sequence[str]
+    request_ids: NDArray[np.bytes_]
     client: NDArray[np.object_]
     received_ns: NDArray[np.int64]
     event_ns: NDArray[np.int64]
@@ -66,7 +78,7 @@ class ServedBatch:
         """The rows of a mask."""
         return ServedBatch(
             model=self.model,
-            request_ids=[self.request_ids[row] for row in np.flatnonzero(rows).tolist()],
+            request_ids=self.request_ids[rows],
             client=self.client[rows],
             received_ns=self.received_ns[rows],
             event_ns=self.event_ns[rows],
@@ -103,43 +115,58 @@ class Failure(StrEnum):
 class ScoreBatch:
     """What one candidate made of rows the champion answered: exactly one entry for each row offered.
 
-    failure: one `Failure` a row; where it is not NONE, score is NaN, decision False and both times 0.
-    detail: one short text a row, "" without failure.
+    request_ids: bytes (S) [n]. failures: what befell rows, each with one short text, "" without failure;
+    failure_rows: int64 [n], which of them befell each row. Where it is not NONE, score is NaN, decision False
+    and both times 0.
     """
 
     model: ModelId
     champion: ModelId
-    request_ids: Sequence[str]
+    request_ids: NDArray[np.bytes_]
     score: NDArray[np.float32]
     decision: NDArray[np.bool_]
     infer_ns: NDArray[np.int64]
     cpu_ns: NDArray[np.int64]
-    failure: Sequence[Failure]
-    detail: Sequence[str]
+    failures: tuple[tuple[Failure, str], ...]
+    failure_rows: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.request_ids)
+
+    @property
+    def failure(self) -> list[Failure]:
+        """One a row."""
+        return [self.failures[which][0] for which in self.failure_rows.tolist()]
+
+    @property
+    def detail(self) -> list[str]:
+        """One a row."""
+        return [self.failures[which][1] for which in self.failure_rows.tolist()]
 
     @classmethod
     def concat(cls, parts: Sequence[ScoreBatch]) -> ScoreBatch:
         """All rows of `parts` (at least one, all of the same two models), in order."""
         if len(parts) == 1:
             return parts[0]
+        failures = tuple(dict.fromkeys(failure for part in parts for failure in part.failures))
+        place = {failure: number for number, failure in enumerate(failures)}
         return cls(
             model=parts[0].model,
             champion=parts[0].champion,
-            request_ids=[request_id for part in parts for request_id in part.request_ids],
+            request_ids=np.concatenate([part.request_ids for part in parts]),
             score=np.concatenate([part.score for part in parts]),
             decision=np.concatenate([part.decision for part in parts]),
             infer_ns=np.concatenate([part.infer_ns for part in parts]),
             cpu_ns=np.concatenate([part.cpu_ns for part in parts]),
-            failure=[failure for part in parts for failure in part.failure],
-            detail=[detail for part in parts for detail in part.detail],
+            failures=failures,
+            failure_rows=np.concatenate(
+                [np.array([place[failure] for failure in part.failures])[part.failure_rows] for part in parts]
+            ),
         )
 
     @classmethod
     def failed(
-        cls, model: ModelId, champion: ModelId, request_ids: Sequence[str], why: Failure, detail: str
+        cls, model: ModelId, champion: ModelId, request_ids: NDArray[np.bytes_], why: Failure, detail: str
     ) -> ScoreBatch:
         """A batch in which every row has the same failure."""
         rows = len(request_ids)
@@ -151,8 +178,8 @@ class ScoreBatch:
             decision=np.zeros(rows, bool),
             infer_ns=np.zeros(rows, np.int64),
             cpu_ns=np.zeros(rows, np.int64),
-            failure=[why] * rows,
-            detail=[detail] * rows,
+            failures=((why, detail),),
+            failure_rows=np.zeros(rows, np.int64),
         )
 
 

@@ -93,12 +93,14 @@ class Blocks:
     """Raw records, packed: one matrix per kind, rows in the same order, columns in the signature's order.
 
     numbers: float32 [rows, number fields]; integers: int64 [rows, integer fields];
-    texts: object (str) [rows, text fields]. A kind without fields has zero columns.
+    texts: object (str) [rows, text fields]. A kind without fields has zero columns. coded: where whoever made
+    the blocks knows it, of each text field the distinct texts and, integer [rows], which of them a row has.
     """
 
     numbers: NDArray[np.float32]
     integers: NDArray[np.int64]
     texts: NDArray[np.object_]
+    coded: Sequence[tuple[Sequence[str], NDArray[np.integer]]] | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sidecar.client import CallError, Client
 from sidecar.config import Limits, Listeners, Native
-from sidecar.domain import Deployment, OutcomeReceipt
+from sidecar.domain import Deployment, OutcomeReceipt, to_texts
 from sidecar.engine.choice import NativeUnavailableError, find_native
 from sidecar.engine.python import PythonEngine
 from sidecar.ledger import Ledger
@@ -130,7 +130,7 @@ class RunningEngine:
         return {
             request_id: (batch, row)
             for batch in self.served
-            for row, request_id in enumerate(batch.request_ids)
+            for row, request_id in enumerate(to_texts(batch.request_ids))
         }
 
     def health(self, service=""):

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from small_log import outcomes, write_log
 from small_task import SIGNATURE, traffic
 
-from sidecar.domain import Failure, ScoreBatch, ServedBatch
+from sidecar.domain import Failure, ScoreBatch, ServedBatch, to_ids
 from sidecar.registry import Registry
 from sidecar.session import load_model
 from trainer.cli import main
@@ -60,7 +60,7 @@ class Home:
         nothing = np.zeros(count, np.int64)
         batch = ServedBatch(
             model=deployment.champion.model,
-            request_ids=rows.request_ids,
+            request_ids=to_ids(rows.request_ids),
             client=np.full(count, "", object),
             received_ns=rows.event_ns,
             event_ns=rows.event_ns,
@@ -80,13 +80,13 @@ class Home:
                 ScoreBatch(
                     model=ref.model,
                     champion=batch.model,
-                    request_ids=rows.request_ids,
+                    request_ids=to_ids(rows.request_ids),
                     score=scored.score,
                     decision=scored.decision,
                     infer_ns=nothing + 40_000,
                     cpu_ns=nothing + 20_000,
-                    failure=[Failure.NONE] * count,
-                    detail=[""] * count,
+                    failures=((Failure.NONE, ""),),
+                    failure_rows=np.zeros(count, np.int64),
                 )
             )
         reported = outcomes(rows, known and known(rows, served.decision))

@@ -3,7 +3,7 @@
 import numpy as np
 from small_task import SIGNATURE, Traffic
 
-from sidecar.domain import Failure, ModelId, Outcome, ScoreBatch, ServedBatch
+from sidecar.domain import Failure, ModelId, Outcome, ScoreBatch, ServedBatch, to_ids
 from sidecar.store.log import LogStore
 
 CHAMPION = ModelId("small", "champion", "c" * 64)
@@ -27,7 +27,7 @@ def served(
     columns = {name: column[rows] for name, column in traffic.columns.items()}
     return ServedBatch(
         model=champion,
-        request_ids=[traffic.request_ids[row] for row in rows.tolist()],
+        request_ids=to_ids([traffic.request_ids[row] for row in rows.tolist()]),
         client=np.full(count, "", object),
         received_ns=traffic.event_ns[rows] + 5,
         event_ns=traffic.event_ns[rows],
@@ -53,7 +53,7 @@ def scored(
     failure=None,
 ) -> ScoreBatch:
     rows = np.asarray(rows)
-    ids = [traffic.request_ids[row] for row in rows.tolist()]
+    ids = to_ids([traffic.request_ids[row] for row in rows.tolist()])
     if failure is not None:
         return ScoreBatch.failed(candidate, champion, ids, failure, "made to fail")
     count = len(rows)
@@ -65,8 +65,8 @@ def scored(
         decision=score[rows] > 0.5,
         infer_ns=np.full(count, 2 * cpu_ns),
         cpu_ns=np.full(count, cpu_ns),
-        failure=[Failure.NONE] * count,
-        detail=[""] * count,
+        failures=((Failure.NONE, ""),),
+        failure_rows=np.zeros(count, np.int64),
     )
 
 

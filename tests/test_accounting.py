@@ -13,6 +13,7 @@ from sidecar_process import SidecarProcess, admit_without_check, promote, run_cl
 from tiny_bundles import row, tiny_bundle
 
 from sidecar.client import CallError, Client, Record
+from sidecar.domain import to_ids, to_texts
 from sidecar.sampling import is_kept
 from sidecar.store.reader import LogReader
 from sidecar.v1 import admin_pb2
@@ -28,6 +29,7 @@ HELD_ROWS = 800
 FATES = ("written", "sampled_out", "dropped", "failed")
 LOCKER = """
 import sqlite3, sys
+from sidecar.domain import to_texts
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
 connection.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
@@ -95,11 +97,11 @@ def accounted(found):
 
 def books(home):
     with LogReader(home / "log.db") as log:
-        return log.runs(), [key for batch in log.served() for key in batch.request_ids]
+        return log.runs(), [key for batch in log.served() for key in to_texts(batch.request_ids)]
 
 
 def kept(ids):
-    return [key for key, is_in in zip(ids, is_kept(ids, SHARE).tolist(), strict=True) if is_in]
+    return [key for key, is_in in zip(ids, is_kept(to_ids(ids), SHARE).tolist(), strict=True) if is_in]
 
 
 def test_full_disk_and_kill(small_disk):

@@ -16,7 +16,7 @@ from small_task import SIGNATURE, START_NS, Traffic, traffic
 from trainer_process import ACTOR, trainer, trainer_error
 
 from sidecar.client import Client, Record
-from sidecar.domain import Outcome, OutcomeReceipt
+from sidecar.domain import Outcome, OutcomeReceipt, to_texts
 from sidecar.lifecycle import ModelState
 from sidecar.registry import Registry
 from sidecar.session import load_model
@@ -121,7 +121,7 @@ def assert_no_reply_is_mixed(loop: Loop, rows: Traffic, answers: list[Answer]) -
             key: (batch.model.digest, score, decision)
             for batch in log.served()
             for key, score, decision in zip(
-                batch.request_ids, batch.score.tolist(), batch.decision.tolist(), strict=True
+                to_texts(batch.request_ids), batch.score.tolist(), batch.decision.tolist(), strict=True
             )
         }
     for number, reply, _ in answers:
@@ -156,7 +156,7 @@ def test_the_loop_step_by_step(loop: Loop):
     wait_until(lambda: is_recorded(loop))
     with LogReader(loop.home / "log.db") as log:
         for digest in (trees, copy):
-            scored = [key for batch in log.scores(digest, champion) for key in batch.request_ids]
+            scored = [key for batch in log.scores(digest, champion) for key in to_texts(batch.request_ids)]
             assert scored == live.request_ids
 
     # The gate: what earns more is promoted, what decides alike is not.

@@ -14,7 +14,7 @@ from tiny_bundles import row
 
 from sidecar.client import CallError, Client
 from sidecar.config import Limits
-from sidecar.domain import OutcomeReceipt
+from sidecar.domain import OutcomeReceipt, to_texts
 from sidecar.engine.contract import STAGES, StageTimes
 from sidecar.ledger import Ledger
 from sidecar.v1 import prediction_pb2
@@ -84,7 +84,11 @@ def test_stop_lets_calls_in_progress_finish_and_keeps_rows_drainable(engine):
     go_on.set()
     assert [reply.request_id for reply in stream] == ["after"]
     stopping.result(30)  # neither the idle channels nor the health watch hold it up to the end of the grace
-    ids = [request_id for batch in engine.engine.drain(1000, 0).served for request_id in batch.request_ids]
+    ids = [
+        request_id
+        for batch in engine.engine.drain(1000, 0).served
+        for request_id in to_texts(batch.request_ids)
+    ]
     assert ids[0] == "before"
     assert ids[-1] == "after"
 

@@ -6,7 +6,7 @@ from running_engine import RunningEngine
 from tiny_bundles import row, tiny_bundle
 
 from sidecar.config import Limits
-from sidecar.domain import OutcomeReceipt
+from sidecar.domain import OutcomeReceipt, to_texts
 
 
 def test_a_full_ring_drops_rows_and_counts_them_without_failing_a_reply(kind, tmp_path, bundle):
@@ -18,10 +18,15 @@ def test_a_full_ring_drops_rows_and_counts_them_without_failing_a_reply(kind, tm
         assert (stats.served, stats.dropped, stats.queued, stats.errors) == (15, 5, 10, {})
         assert (running.ledger.offered, running.ledger.dropped) == (15, 5)
         first = running.engine.drain(4, 0).served
-        assert [request_id for batch in first for request_id in batch.request_ids] == ["r0", "r1", "r2", "r3"]
+        assert [request_id for batch in first for request_id in to_texts(batch.request_ids)] == [
+            "r0",
+            "r1",
+            "r2",
+            "r3",
+        ]
         running.client.predict(row(), request_id="after")
         rest = running.engine.drain(100, 0).served
-        kept = [request_id for batch in rest for request_id in batch.request_ids]
+        kept = [request_id for batch in rest for request_id in to_texts(batch.request_ids)]
         assert kept == ["r4", "r5", "r6", "r7", "r8", "r9", "after"]
         assert running.engine.stats().queued == 0
 

@@ -16,6 +16,7 @@ from running_engine import RunningEngine, request, status_of_call
 from tiny_bundles import SIGNATURE, row
 
 from sidecar.config import Limits
+from sidecar.domain import to_texts
 from sidecar.session import load_model
 from sidecar.v1 import prediction_pb2, prediction_pb2_grpc
 
@@ -82,7 +83,7 @@ def test_the_largest_message_is_answered_and_one_byte_more_is_refused(kind, tmp_
         assert outputs["score"].tobytes() == expected.score.tobytes()
         assert outputs["features"].tobytes() == expected.features.tobytes()
         batch, _ = running.recorded()["all/0"]
-        assert list(batch.request_ids) == [f"all/{number}" for number in range(rows)]
+        assert to_texts(batch.request_ids) == [f"all/{number}" for number in range(rows)]
         assert batch.blocks.equals(blocks)
         message.parameters["padding"].string_param += "p"
         assert status_of_call(running.oip.ModelInfer, message)[0] is grpc.StatusCode.RESOURCE_EXHAUSTED

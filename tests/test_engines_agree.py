@@ -115,7 +115,7 @@ def recorded_row(batch, place):
     blocks = batch.blocks.take(one)
     return (
         batch.model,
-        without_made_id(batch.request_ids[place]),
+        without_made_id(batch.request_ids[place].decode()),
         batch.client[place],
         "on arrival" if event_ns == received_ns else event_ns,
         blocks.numbers.tobytes(),

@@ -9,7 +9,7 @@ from sidecar_process import admit_without_check, promote, run_cli
 from test_recorder import served
 from tiny_bundles import tiny_bundle
 
-from sidecar.domain import Failure, Outcome, ScoreBatch
+from sidecar.domain import Failure, Outcome, ScoreBatch, to_ids
 from sidecar.errors import InvalidRequestError
 from sidecar.store.extract import Condition
 from sidecar.store.log import LogStore
@@ -33,7 +33,7 @@ def home(tmp_path):
     store.open_run(ledger)
     store.write([rows(champion, 3, "old")], [], [])
     assert run_cli("log", "seal", home=home).stdout.startswith("3 rows sealed in 1 files")
-    failed = ScoreBatch.failed(champion.model, champion.model, ["new0"], Failure.SHED, "full")
+    failed = ScoreBatch.failed(champion.model, champion.model, to_ids(["new0"]), Failure.SHED, "full")
     store.write([rows(champion, 2, "new")], [failed], [[Outcome("new0", 1.0, 2.5, 7)]])
     store.close_run()
     store.close()

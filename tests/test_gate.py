@@ -61,7 +61,7 @@ def latency(*, over=0, within=FAST, beyond=FLAT, p99=60.0) -> Latency:
     one = Quantile(20.0, 19.0, 21.0)
     quick = Quantiles(one, Quantile(60.0, 55.0, 66.0), one)
     slow = Quantiles(one, Quantile(p99, p99 - 5, p99 + 5), one)
-    return Latency(12_000, 150.0, 20, over, 0, within, beyond, quick, slow, quick, slow)
+    return Latency(12_000, Quantile(150, 150, 150), 20, over, 0, within, beyond, quick, slow, quick, slow)
 
 
 GAINS = (80.0, 90.0, 70.0, 85.0, 60.0, 95.0, 88.0, 75.0, 92.0, 81.0, 79.0, 84.0)
@@ -202,6 +202,11 @@ BRANCHES = {
         "earns more",
     ),
     "a finding is shown": ({"findings": (DRIFTED,)}, Action.PROMOTE, "Shown only: an open finding"),
+    "many findings are counted": (
+        {"findings": tuple(replace(DRIFTED, subject=name) for name in ("a", "b", "c", "d", "e"))},
+        Action.PROMOTE,
+        f"Shown only: 5 open findings of monitor '{DRIFTED.monitor}', about a, b, c and 2 more.",
+    ),
     "deadline passed": (
         {**gained(-80, 90, -70, 85), "judged": accounting(1200, whole_days=30)},
         Action.REJECT,
@@ -341,6 +346,8 @@ def test_copy_of_the_champion_is_never_promoted(money):
     ("change", "words"),
     [
         ({"latency_budget_us": 0}, "latency_budget_us"),
+        ({"latency_budget_us": None}, "latency_budget_us"),
+        ({"latency_budget_times": 2}, "latency_budget_times"),
         ({"largest_unit_loss": 0}, "largest_unit_loss"),
         ({"error": 0.5}, "error must"),
         ({"slice_error": 0}, "slice_error"),

@@ -6,7 +6,7 @@ import pytest
 from small_log import CHAMPION, model, oracle, outcomes, scored, served, write_log
 from small_task import SIGNATURE, START_NS, task, traffic
 
-from sidecar.domain import Failure, Outcome
+from sidecar.domain import Failure, Outcome, to_ids, to_texts
 from sidecar.errors import NotFoundError, SignatureMismatchError
 from sidecar.signature import Field, Signature
 from sidecar.store.reader import LogReader
@@ -46,7 +46,10 @@ def test_as_of_hides_what_came_later(tmp_path):
     assert len(rows) == (LIVE.event_ns <= as_of_ns).sum()
     unknown = np.isnan(rows.label)
     late = np.array(
-        [LIVE.known_ns[LIVE.request_ids.index(request_id)] > as_of_ns for request_id in rows.request_ids]
+        [
+            LIVE.known_ns[LIVE.request_ids.index(request_id)] > as_of_ns
+            for request_id in to_texts(rows.request_ids)
+        ]
     )
     assert np.array_equal(unknown, late)
 
@@ -74,7 +77,7 @@ def test_first_received_row_counts_for_a_repeated_request(tmp_path):
         rows = read(write_log(tmp_path / name / "log.db", batches))
         assert len(rows) == 120
         wanted = dict(zip(LIVE.request_ids, SCORE.tolist(), strict=True))
-        assert rows.score.tolist() == [wanted[request_id] for request_id in rows.request_ids]
+        assert rows.score.tolist() == [wanted[request_id] for request_id in to_texts(rows.request_ids)]
 
 
 def test_other_champions_rows_are_left_out(tmp_path):
@@ -95,7 +98,7 @@ def test_every_row_says_what_the_candidate_made_of_it(tmp_path):
     rows = read(path)
     with LogReader(path) as reader:
         candidate = read_candidate(reader, CANDIDATE.digest, CHAMPION.digest, rows)
-    place = {request_id: row for row, request_id in enumerate(rows.request_ids)}
+    place = {request_id: row for row, request_id in enumerate(to_texts(rows.request_ids))}
     failure = [candidate.failure[place[request_id]] for request_id in LIVE.request_ids]
     assert failure == [""] * 60 + ["shed"] * 10 + [UNACCOUNTED] * 50
     assert candidate.valued.sum() == 60
@@ -133,13 +136,13 @@ def test_two_values_that_differ_count_as_none(tmp_path):
         with LogReader(path) as reader:
             rows = read_rows(reader, SIGNATURE, task.maturity)
             candidate = read_candidate(reader, CANDIDATE.digest, CHAMPION.digest, rows)
-        doubtful = {rows.request_ids[row] for row in np.flatnonzero(~candidate.entered).tolist()}
+        doubtful = {rows.request_ids[row].decode() for row in np.flatnonzero(~candidate.entered).tolist()}
         assert doubtful == (set() if name == "same twice" else set(LIVE.request_ids[:10]))
         assert candidate.valued.sum() == 120 - len(doubtful)
 
 
 def test_request_from_the_future_does_not_make_others_look_matured(tmp_path):
-    stray = replace(served(LIVE, SCORE, [0]), event_ns=np.array([2**62]), request_ids=["stray"])
+    stray = replace(served(LIVE, SCORE, [0]), event_ns=np.array([2**62]), request_ids=to_ids(["stray"]))
     before_ns = time.time_ns()
     rows = read(write_log(tmp_path / "log.db", [served(LIVE, SCORE, ROWS), stray]))
     assert before_ns <= rows.as_of_ns <= time.time_ns()
@@ -155,5 +158,5 @@ def test_outcome_that_is_neither_yes_nor_no_counts_as_none(tmp_path):
 
 def test_rows_are_ordered_by_time_and_then_by_key():
     event_ns = np.array([5, 3, 5, 1])
-    assert order_of_rows(event_ns, ["d", "c", "b", "a"]).tolist() == [3, 1, 2, 0]
-    assert order_of_rows(np.array([5, 3, 4]), ["a", "b", "c"]).tolist() == [1, 2, 0]
+    assert order_of_rows(event_ns, np.array([b"d", b"c", b"b", b"a"])).tolist() == [3, 1, 2, 0]
+    assert order_of_rows(np.array([5, 3, 4]), np.array([b"a", b"b", b"c"])).tolist() == [1, 2, 0]

@@ -18,7 +18,7 @@ from tiny_bundles import SIGNATURE, TRIGGER, Misbehaviour, row, tiny_bundle
 
 from sidecar.bundle import Bundle
 from sidecar.client import CallError, Client, PredictionReply, Record
-from sidecar.domain import Outcome, OutcomeReceipt
+from sidecar.domain import Outcome, OutcomeReceipt, to_texts
 from sidecar.registry import ModelState, Registry
 from sidecar.store.reader import LogReader
 from sidecar.store.runs import Run
@@ -130,7 +130,7 @@ def aftermath(tmp_path_factory) -> Aftermath:
     lives = [one_life(home, life) for life in range(2)]
     with SidecarProcess(home, **SETTINGS) as sidecar:
         with LogReader(home / "log.db") as log:
-            recorded = set(log.outcomes().request_ids)
+            recorded = set(to_texts(log.outcomes().request_ids))
         with Client(sidecar.target, deadline=60) as client:
             last_reply = client.predict(row(), request_id="last")
             sent_again = client.record_outcomes(outcome for life in lives for outcome in life.acknowledged)
@@ -146,7 +146,7 @@ def aftermath(tmp_path_factory) -> Aftermath:
             status["lost_before"],
             log.runs(),
             recorded,
-            served=[key for batch in log.served() for key in batch.request_ids],
+            served=[key for batch in log.served() for key in to_texts(batch.request_ids)],
             rows=rows,
             scored=read_candidate(log, candidate.model.digest, champion.model.digest, rows),
         )
@@ -203,7 +203,7 @@ def test_the_same_champion_serves_after_each_kill(aftermath: Aftermath):
 
 
 def test_rows_whose_scores_died_with_the_process_are_unaccounted(aftermath: Aftermath):
-    entered = dict(zip(aftermath.rows.request_ids, aftermath.scored.entered.tolist(), strict=True))
+    entered = dict(zip(to_texts(aftermath.rows.request_ids), aftermath.scored.entered.tolist(), strict=True))
     assert entered.keys() == set(aftermath.served)
     assert np.array_equal(aftermath.scored.valued, aftermath.scored.entered)
     first, second = ([entered[key] for key in of_life(aftermath, life)] for life in range(2))

@@ -3,16 +3,21 @@ import pytest
 
 from trainer.betting import e_value
 from trainer.latency import block_shares, measure
+from trainer.policy import Policy
 
 
 def durations(over: np.ndarray) -> np.ndarray:
     return np.where(over, 400_000, 100_000)
 
 
+def policy(block=20, **budget):
+    return Policy(**(budget or {"latency_budget_us": 300.0}), largest_unit_loss=1, latency_block=block)
+
+
 def looked_at(over: np.ndarray, block=20):
     quick = np.full(len(over), 50_000)
     slow = durations(over)
-    found = measure(300.0, block, (quick, 2 * quick), (slow, 2 * slow))
+    found = measure(policy(block), (quick, 2 * quick), (slow, 2 * slow))
     assert found is not None
     return found
 
@@ -53,7 +58,7 @@ def test_the_interval_widens_with_bursts():
     bursts = np.repeat(rng.permutation(np.repeat([True, False], [10, 490])), 20)
     times = rng.uniform(0, 50_000, 10_000)
     narrow, wide = (
-        measure(300.0, 20, (times.astype(int), times.astype(int)), (cpu, cpu))
+        measure(policy(), (times.astype(int), times.astype(int)), (cpu, cpu))
         for cpu in ((durations(over) + times).astype(np.int64) for over in (scattered, bursts))
     )
     p99 = [one.candidate_cpu.p99 for one in (narrow, wide)]
@@ -63,10 +68,30 @@ def test_the_interval_widens_with_bursts():
 
 def test_without_rows_there_is_nothing_to_say():
     empty = np.empty(0, np.int64)
-    assert measure(300.0, 20, (empty, empty), (empty, empty)) is None
+    assert measure(policy(), (empty, empty), (empty, empty)) is None
     assert block_shares(np.ones(19, bool), 20).tolist() == []
 
 
 def test_a_block_is_a_share():
     assert block_shares(np.array([True, False, False, False, True]), 2).tolist() == [0.5, 0.0]
     assert block_shares(np.ones((3, 4), bool), 2) == pytest.approx(np.ones((3, 2)))
+
+
+def test_a_multiple_of_the_champions_p99_is_held_against_the_careful_end_of_its_interval():
+    rng = np.random.default_rng(0)
+    champion = rng.gamma(4, 10_000, 20_000).astype(np.int64)
+
+    def beside(times, share):
+        found = measure(policy(latency_budget_times=times), (champion, champion), (share, share))
+        assert found is not None
+        return found
+
+    p99 = beside(2, champion).champion_cpu.p99
+    assert p99.lower_us < p99.us < p99.upper_us
+    budget = beside(2, champion).budget
+    assert (budget.us, budget.lower_us, budget.upper_us) == (2 * p99.us, 2 * p99.lower_us, 2 * p99.upper_us)
+    assert e_value(beside(2, champion).within) >= 20
+    # As fast as the budget allows, and no faster: neither shown to be within nor to be beyond it.
+    for at in (beside(1, champion), beside(2, 2 * champion)):
+        assert max(e_value(at.within), e_value(at.beyond)) < 20
+    assert e_value(beside(2, 3 * champion).beyond) >= 20

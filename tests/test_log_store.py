@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sidecar.domain import Failure, ModelId, Outcome, OutcomeReceipt, ScoreBatch, ServedBatch
+from sidecar.domain import (
+    Failure,
+    ModelId,
+    Outcome,
+    OutcomeReceipt,
+    ScoreBatch,
+    ServedBatch,
+    to_ids,
+    to_texts,
+)
 from sidecar.errors import ConfigError, ConflictError, NotFoundError, UnavailableError
 from sidecar.ledger import Ledger
 from sidecar.signature import Blocks
@@ -26,7 +35,7 @@ def served(ids, event_ns=None, model=CHAMPION):
     events = np.arange(rows) if event_ns is None else np.array(event_ns)
     return ServedBatch(
         model=model,
-        request_ids=ids,
+        request_ids=to_ids(ids),
         client=np.resize(np.array(["app/1", "app/2", ""], object), rows),
         received_ns=events + 5,
         event_ns=events,
@@ -61,7 +70,7 @@ def store(path):
 
 
 def ids_of(batches):
-    return [request for batch in batches for request in batch.request_ids]
+    return [request for batch in batches for request in to_texts(batch.request_ids)]
 
 
 def test_served_rows_come_back_in_order_of_writing_with_repeats(store, path):
@@ -92,10 +101,14 @@ def test_range_selects_rows_inside_batches(store, path):
 
 
 def test_scores_are_kept_by_candidate_and_champion(store, path):
-    shed = ScoreBatch.failed(OTHER, CHAMPION, ["a", "b"], Failure.SHED, "queue full")
+    shed = ScoreBatch.failed(OTHER, CHAMPION, to_ids(["a", "b"]), Failure.SHED, "queue full")
     store.write(
         [],
-        [shed, replace(shed, champion=OTHER), ScoreBatch.failed(OTHER, CHAMPION, [], Failure.SHED, "")],
+        [
+            shed,
+            replace(shed, champion=OTHER),
+            ScoreBatch.failed(OTHER, CHAMPION, to_ids([]), Failure.SHED, ""),
+        ],
         [],
     )
     with LogReader(path) as reader:
@@ -126,7 +139,10 @@ def test_outcomes_are_idempotent_and_the_first_of_two_that_differ_stays(store, p
     ]
     with LogReader(path) as reader:
         table = reader.outcomes()
-        assert dict(zip(table.request_ids, table.label.tolist(), strict=True)) == {"a": 1.0, "b": 0.0}
+        assert dict(zip(to_texts(table.request_ids), table.label.tolist(), strict=True)) == {
+            "a": 1.0,
+            "b": 0.0,
+        }
         assert table.value[0] == 12.5
         assert np.isnan(table.value[1])
 
@@ -137,8 +153,8 @@ def test_a_correction_wins_from_when_it_was_observed(store, path):
     )
     with LogReader(path) as reader:
         now, then = reader.outcomes(), reader.outcomes(as_of_ns=199)
-        assert (list(now.request_ids), now.label.tolist()) == (["a", "b"], [0.0, 1.0])
-        assert (list(then.request_ids), then.label.tolist(), then.observed_ns.tolist()) == (
+        assert (to_texts(now.request_ids), now.label.tolist()) == (["a", "b"], [0.0, 1.0])
+        assert (to_texts(then.request_ids), then.label.tolist(), then.observed_ns.tolist()) == (
             ["a"],
             [1.0],
             [100],
@@ -229,7 +245,7 @@ def test_reading_goes_on_while_the_writer_writes(store, path):
     store.write([served([f"{batch}-0"]) for batch in range(3)], [], [])
     with LogReader(path) as reader:
         batches = reader.served()
-        seen = next(batches).request_ids
+        seen = to_texts(next(batches).request_ids)
         store.write([served(["later"])], [], [[Outcome("a", 1.0, None, 1)]])
         assert seen + ids_of(batches) == ["0-0", "1-0", "2-0"]
         assert ids_of(reader.served())[-1] == "later"
@@ -325,7 +341,7 @@ def test_after_kill_9_every_acknowledged_outcome_is_there_and_lost_rows_are_coun
         counted = Ledger.read(ledger_path)
 
         with LogReader(path) as reader:  # before the next run, with the write-ahead log as the kill left it
-            assert {f"o{number}" for number in acknowledged} <= set(reader.outcomes().request_ids)
+            assert {f"o{number}" for number in acknowledged} <= set(to_texts(reader.outcomes().request_ids))
 
         store = LogStore(path)
         run = store.open_run(store.new_ledger())

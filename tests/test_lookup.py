@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_log_store import CHAMPION, OTHER, served
 
-from sidecar.domain import Failure, Outcome, ScoreBatch
+from sidecar.domain import Failure, Outcome, ScoreBatch, to_ids
 from sidecar.store.log import LogStore
 from sidecar.store.lookup import LogLookup
 
@@ -17,9 +17,12 @@ def log(tmp_path):
     store.open_run(ledger)
     for batch in (served(["a", "b"]), served(["c", 'q"\\uote']), served(["a", "ab"], model=OTHER)):
         store.write([batch], [], [])
-    scores = ScoreBatch.failed(OTHER, CHAMPION, ["a", "b"], Failure.RAISED, "broken")
+    scores = ScoreBatch.failed(OTHER, CHAMPION, to_ids(["a", "b"]), Failure.RAISED, "broken")
     scored = replace(
-        scores, failure=[Failure.NONE, Failure.RAISED], score=np.array([0.5, np.nan], np.float32)
+        scores,
+        failures=((Failure.NONE, ""), *scores.failures),
+        failure_rows=np.arange(2),
+        score=np.array([0.5, np.nan], np.float32),
     )
     store.write([], [scored], [[Outcome("a", 1.0, None, 20), Outcome("a", 0.0, -3.0, 10)]])
     with LogLookup(tmp_path / "log.db") as lookup:
@@ -29,7 +32,7 @@ def log(tmp_path):
 
 
 def ids(rows):
-    return [found.batch.request_ids[found.row] for found in rows]
+    return [found.batch.request_ids[found.row].decode() for found in rows]
 
 
 def test_newest_rows_come_oldest_first_across_batches(log):

@@ -8,7 +8,7 @@ from tiny_bundles import SIGNATURE, TRIGGER, Misbehaviour, row, tiny_bundle
 
 from sidecar.config import Recorder as Settings
 from sidecar.config import Shadow
-from sidecar.domain import Deployment, Failure, Outcome, OutcomeReceipt, ServedBatch
+from sidecar.domain import Deployment, Failure, Outcome, OutcomeReceipt, ServedBatch, to_ids, to_texts
 from sidecar.engine.contract import Drained, PendingOutcomes
 from sidecar.errors import UnavailableError
 from sidecar.profile.live import NoProfiles
@@ -115,7 +115,7 @@ def served(champion, rows, prefix="r", *, triggers=()):
     nothing = np.zeros(rows, np.int64)
     return ServedBatch(
         model=champion.model,
-        request_ids=[f"{prefix}{number}" for number in range(rows)],
+        request_ids=to_ids([f"{prefix}{number}" for number in range(rows)]),
         client=np.full(rows, "app/1", object),
         received_ns=nothing,
         event_ns=nothing,
@@ -150,11 +150,11 @@ def test_rows_scores_and_outcomes_reach_the_log(tmp_path, parts, champion):
     assert parts.engine.record_outcomes(outcome("0-0"), outcome("0-1", 0.0)) == OutcomeReceipt(0, 1, ("0-1",))
     parts.stop()
     with LogReader(parts.path) as reader:
-        requests = [request for batch in reader.served() for request in batch.request_ids]
+        requests = [request for batch in reader.served() for request in to_texts(batch.request_ids)]
         scores = {
             request: failure
             for batch in reader.scores(candidate.model.digest, champion.model.digest)
-            for request, failure in zip(batch.request_ids, batch.failure, strict=True)
+            for request, failure in zip(to_texts(batch.request_ids), batch.failure, strict=True)
         }
         assert reader.counts().scores == len(scores)
         (run,) = reader.runs()
@@ -207,7 +207,7 @@ def test_rows_beyond_the_bound_are_given_up_and_counted(parts, champion):
     parts.stop()
     with LogReader(parts.path) as reader:
         (run,) = reader.runs()
-        first = next(reader.served()).request_ids[0]
+        first = next(reader.served()).request_ids[0].decode()
     assert (run.offered, run.failed, run.written, run.lost) == (2000, 1200, 800, 0)
     assert first == "12-0"
 

@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import pytest
 
-from sidecar.domain import ModelId, Outcome
+from sidecar.domain import ModelId, Outcome, to_texts
 from sidecar.engine.contract import PendingOutcomes
 from sidecar.engine.ring import Answered, Ring
 from sidecar.ledger import Ledger
@@ -44,7 +44,7 @@ def answered(number, rows=1, model=MODELS[0]):
 
 
 def ids(drained):
-    return [request_id for batch in drained.served for request_id in batch.request_ids]
+    return [request_id for batch in drained.served for request_id in to_texts(batch.request_ids)]
 
 
 def test_calls_become_columns_in_order(ledger):
@@ -54,7 +54,7 @@ def test_calls_become_columns_in_order(ledger):
     [batch] = ring.drain(100, 0).served
     assert len(batch) == 3
     assert batch.model == MODELS[0]
-    assert list(batch.request_ids) == ["r1/0", "r1/1", "r2/0"]
+    assert to_texts(batch.request_ids) == ["r1/0", "r1/1", "r2/0"]
     assert batch.client.tolist() == ["app/1", "app/1", "app/2"]
     assert batch.group.tolist() == [0, 0, 1]
     assert batch.received_ns.tolist() == [1, 1, 2]

@@ -1,8 +1,9 @@
 import pytest
 
+from sidecar.domain import to_ids
 from sidecar.sampling import is_kept
 
-IDS = [f"request-{number}" for number in range(20_000)]
+IDS = to_ids([f"request-{number}" for number in range(20_000)])
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
@@ -17,4 +18,4 @@ def test_what_is_kept_stays_kept_at_a_greater_share():
 
 def test_the_choice_is_the_requests_own():
     assert is_kept(IDS[::-1], 0.3).tolist() == is_kept(IDS, 0.3).tolist()[::-1]
-    assert is_kept(list("defg"), 0.5).tolist() == [True, True, False, False]
+    assert is_kept(to_ids(list("defg")), 0.5).tolist() == [True, True, False, False]

@@ -10,7 +10,7 @@ from test_log_store import CHAMPION, OTHER, served
 
 from sidecar.codec import SCORE_COLUMNS, SERVED_COLUMNS
 from sidecar.config import Log
-from sidecar.domain import Failure, Outcome, OutcomeReceipt, ScoreBatch
+from sidecar.domain import Failure, Outcome, OutcomeReceipt, ScoreBatch, to_ids, to_texts
 from sidecar.errors import ConflictError, UnavailableError
 from sidecar.store import parquet, seal
 from sidecar.store.log import LogStore
@@ -42,12 +42,12 @@ def batches():
 
 
 def scores():
-    made = ScoreBatch.failed(OTHER, CHAMPION, ["a", "b"], Failure.SHED, "queue full")
+    made = ScoreBatch.failed(OTHER, CHAMPION, to_ids(["a", "b"]), Failure.SHED, "queue full")
     return replace(
         made,
         score=np.array([0.5, np.nan], np.float32),
-        failure=[Failure.NONE, Failure.SHED],
-        detail=["", "x"],
+        failures=((Failure.NONE, ""), (Failure.SHED, "x")),
+        failure_rows=np.arange(2),
     )
 
 
@@ -100,7 +100,7 @@ def test_rows_are_the_same_bit_for_bit_after_they_are_sealed(store, path):
     assert counts == [0, 0, 0]
     store.write([served(["g"], [40])], [], [])
     with LogReader(path) as reader:
-        ids = [request for batch in reader.served() for request in batch.request_ids]
+        ids = [request for batch in reader.served() for request in to_texts(batch.request_ids)]
     assert sorted(ids) == list("abcdefg")
 
 
@@ -135,10 +135,10 @@ def test_single_rows_are_found_in_sealed_files(store, path):
     seal_all(path)
     store.write([served(["late"], [50])], [], [])
     with LogLookup(path) as lookup:
-        assert [row.batch.request_ids[row.row] for row in lookup.newest(3)][-1] == "late"
+        assert [row.batch.request_ids[row.row].decode() for row in lookup.newest(3)][-1] == "late"
         assert len(lookup.newest(100)) == 7
         found = lookup.served_as("b")
-        assert (found.batch.request_ids, found.batch.event_ns.tolist()) == (["b"], [20])
+        assert (to_texts(found.batch.request_ids), found.batch.event_ns.tolist()) == (["b"], [20])
         (bad,) = lookup.scored_as("b")
         assert (bad.batch.failure[bad.row], bad.batch.detail[bad.row]) == (Failure.SHED, "x")
         assert lookup.outcomes_of("a") == [OUTCOMES[0], OUTCOMES[1]]
@@ -244,7 +244,7 @@ def test_dropped_rows_leave_files_and_tables(store, path):
     assert drop_surplus(path, Log(keep_days=1, keep_mb=0), 10 * DAY_NS) > 0
     assert not list(path.with_name("log").rglob("*.parquet"))
     with LogReader(path) as reader:
-        assert [batch.request_ids for batch in reader.served()] == [["new"]]
+        assert [to_texts(batch.request_ids) for batch in reader.served()] == [["new"]]
         assert (reader.counts().served, reader.counts().outcomes) == (1, 0)
     assert store.write([], [], [[OUTCOMES[0]]]) == [OutcomeReceipt(1, 0, ())]
 

@@ -7,6 +7,7 @@ from sidecar_process import SidecarProcess, admit_without_check, promote, run_cl
 from tiny_bundles import row, tiny_bundle
 
 from sidecar.client import Client, Record
+from sidecar.domain import to_texts
 from sidecar.store.reader import LogReader
 
 pytest.importorskip("pyarrow")
@@ -32,5 +33,5 @@ def test_rows_are_sealed_while_it_serves_and_read_as_before(tmp_path):
         )
         assert said["written"] == 500
         with LogReader(home / "log.db") as log:
-            assert [key for batch in log.served() for key in batch.request_ids] == ids
+            assert [key for batch in log.served() for key in to_texts(batch.request_ids)] == ids
         assert sidecar.stop() == 0

@@ -22,7 +22,7 @@ from sidecar_process import (
 from tiny_bundles import row, tiny_bundle
 
 from sidecar.client import CallError, Client
-from sidecar.domain import Outcome
+from sidecar.domain import Outcome, to_texts
 from sidecar.registry import ModelState, Registry
 from sidecar.store.reader import LogReader
 from sidecar.v1 import prediction_pb2, prediction_pb2_grpc
@@ -135,12 +135,12 @@ def test_sigterm_drains_everything_that_was_answered(home, champion):
         assert sidecar.stop() == 0
         assert any("draining" in line for line in sidecar.err)
     with LogReader(home / "log.db") as log:
-        served = [key for batch in log.served() for key in batch.request_ids]
+        served = [key for batch in log.served() for key in to_texts(batch.request_ids)]
         assert served == [reply.request_id for reply in replies]
         scored = [
             key
             for batch in log.scores(candidate.model.digest, champion.model.digest)
-            for key in batch.request_ids
+            for key in to_texts(batch.request_ids)
         ]
         assert sorted(scored) == sorted(served)
         assert log.counts().outcomes == 50

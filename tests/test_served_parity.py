@@ -23,7 +23,7 @@ from traffic import Traffic
 
 from sidecar.bundle import TRANSFORM, Bundle
 from sidecar.client import Client, PredictionReply, Record
-from sidecar.domain import Failure, ScoreBatch, ServedBatch
+from sidecar.domain import Failure, ScoreBatch, ServedBatch, to_texts
 from sidecar.registry import ModelState, Registry
 from sidecar.session import load_model
 from sidecar.signature import Blocks
@@ -140,7 +140,9 @@ def test_logged_rows_are_what_the_trainer_computes(task: Task, served: Served):
         expected = offline(task, bundle, flights)
         batches = [batch for batch in served.log if batch.model == bundle.model]
         blocks = Blocks.concat([batch.blocks for batch in batches])
-        assert [key for batch in batches for key in batch.request_ids] == flights.request_ids.tolist()
+        assert [
+            key for batch in batches for key in to_texts(batch.request_ids)
+        ] == flights.request_ids.tolist()
         assert np.array_equal(np.concatenate([batch.event_ns for batch in batches]), flights.event_ns)
         assert_same_bits(blocks.numbers, expected.blocks.numbers)
         assert np.array_equal(blocks.integers, expected.blocks.integers)
@@ -153,7 +155,9 @@ def test_logged_rows_are_what_the_trainer_computes(task: Task, served: Served):
 def test_shadow_scores_are_what_the_trainer_computes(task: Task, served: Served):
     flights = served.flights.take(slice(ROWS))
     expected = offline(task, served.boosting, flights)
-    assert [key for batch in served.shadow for key in batch.request_ids] == flights.request_ids.tolist()
+    assert [
+        key for batch in served.shadow for key in to_texts(batch.request_ids)
+    ] == flights.request_ids.tolist()
     assert {why for batch in served.shadow for why in batch.failure} == {Failure.NONE}
     assert_same_bits(np.concatenate([batch.score for batch in served.shadow]), expected.score)
     assert np.array_equal(np.concatenate([batch.decision for batch in served.shadow]), expected.decision)

@@ -15,7 +15,7 @@ from tiny_bundles import SIGNATURE, TRIGGER, Misbehaviour, row, tiny_bundle
 
 from sidecar.bundle import PIPELINE
 from sidecar.config import Shadow
-from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Deployment, Failure, ServedBatch
+from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Deployment, Failure, ServedBatch, to_ids, to_texts
 from sidecar.session import load_model
 from sidecar.shadow.supervisor import ShadowSupervisor
 from sidecar.signature import Field, Kind, Signature
@@ -57,7 +57,7 @@ def served(champion, rows, *, triggers=(), group=None, prefix="r"):
     nothing = np.zeros(rows, np.int64)
     return ServedBatch(
         model=champion.model,
-        request_ids=[f"{prefix}{number}" for number in range(rows)],
+        request_ids=to_ids([f"{prefix}{number}" for number in range(rows)]),
         client=np.full(rows, "app/1", object),
         received_ns=nothing,
         event_ns=nothing,
@@ -88,7 +88,9 @@ def entries(batches):
     return [
         (batch.model.version, request, failure, detail)
         for batch in batches
-        for request, failure, detail in zip(batch.request_ids, batch.failure, batch.detail, strict=True)
+        for request, failure, detail in zip(
+            to_texts(batch.request_ids), batch.failure, batch.detail, strict=True
+        )
     ]
 
 
@@ -137,11 +139,15 @@ def test_trouble_with_a_row_is_an_entry_and_costs_no_other_row(tmp_path, champio
     until_idle(supervisor)
     batches = supervisor.collect()
     by_request = failures_of(batches)
-    expected = dict.fromkeys(batch.request_ids, Failure.NONE)
+    expected = dict.fromkeys(to_texts(batch.request_ids), Failure.NONE)
     expected |= dict.fromkeys(["r19", "r20", "r21", "r40"], BLAME[misbehaviour])
     assert by_request == expected
     assert all(bool(detail) == bool(failure) for _, _, failure, detail in entries(batches))
-    scores = {request: score for b in batches for request, score in zip(b.request_ids, b.score, strict=True)}
+    scores = {
+        request: score
+        for b in batches
+        for request, score in zip(to_texts(b.request_ids), b.score, strict=True)
+    }
     assert {request for request, score in scores.items() if np.isnan(score)} == {"r19", "r20", "r21", "r40"}
     (status,) = supervisor.status()
     assert (status.scored, status.failed, status.shed, status.queued) == (56, 4, 0, 0)

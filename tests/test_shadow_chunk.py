@@ -3,6 +3,7 @@ import pytest
 from test_shadow import served
 from tiny_bundles import tiny_bundle
 
+from sidecar.domain import to_texts
 from sidecar.shadow.chunk import Chunk
 
 
@@ -13,5 +14,8 @@ def test_chunks_are_cut_between_calls(tmp_path, rows, whole):
     assert chunk.first_call() == 3
     assert chunk.whole_calls(rows) == whole
     first, rest = chunk.cut(3)
-    assert (list(first.request_ids), list(rest.request_ids)) == (["r2", "r3", "r4"], ["r5", "r6", "r7", "r8"])
+    assert (to_texts(first.request_ids), to_texts(rest.request_ids)) == (
+        ["r2", "r3", "r4"],
+        ["r5", "r6", "r7", "r8"],
+    )
     assert np.array_equal(first.blocks.numbers, chunk.batch.blocks.numbers[2:5])

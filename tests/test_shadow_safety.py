@@ -16,7 +16,7 @@ from trainer_process import trainer, trainer_error
 
 from sidecar.bundle import Bundle
 from sidecar.client import Client, Record
-from sidecar.domain import Failure, Outcome, ScoreBatch
+from sidecar.domain import Failure, Outcome, ScoreBatch, to_texts
 from sidecar.session import load_model
 from sidecar.store.reader import LogReader
 from trainer.days import DAY_NS
@@ -122,7 +122,7 @@ def seen(tmp_path_factory) -> Seen:
             load.answers,
             status,
             decisions={kind: judged[kind.value] for kind in TROUBLE},
-            served=[key for batch in log.served() for key in batch.request_ids],
+            served=[key for batch in log.served() for key in to_texts(batch.request_ids)],
             scores={
                 kind: list(log.scores(bundle.model.digest, champion.model.digest))
                 for kind, bundle in candidates.items()
@@ -135,7 +135,7 @@ def entries(seen: Seen, kind: Misbehaviour) -> dict[str, tuple[Failure, str]]:
     return {
         key: (why, detail)
         for batch in seen.scores[kind]
-        for key, why, detail in zip(batch.request_ids, batch.failure, batch.detail, strict=True)
+        for key, why, detail in zip(to_texts(batch.request_ids), batch.failure, batch.detail, strict=True)
     }
 
 
@@ -156,7 +156,7 @@ def test_the_champion_answers_every_request_and_answers_right(seen: Seen):
 
 @pytest.mark.parametrize("kind", TROUBLE)
 def test_every_request_has_exactly_one_score_row_of_each_candidate(seen: Seen, kind):
-    scored = [key for batch in seen.scores[kind] for key in batch.request_ids]
+    scored = [key for batch in seen.scores[kind] for key in to_texts(batch.request_ids)]
     assert len(scored) == len(set(scored))
     assert set(scored) == set(seen.served)
     for batch in seen.scores[kind]:

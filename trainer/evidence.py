@@ -229,4 +229,4 @@ def _latency(data: Mapping[str, Any]) -> Latency:
         clock: Quantiles(**{name: Quantile(**one) for name, one in data[clock].items()}) for clock in clocks
     }
     capital = {name: tuple(data[name]) for name in ("within", "beyond")}
-    return Latency(**{**data, **quantiles, **capital})
+    return Latency(**{**data, **quantiles, **capital, "budget": Quantile(**data["budget"])})

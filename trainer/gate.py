@@ -29,12 +29,15 @@ from trainer.policy import Policy
 from trainer.vetoes import doubts, faults, gaps, incomplete, objections
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sidecar.domain import ModelId
     from trainer.evidence import Evidence
 
 __all__ = ["Action", "Decision", "Policy", "choose", "decide", "lacking"]
+
+_NAMED = 3
+"""Subjects of findings that a reason names."""
 
 
 class Action(StrEnum):
@@ -76,14 +79,9 @@ def decide(evidence: Evidence, policy: Policy, *, decided_ns: int, actor: str) -
             *reasons,
             f"It was not settled within the {policy.deadline_days} days that the policy gives a candidate.",
         ]
-    shown = [
-        f"Shown only: an open finding of monitor '{one.monitor}': {one.text}"
-        for one in evidence.findings
-        if one.monitor not in policy.veto_monitors
-    ]
     return Decision(
         action=action,
-        reasons=(*reasons, *shown),
+        reasons=(*reasons, *_shown(evidence, policy)),
         champion=evidence.champion,
         candidate=evidence.candidate,
         e_value=e_value(evidence.cycles[-1].winning) if evidence.cycles else 1.0,
@@ -121,6 +119,21 @@ def _verdict(evidence: Evidence, policy: Policy) -> tuple[Action, list[str]]:
     return _money(evidence, policy)
 
 
+def _shown(evidence: Evidence, policy: Policy) -> Iterator[str]:
+    """What monitors found that may not veto: a sentence each, not one for every finding of a stormy month."""
+    shown = [one for one in evidence.findings if one.monitor not in policy.veto_monitors]
+    for monitor in sorted({one.monitor for one in shown}):
+        found = [one for one in shown if one.monitor == monitor]
+        subjects = list(dict.fromkeys(one.subject for one in found))
+        more = f" and {len(subjects) - _NAMED} more" if len(subjects) > _NAMED else ""
+        yield (
+            f"Shown only: an open finding of monitor '{monitor}': {found[0].text}"
+            if len(found) == 1
+            else f"Shown only: {len(found)} open findings of monitor '{monitor}', about "
+            f"{', '.join(subjects[:_NAMED])}{more}."
+        )
+
+
 def _alike(evidence: Evidence, policy: Policy) -> list[str]:
     if not evidence.joined or evidence.changed or policy.min_gain_per_1000 < 0:
         return []
@@ -150,7 +163,7 @@ def _lost(evidence: Evidence, policy: Policy) -> str:
         return ""
     what = "It loses money against the champion" if policy.min_gain_per_1000 == 0 else "It earns too little"
     return (
-        f"{what}: {evidence.currency} {worst.gain:+,.0f} up to {worst.until}, e-value {against:,.0f} against "
+        f"{what}: {evidence.currency} {worst.gain:+,.0f} up to {worst.until}, e-value {against:,.3g} against "
         f"it, {1 / policy.error:,.0f} turns it down; {_display(evidence, policy)}."
     )
 

@@ -168,8 +168,7 @@ class _Gathering:
             champion_quality=_quality(pairs.champion, rows.decision, rows.score, rows.label),
             candidate_quality=_quality(pairs.candidate, answers.decision, answers.score, rows.label),
             latency=measure(
-                policy.latency_budget_us,
-                policy.latency_block,
+                policy,
                 (served.cpu_ns[timed], served.infer_ns[timed]),
                 (scored.cpu_ns[timed], scored.infer_ns[timed]),
             ),

@@ -10,19 +10,20 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from sidecar.domain import Failure
 from sidecar.errors import NotFoundError, SignatureMismatchError
 from sidecar.signature import Blocks
+from sidecar.store.parquet import codes_of
 from sidecar.store.reader import joined_columns
 from trainer.days import DAY_NS, nanoseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
     from numpy.typing import NDArray
@@ -44,7 +45,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 _BLOCKS = ("numbers", "integers", "texts")
 _READ = ("request_ids", "received_ns", "event_ns", "score", "decision", "infer_ns", "cpu_ns", *_BLOCKS)
 _NO_SCORES: Columns = {
-    "request_ids": np.empty(0, object),
+    "request_ids": np.empty(0, np.bytes_),
     "failure": np.empty(0, object),
     "score": np.empty(0, np.float32),
     "decision": np.empty(0, np.bool_),
@@ -58,13 +59,13 @@ _SCORED = tuple(_NO_SCORES)
 class JoinedRows:
     """Served rows with their outcomes, each request_id once, ordered by (event_ns, request_id).
 
-    request_ids: object (str) [n]. received_ns and event_ns: int64 [n]. score: float32 [n], decision: bool
+    request_ids: bytes (S, ASCII) [n]. received_ns and event_ns: int64 [n]. score: float32 [n], decision: bool
     [n], infer_ns and cpu_ns: int64 [n], all the champion's. label: float64 [n], 0 or 1, NaN where neither was
     known at as_of_ns. matured: bool [n], event_ns + maturity <= as_of_ns.
     """
 
     as_of_ns: int
-    request_ids: NDArray[np.object_]
+    request_ids: NDArray[np.bytes_]
     received_ns: NDArray[np.int64]
     event_ns: NDArray[np.int64]
     blocks: Blocks
@@ -79,16 +80,16 @@ class JoinedRows:
         return len(self.request_ids)
 
     @cached_property
-    def _place(self) -> Mapping[str, int]:
-        return dict(zip(self.request_ids.tolist(), range(len(self)), strict=True))
+    def _ids(self) -> Any:
+        return pa.array(self.request_ids)
 
-    def rows_of(self, request_ids: NDArray[np.object_]) -> NDArray[np.int64]:
+    def rows_of(self, request_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
         """Which row each of these requests is, or NO_ROW. int64 [m]."""
-        count = len(request_ids)
         # A candidate scores in the order of serving, so most often its rows are these very rows.
-        if count == len(self) and bool((request_ids == self.request_ids).all()):
-            return np.arange(count)
-        return np.fromiter(map(self._place.get, request_ids.tolist(), repeat(NO_ROW)), np.int64, count)
+        if np.array_equal(request_ids, self.request_ids):
+            return np.arange(len(self))
+        found = pc.index_in(pa.array(request_ids), value_set=self._ids)
+        return np.asarray(found.fill_null(NO_ROW).to_numpy().astype(np.int64))
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -239,25 +240,20 @@ def read_candidate(reader: LogReader, candidate: str, champion: str, rows: Joine
     )
 
 
-def order_of_rows(event_ns: NDArray[np.int64], request_ids: Sequence[str]) -> NDArray[np.int64]:
+def order_of_rows(event_ns: NDArray[np.int64], request_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
     """The indices that order rows by (event_ns, request_id)."""
     order = np.argsort(event_ns, kind="stable")
     same = np.diff(event_ns[order]) == 0
     if same.any():
         tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
-        rows = order[tied].tolist()
-        order[tied] = sorted(rows, key=lambda row: (event_ns[row], request_ids[row]))
+        rows = order[tied]
+        order[tied] = rows[np.lexsort((request_ids[rows], event_ns[rows]))]
     return order
 
 
-def first_of_each(request_ids: Sequence[str]) -> NDArray[np.int64]:
+def first_of_each(request_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
     """The index of the first row of each request_id, in order."""
-    if len(set(request_ids)) == len(request_ids):
-        return np.arange(len(request_ids))
-    first: dict[str, int] = {}
-    for row, request_id in enumerate(request_ids):
-        first.setdefault(request_id, row)
-    return np.fromiter(first.values(), np.int64, len(first))
+    return np.flatnonzero(np.diff(np.maximum.accumulate(codes_of(request_ids)), prepend=np.int32(-1)))
 
 
 def check_columns(signature: Signature, blocks: Blocks) -> None:
@@ -273,14 +269,14 @@ def check_columns(signature: Signature, blocks: Blocks) -> None:
 
 def _first_received(found: Columns) -> NDArray[np.int64] | None:
     """The rows to keep, in their order; None where that is how they are."""
-    ids: list[str] = found["request_ids"].tolist()
-    event_ns = found["event_ns"]
-    if len(set(ids)) == len(ids):
-        order = order_of_rows(event_ns, ids)
-        return None if (np.diff(order) == 1).all() else order
-    by_arrival = np.lexsort((event_ns, found["received_ns"]))
-    rows = by_arrival[first_of_each([ids[row] for row in by_arrival.tolist()])]
-    return rows[order_of_rows(event_ns[rows], [ids[row] for row in rows.tolist()])]
+    ids, event_ns = found["request_ids"], found["event_ns"]
+    rows = first_of_each(ids)
+    if len(rows) < len(ids):
+        by_arrival = np.lexsort((event_ns, found["received_ns"]))
+        rows = by_arrival[first_of_each(ids[by_arrival])]
+        return rows[order_of_rows(event_ns[rows], ids[rows])]
+    order = order_of_rows(event_ns, ids)
+    return None if (np.diff(order) == 1).all() else order
 
 
 def _labels(reader: LogReader, rows: JoinedRows, since_ns: int | None) -> NDArray[np.float64]:
@@ -324,7 +320,7 @@ def _blocks(columns: Columns) -> Blocks:
 
 def _no_rows(signature: Signature) -> Columns:
     return {
-        "request_ids": np.empty(0, object),
+        "request_ids": np.empty(0, np.bytes_),
         **{name: np.empty(0, np.int64) for name in ("received_ns", "event_ns", "infer_ns", "cpu_ns")},
         "score": np.empty(0, np.float32),
         "decision": np.empty(0, np.bool_),

@@ -2,9 +2,12 @@
 
 Slow rows come in bursts, when a neighbour takes the caches or a core, so a row is no unit here either.
 Blocks of `latency_block` rows in the order of the events are. The same bettors that judge the money bet
-against "one row in a hundred or more is over the budget" (they win when the candidate is fast enough), and "
-"against "at
-most one in a hundred is" (they win when it is too slow).
+against "one row in a hundred or more is over the budget" (they win when the candidate is fast enough), and
+against "at most one in a hundred is" (they win when it is too slow).
+
+A budget in microseconds suits a machine that is known. One in multiples of the champion's own p99, on the
+same rows, suits any; that p99 is itself uncertain, so the first bettors are given the lower end of its
+interval, and the second ones the upper.
 
 A bound on all such tests: a block without one slow row multiplies the capital by at most 1 / 0.99, so passing
 takes at least 300 blocks. Larger blocks bear longer bursts and need more rows, in proportion.
@@ -22,6 +25,8 @@ from trainer.betting import log_capital
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from trainer.policy import Policy
 
 ALLOWED = 0.01
 """The share of rows that may be over the budget: it is held against the p99."""
@@ -51,13 +56,14 @@ class Quantiles:
 class Latency:
     """Champion and candidate on the same rows: those of `shadowed` that the candidate gave a value for.
 
-    budget_us, block: as the policy had them. over, champion_over: rows that needed more CPU time. within,
-    beyond: capital of the bettors (see `trainer.betting`) on the budget being kept, and on its being broken.
+    budget: with an interval where it was measured, as a multiple of the champion's p99. block: the policy's.
+    over, champion_over: rows that needed more CPU time than `budget.us`. within, beyond: capital of the
+    bettors (see `trainer.betting`) on the budget being kept, and on its being broken.
     cpu decides, because preemption by a neighbour does not inflate it; infer is the wall clock, for the eye.
     """
 
     rows: int
-    budget_us: float
+    budget: Quantile
     block: int
     over: int
     champion_over: int
@@ -70,8 +76,7 @@ class Latency:
 
 
 def measure(
-    budget_us: float,
-    block: int,
+    policy: Policy,
     champion: tuple[NDArray[np.int64], NDArray[np.int64]],
     candidate: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> Latency | None:
@@ -81,21 +86,34 @@ def measure(
     """
     if not len(candidate[0]):
         return None
-    over = candidate[0] > budget_us * 1_000
-    shares = block_shares(over, block)
+    block = policy.latency_block
+    champion_cpu = _quantiles(champion[0], block)
+    budget = _budget(policy, champion_cpu.p99)
     return Latency(
-        rows=len(over),
-        budget_us=budget_us,
+        rows=len(candidate[0]),
+        budget=budget,
         block=block,
-        over=int(np.count_nonzero(over)),
-        champion_over=int(np.count_nonzero(champion[0] > budget_us * 1_000)),
-        within=log_capital(within_units(shares)),
-        beyond=log_capital(beyond_units(shares)),
-        champion_cpu=_quantiles(champion[0], block),
+        over=int(np.count_nonzero(_over(candidate[0], budget.us))),
+        champion_over=int(np.count_nonzero(_over(champion[0], budget.us))),
+        within=log_capital(within_units(block_shares(_over(candidate[0], budget.lower_us), block))),
+        beyond=log_capital(beyond_units(block_shares(_over(candidate[0], budget.upper_us), block))),
+        champion_cpu=champion_cpu,
         candidate_cpu=_quantiles(candidate[0], block),
         champion_infer=_quantiles(champion[1], block),
         candidate_infer=_quantiles(candidate[1], block),
     )
+
+
+def _budget(policy: Policy, champion: Quantile) -> Quantile:
+    if policy.latency_budget_us is not None:
+        return Quantile(policy.latency_budget_us, policy.latency_budget_us, policy.latency_budget_us)
+    assert policy.latency_budget_times is not None, "a policy has one of the two"
+    times = policy.latency_budget_times
+    return Quantile(times * champion.us, times * champion.lower_us, times * champion.upper_us)
+
+
+def _over(cpu_ns: NDArray[np.int64], budget_us: float) -> NDArray[np.bool_]:
+    return np.asarray(cpu_ns > budget_us * 1_000)
 
 
 def block_shares(over: NDArray[np.bool_], block: int) -> NDArray[np.float64]:

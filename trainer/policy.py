@@ -27,8 +27,10 @@ class Policy:
     min_labelled: share of matured rows whose outcome is known. max_label_distance: how far (0 to 1, distance
     of Kolmogorov and Smirnov) the champion's scores of the rows without a label may lie from the others'.
 
-    Speed. latency_budget_us: at most one row in a hundred may need more CPU time. latency_block: the
-    verdict's units are blocks of so many rows; make them ten times as long as what one stall slows together.
+    Speed. latency_budget_us: at most one row in a hundred may need more CPU time. latency_budget_times: the
+    same, as a multiple of what the champion's own slowest row in a hundred needs; one of the two is declared.
+    latency_block: the verdict's units are blocks of so many rows; make them ten times as long as what one
+    stall slows together.
 
     slice_days: the newest so many matured days are what `trainer evaluate` and `trainer monitor` call recent.
     slice_error: the chance that a slice which does not lose is taken for one that does, over all slices.
@@ -36,7 +38,8 @@ class Policy:
     Raises ValueError for a figure out of range.
     """
 
-    latency_budget_us: float
+    latency_budget_us: float | None = None
+    latency_budget_times: float | None = None
     largest_unit_loss: float
     error: float = 0.05
     min_gain_per_1000: float = 0.0
@@ -55,8 +58,12 @@ class Policy:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "veto_monitors", tuple(self.veto_monitors))
+        budgets = [each for each in (self.latency_budget_us, self.latency_budget_times) if each is not None]
         checks = {
-            "latency_budget_us must be above 0": self.latency_budget_us > 0,
+            "one of latency_budget_us and latency_budget_times is needed": len(budgets) == 1,
+            "latency_budget_us and latency_budget_times must be above 0": all(
+                0 < each < math.inf for each in budgets
+            ),
             "largest_unit_loss must be money above 0": 0 < self.largest_unit_loss < math.inf,
             "error must lie between 0 and 0.5": 0 < self.error < 0.5,  # noqa: PLR2004
             "slice_error must lie between 0 and 0.5": 0 < self.slice_error < 0.5,  # noqa: PLR2004

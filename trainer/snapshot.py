@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sidecar.content_folder import content_digest, write_folder
+from sidecar.domain import to_texts
 from sidecar.errors import BundleError, ConfigError, NotFoundError, SidecarError, SignatureMismatchError
 from sidecar.signature import Blocks, Signature
 from trainer.days import nanoseconds
@@ -78,11 +79,10 @@ def write_snapshot(
     have other columns than the signature.
     """
     check_columns(signature, blocks)
-    keep = first_of_each(request_ids)
-    ids = [request_ids[row] for row in keep.tolist()]
-    order = order_of_rows(event_ns[keep], ids)
-    rows = keep[order]
-    ids = [ids[row] for row in order.tolist()]
+    known_ids = np.array([request_id.encode(errors="surrogatepass") for request_id in request_ids], np.bytes_)
+    keep = first_of_each(known_ids)
+    rows = keep[order_of_rows(event_ns[keep], known_ids[keep])]
+    ids = [request_ids[row] for row in rows.tolist()]
     manifest = {
         "facts": dict(facts),
         "format": FORMAT,
@@ -213,7 +213,7 @@ def from_log(
     rows = read_rows(reader, task.signature, task.maturity, as_of_ns=as_of_ns)
     chosen = np.flatnonzero(rows.labelled)
     blocks, label, event_ns = rows.blocks.take(chosen), rows.label[chosen], rows.event_ns[chosen]
-    request_ids = rows.request_ids[chosen].tolist()
+    request_ids = to_texts(rows.request_ids[chosen])
     if base is not None:
         blocks = Blocks.concat([base.blocks, blocks])
         label = np.concatenate([base.label, label])

@@ -47,7 +47,7 @@ def faults(evidence: Evidence, policy: Policy) -> list[str]:
     latency = evidence.latency
     if latency and e_value(latency.beyond) >= 1 / policy.error:
         found.append(
-            f"It is too slow: {_speed(latency)}; e-value {e_value(latency.beyond):,.0f} against keeping the "
+            f"It is too slow: {_speed(latency)}; e-value {e_value(latency.beyond):,.3g} against keeping the "
             f"budget, {1 / policy.error:,.0f} turns it down."
         )
     return found
@@ -198,7 +198,7 @@ def _speed(latency: Latency) -> str:
     p99 = latency.candidate_cpu.p99
     return (
         f"{latency.over:,} of {latency.rows:,} rows ({latency.over / latency.rows:.2%}) needed more than "
-        f"{latency.budget_us:,.0f} us of CPU time, {ALLOWED:.0%} may; p99 {p99.us:,.0f} us "
+        f"{latency.budget.us:,.0f} us of CPU time, {ALLOWED:.0%} may; p99 {p99.us:,.0f} us "
         f"[{p99.lower_us:,.0f}; {p99.upper_us:,.0f}], champion {latency.champion_cpu.p99.us:,.0f} us"
     )
 

@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.environments import WORK
-from sidecar.domain import Failure, ModelId, Outcome, ScoreBatch, ServedBatch
+from sidecar.domain import Failure, ModelId, Outcome, ScoreBatch, ServedBatch, to_ids
 from sidecar.signature import Field, Kind, Signature
 from sidecar.store.log import LogStore
 from sidecar.store.reader import LogReader
@@ -90,7 +90,7 @@ def write_log(path: Path) -> None:
             [
                 ServedBatch(
                     model=CHAMPION,
-                    request_ids=ids,
+                    request_ids=to_ids(ids),
                     client=np.full(BATCH, "", object),
                     received_ns=event_ns,
                     event_ns=event_ns,
@@ -108,13 +108,13 @@ def write_log(path: Path) -> None:
                 ScoreBatch(
                     model=CANDIDATE,
                     champion=CHAMPION,
-                    request_ids=ids,
+                    request_ids=to_ids(ids),
                     score=scored,
                     decision=scored > 0.5,  # noqa: PLR2004
                     infer_ns=cpu_ns[1],
                     cpu_ns=cpu_ns[1],
-                    failure=[Failure.NONE] * BATCH,
-                    detail=[""] * BATCH,
+                    failures=((Failure.NONE, ""),),
+                    failure_rows=nothing,
                 )
             ],
             [

@@ -176,8 +176,15 @@ impl Columns {
     }
 
     #[getter]
-    fn request_ids(&self) -> &[String] {
-        &self.0.request_ids
+    fn request_ids<'py>(&self, py: Python<'py>) -> (usize, Bound<'py, PyBytes>) {
+        let ids = &self.0.request_ids;
+        let width = ids.iter().map(String::len).max().unwrap_or(0).max(1);
+        let mut table = Vec::with_capacity(width * ids.len());
+        for (row, id) in ids.iter().enumerate() {
+            table.extend_from_slice(id.as_bytes());
+            table.resize((row + 1) * width, 0);
+        }
+        (width, PyBytes::new(py, &table))
     }
 
     #[getter]

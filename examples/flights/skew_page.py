@@ -22,7 +22,7 @@ from flights_data import Flights, load_flights, new_york_ns
 from planted_skew import PLANTS, Plant
 
 from sidecar.config import Config
-from sidecar.domain import ServedBatch
+from sidecar.domain import ServedBatch, to_ids
 from sidecar.findings import FindingStore
 from sidecar.lifecycle import Reason
 from sidecar.registry import Registry
@@ -129,7 +129,7 @@ class Stage:
         nothing = np.zeros(rows, np.int64)
         return ServedBatch(
             model=self.model.bundle.model,
-            request_ids=flights.request_ids.tolist(),
+            request_ids=to_ids(flights.request_ids.tolist()),
             client=client,
             received_ns=flights.event_ns,
             event_ns=flights.event_ns,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sidecar.domain import Outcome, ServedBatch
+from sidecar.domain import Outcome, ServedBatch, to_ids
 from sidecar.session import load_model
 from sidecar.store.log import LogStore
 from trainer.days import DAY_NS, day_start
@@ -54,7 +54,7 @@ def _answer(model: Model, flights: Flights) -> ServedBatch:
     count = len(flights)
     return ServedBatch(
         model=model.bundle.model,
-        request_ids=flights.request_ids.tolist(),
+        request_ids=to_ids(flights.request_ids.tolist()),
         client=np.full(count, "", object),
         received_ns=flights.event_ns,
         event_ns=flights.event_ns,

@@ -117,7 +117,7 @@ def _print_rows(found: list[ServedRow], *, as_json: bool) -> None:
 def _prediction(served: ServedRow) -> dict[str, Any]:
     batch, row = served.batch, served.row
     return {
-        "request_id": batch.request_ids[row],
+        "request_id": batch.request_ids[row].decode(),
         "model": str(batch.model),
         "digest": batch.model.digest,
         "received_ns": int(batch.received_ns[row]),

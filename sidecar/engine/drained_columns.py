@@ -22,11 +22,11 @@ def served_batch(columns: Columns, models: dict[str, ModelId]) -> ServedBatch:
     models: identities that were met before, by digest; a new one is added.
     """
     name, version, digest = columns.model
-    request_ids = columns.request_ids
-    rows = len(request_ids)
+    width, ids = columns.request_ids
+    rows = len(ids) // width
     return ServedBatch(
         model=models.setdefault(digest, ModelId(name, version, digest)),
-        request_ids=request_ids,
+        request_ids=np.frombuffer(ids, f"S{width}"),
         client=_text(*columns.clients),
         received_ns=np.frombuffer(columns.received_ns, np.int64),
         event_ns=np.frombuffer(columns.event_ns, np.int64),
@@ -35,6 +35,7 @@ def served_batch(columns: Columns, models: dict[str, ModelId]) -> ServedBatch:
             _matrix(columns.numbers, np.float32, rows),
             _matrix(columns.integers, np.int64, rows),
             _texts(columns.texts, rows),
+            [(distinct, np.frombuffer(of_row, np.int32)) for distinct, of_row in columns.texts],
         ),
         features=_matrix(columns.features, np.float32, rows),
         score=np.frombuffer(columns.score, np.float32),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from sidecar.domain import ModelId, ServedBatch
+from sidecar.domain import ModelId, ServedBatch, to_ids
 from sidecar.engine.contract import Drained, PendingOutcomes
 from sidecar.signature import Blocks
 
@@ -135,7 +135,7 @@ def _batch(calls: Sequence[Answered], first_group: int) -> ServedBatch:
 
     return ServedBatch(
         model=calls[0].model,
-        request_ids=[request_id for call in calls for request_id in call.request_ids],
+        request_ids=to_ids([request_id for call in calls for request_id in call.request_ids]),
         client=np.repeat(np.array([call.client for call in calls], object), rows),
         received_ns=spread([call.received_ns for call in calls]),
         event_ns=spread([call.event_ns for call in calls]),

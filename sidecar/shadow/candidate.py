@@ -8,6 +8,8 @@ import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sidecar.domain import Failure, ScoreBatch
 from sidecar.shadow.chunk import Chunk
 from sidecar.shadow.process import Ended, WorkerProcess
@@ -229,5 +231,7 @@ class Candidate:
 
     def _hand_over(self, batch: ScoreBatch) -> None:
         with self._changed:
-            self._made.update(batch.failure)
+            counts = np.bincount(batch.failure_rows, minlength=len(batch.failures)).tolist()
+            for (failure, _), count in zip(batch.failures, counts, strict=True):
+                self._made[failure] += count
         self._finished(batch)

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from sidecar.domain import ServedBatch
@@ -37,7 +35,7 @@ class Chunk:
         return self.stop - self.start
 
     @property
-    def request_ids(self) -> Sequence[str]:
+    def request_ids(self) -> NDArray[np.bytes_]:
         """One a row."""
         return self.batch.request_ids[self.start : self.stop]
 

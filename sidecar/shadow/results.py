@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from sidecar.cells import index
 from sidecar.domain import Failure, ScoreBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from numpy.typing import NDArray
 
     from sidecar.domain import ModelId
     from sidecar.session import Prediction
@@ -95,10 +96,16 @@ class Results:
         part["detail"] = detail.encode()[:_DETAIL_BYTES]
         self._done[0] += rows
 
-    def read(self, model: ModelId, champion: ModelId, request_ids: Sequence[str]) -> ScoreBatch:
+    def read(self, model: ModelId, champion: ModelId, request_ids: NDArray[np.bytes_]) -> ScoreBatch:
         """The first rows of the chunk, one for each of `request_ids`."""
         part = self._rows[: len(request_ids)]
-        failure = [_FAILURES[code] for code in part["failure"].tolist()]
+        failures, failure_rows = [(Failure.NONE, "")], np.zeros(len(part), np.int64)
+        if part["failure"].any():
+            kinds = (_FAILURES[code] for code in part["failure"].tolist())
+            details = (detail.decode(errors="ignore") for detail in part["detail"].tolist())
+            failures, failure_rows = index(
+                (kind, detail if kind else "") for kind, detail in zip(kinds, details, strict=True)
+            )
         return ScoreBatch(
             model=model,
             champion=champion,
@@ -107,10 +114,8 @@ class Results:
             decision=part["decision"].copy(),
             infer_ns=part["infer_ns"].copy(),
             cpu_ns=part["cpu_ns"].copy(),
-            failure=failure,
-            detail=[
-                part["detail"][row].decode(errors="ignore") if why else "" for row, why in enumerate(failure)
-            ],
+            failures=tuple(failures),
+            failure_rows=failure_rows,
         )
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from sidecar.codec import SCORE_COLUMNS, SERVED_COLUMNS
+from sidecar.domain import to_texts
 from sidecar.errors import ConfigError, InvalidRequestError
 from sidecar.store.layout import BLOCKS
 from sidecar.store.parquet import NAN_BITS, RENAMED, TIMES, pyarrow, to_table, write_table
@@ -222,6 +223,8 @@ def _write_parquet(extracts: Iterator[Extract], path: Path) -> int:
 
 
 def _plain(values: NDArray[Any]) -> list[Any]:
+    if values.dtype.kind == "S":
+        return to_texts(values)
     listed: list[Any] = values.tolist()
     if values.dtype == np.float32:
         missing = np.ascontiguousarray(values).view(np.uint32) == NAN_BITS

@@ -91,7 +91,7 @@ class LogLookup(LogReader):
         for file, columns in _rows_of(files, request_id, SERVED_COLUMNS):
             return ServedRow(0, served_batch(columns, models[file.model]), 0)
         found = (row for cells in hot for row in _rows(cells))
-        return next((row for row in found if row.batch.request_ids[row.row] == request_id), None)
+        return next((row for row in found if row.batch.request_ids[row.row] == request_id.encode()), None)
 
     def scored_as(self, request_id: str) -> list[ScoreRow]:
         """What the candidates made of the row served under this key, in order of writing."""
@@ -109,8 +109,7 @@ class LogLookup(LogReader):
         return [
             ScoreRow(batch, row)
             for batch in batches
-            for row, key in enumerate(batch.request_ids)
-            if key == request_id
+            for row in np.flatnonzero(batch.request_ids == request_id.encode()).tolist()
         ]
 
     def outcomes_of(self, request_id: str) -> list[Outcome]:
@@ -138,7 +137,7 @@ def _rows_of(
     """The rows under this key in each file that has some."""
     for file in files:
         ids = file.read(("request_ids",))
-        if ids is None or not (at := np.flatnonzero(ids["request_ids"] == request_id)).size:
+        if ids is None or not (at := np.flatnonzero(ids["request_ids"] == request_id.encode())).size:
             continue
         columns: dict[str, Any] = file.read(names) or {}
         yield file, {name: values[at] for name, values in columns.items()}

@@ -62,6 +62,7 @@ def pyarrow() -> Any:
     """The module, with its Parquet part. Raises ConfigError when it is not installed."""
     try:
         import pyarrow as pa  # noqa: PLC0415 - heavy, and not everywhere
+        import pyarrow.compute  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError(
@@ -158,6 +159,12 @@ def read_columns(
     return {name: found[name] for name in wanted}
 
 
+def codes_of(ids: NDArray[np.bytes_]) -> NDArray[np.int32]:
+    """A number for each id, equal for equal ids, from 0 on in the order of first appearance."""
+    codes: NDArray[np.int32] = pyarrow().array(ids).dictionary_encode().indices.to_numpy()
+    return codes
+
+
 def _called(name: str, blocks: Mapping[str, list[str]]) -> list[str]:
     """The table columns that a column of the log is made of."""
     if name in TIMES:
@@ -187,6 +194,8 @@ def _array(pa: Any, values: NDArray[Any]) -> Any:
         return pa.array(plain, mask=plain.view(np.uint32) == NAN_BITS)
     if values.dtype == np.float64:
         return pa.array(values, mask=np.isnan(values))
+    if values.dtype.kind == "S":
+        return pa.array(values).cast(pa.string())
     if values.dtype == object:
         return pa.array(values, pa.string(), mask=values == "")
     return pa.array(np.ascontiguousarray(values))
@@ -211,13 +220,19 @@ def _values(pa: Any, column: Any) -> NDArray[Any]:
     if pa.types.is_dictionary(column.type):
         return _words(column.unify_dictionaries().combine_chunks())
     if pa.types.is_string(column.type):
-        ids: NDArray[Any] = column.to_numpy(zero_copy_only=False)
-        return ids
+        return _ids(pa, column.combine_chunks())
     values: NDArray[Any] = column.to_numpy()
     if column.null_count:  # the NaN whose bits stand for missing, whatever pyarrow fills in
         values = values.copy()
         values[column.is_null().to_numpy()] = np.nan
     return values
+
+
+def _ids(pa: Any, texts: Any) -> NDArray[np.bytes_]:
+    """ASCII texts as bytes (S)."""
+    width = max(1, pa.compute.max(pa.compute.binary_length(texts)).as_py() or 0)
+    padded = pa.compute.ascii_rpad(texts, width, padding="\0")
+    return np.frombuffer(padded.buffers()[2], f"S{width}", len(padded), padded.offset * width)
 
 
 def _words(coded: Any) -> NDArray[np.object_]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sidecar.codec import SCORE_COLUMNS, SERVED_COLUMNS, unpack_columns
-from sidecar.domain import ModelId
+from sidecar.domain import ModelId, to_ids
 from sidecar.errors import ConflictError, UnavailableError
 from sidecar.store.layout import Layouts
 from sidecar.store.log import BUSY_SECONDS
@@ -199,7 +199,7 @@ def _next_outcomes(connection: sqlite3.Connection) -> list[sqlite3.Row]:
 def _seal_outcomes(connection: sqlite3.Connection, root: Path, rows: Sequence[sqlite3.Row]) -> Sealed:
     request_ids, observed_ns, label, value, recorded_ns = zip(*rows, strict=True)
     columns = {
-        "request_ids": np.array(request_ids, object),
+        "request_ids": to_ids(request_ids),
         "label": np.array(label, np.float64),
         "value": np.array(value, np.float64),
         "observed_ns": np.array(observed_ns, np.int64),

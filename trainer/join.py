@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from sidecar.domain import Failure
 from sidecar.errors import NotFoundError, SignatureMismatchError
 from sidecar.signature import Blocks
-from sidecar.store.parquet import codes_of
+from sidecar.store.parquet import arrow_ids, codes_of
 from sidecar.store.reader import joined_columns
 from trainer.days import DAY_NS, nanoseconds
 
@@ -61,7 +59,8 @@ class JoinedRows:
 
     request_ids: bytes (S, ASCII) [n]. received_ns and event_ns: int64 [n]. score: float32 [n], decision: bool
     [n], infer_ns and cpu_ns: int64 [n], all the champion's. label: float64 [n], 0 or 1, NaN where neither was
-    known at as_of_ns. matured: bool [n], event_ns + maturity <= as_of_ns.
+    known at as_of_ns. matured: bool [n], event_ns + maturity <= as_of_ns. as_logged: int64 [n], the rows in
+    the order of the log.
     """
 
     as_of_ns: int
@@ -75,20 +74,18 @@ class JoinedRows:
     cpu_ns: NDArray[np.int64]
     label: NDArray[np.float64]
     matured: NDArray[np.bool_]
+    as_logged: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.request_ids)
 
-    @cached_property
-    def _ids(self) -> Any:
-        return pa.array(self.request_ids)
-
     def rows_of(self, request_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
         """Which row each of these requests is, or NO_ROW. int64 [m]."""
-        # A candidate scores in the order of serving, so most often its rows are these very rows.
-        if np.array_equal(request_ids, self.request_ids):
-            return np.arange(len(self))
-        found = pc.index_in(pa.array(request_ids), value_set=self._ids)
+        # A candidate scores in the order of serving, so most often its rows are the log's very rows.
+        if np.array_equal(request_ids, self.request_ids[self.as_logged]):
+            return self.as_logged
+        width = max(request_ids.itemsize, self.request_ids.itemsize)
+        found = pc.index_in(arrow_ids(request_ids, width), value_set=arrow_ids(self.request_ids, width))
         return np.asarray(found.fill_null(NO_ROW).to_numpy().astype(np.int64))
 
     @property
@@ -121,6 +118,7 @@ class JoinedRows:
             cpu_ns=self.cpu_ns[rows],
             label=self.label[rows],
             matured=self.matured[rows],
+            as_logged=np.argsort(_places(self.as_logged)[rows]),
         )
 
 
@@ -191,7 +189,7 @@ def read_rows(
         parts.append(part.columns)
     found = joined_columns(parts, _no_rows(signature))
     rows = _first_received(found)
-    if rows is not None:
+    if not np.array_equal(rows, np.arange(len(found["event_ns"]))):
         found = {name: values[rows] for name, values in found.items()}
     joined = JoinedRows(
         as_of_ns=now_ns,
@@ -205,6 +203,7 @@ def read_rows(
         cpu_ns=found["cpu_ns"],
         label=np.full(len(found["event_ns"]), np.nan),
         matured=found["event_ns"] + nanoseconds(maturity) <= now_ns,
+        as_logged=np.argsort(rows),
     )
     joined.label[:] = _labels(reader, joined, since_ns)
     return joined
@@ -240,6 +239,13 @@ def read_candidate(reader: LogReader, candidate: str, champion: str, rows: Joine
     )
 
 
+def _places(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The inverse of a permutation."""
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order))
+    return places
+
+
 def order_of_rows(event_ns: NDArray[np.int64], request_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
     """The indices that order rows by (event_ns, request_id)."""
     order = np.argsort(event_ns, kind="stable")
@@ -267,16 +273,15 @@ def check_columns(signature: Signature, blocks: Blocks) -> None:
         )
 
 
-def _first_received(found: Columns) -> NDArray[np.int64] | None:
-    """The rows to keep, in their order; None where that is how they are."""
+def _first_received(found: Columns) -> NDArray[np.int64]:
+    """The rows to keep, in their order."""
     ids, event_ns = found["request_ids"], found["event_ns"]
     rows = first_of_each(ids)
     if len(rows) < len(ids):
         by_arrival = np.lexsort((event_ns, found["received_ns"]))
         rows = by_arrival[first_of_each(ids[by_arrival])]
         return rows[order_of_rows(event_ns[rows], ids[rows])]
-    order = order_of_rows(event_ns, ids)
-    return None if (np.diff(order) == 1).all() else order
+    return order_of_rows(event_ns, ids)
 
 
 def _labels(reader: LogReader, rows: JoinedRows, since_ns: int | None) -> NDArray[np.float64]:
@@ -286,7 +291,7 @@ def _labels(reader: LogReader, rows: JoinedRows, since_ns: int | None) -> NDArra
     meant = row_of != NO_ROW
     meant[meant] = outcomes.observed_ns[meant] >= rows.event_ns[row_of[meant]] - EARLIEST_OUTCOME_NS
     # An outcome that is neither has no utility, so the row counts as one without an outcome.
-    label = np.where(np.isin(outcomes.label, (0.0, 1.0)), outcomes.label, np.nan)
+    label = np.where((outcomes.label == 0) | (outcomes.label == 1), outcomes.label, np.nan)
     labels = rows.label.copy()
     labels[row_of[meant]] = label[meant]
     return labels

@@ -159,9 +159,16 @@ def read_columns(
     return {name: found[name] for name in wanted}
 
 
+def arrow_ids(ids: NDArray[np.bytes_], width: int) -> Any:
+    """Ids as a pyarrow array of `width` bytes each, at least as many as the longest has."""
+    pa = pyarrow()
+    wide = np.ascontiguousarray(ids, f"S{width}")
+    return pa.Array.from_buffers(pa.binary(width), len(wide), [None, pa.py_buffer(wide)])
+
+
 def codes_of(ids: NDArray[np.bytes_]) -> NDArray[np.int32]:
     """A number for each id, equal for equal ids, from 0 on in the order of first appearance."""
-    codes: NDArray[np.int32] = pyarrow().array(ids).dictionary_encode().indices.to_numpy()
+    codes: NDArray[np.int32] = arrow_ids(ids, ids.itemsize).dictionary_encode().indices.to_numpy()
     return codes
 
 
@@ -195,7 +202,7 @@ def _array(pa: Any, values: NDArray[Any]) -> Any:
     if values.dtype == np.float64:
         return pa.array(values, mask=np.isnan(values))
     if values.dtype.kind == "S":
-        return pa.array(values).cast(pa.string())
+        return pa.array(values, pa.string())
     if values.dtype == object:
         return pa.array(values, pa.string(), mask=values == "")
     return pa.array(np.ascontiguousarray(values))

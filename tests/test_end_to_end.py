@@ -247,7 +247,7 @@ def assert_audit(loop: Loop, champion: str, trees: str, evidence_digest: str) ->
 
 def test_the_button_does_it_all_while_traffic_flows(loop: Loop):
     results = []
-    button = threading.Thread(target=lambda: results.append(loop.trainer("run", TASK, "--wait", "120")))
+    button = threading.Thread(target=lambda: results.append(loop.trainer("run", TASK, "--wait", "40")))
     button.start()
     with loop.registry() as registry:
         wait_until(lambda: len(registry.deployment().candidates) == 2)

@@ -190,7 +190,7 @@ def test_decide_promotes_when_told_to(home):
 
 def test_run_waits_for_evidence_and_promotes_what_earned_it(home):
     results = []
-    run = threading.Thread(target=lambda: results.append(home.json("run", TASK, "--wait", "120")))
+    run = threading.Thread(target=lambda: results.append(home.json("run", TASK, "--wait", "40")))
     run.start()
     while not results:
         with home.registry as registry:

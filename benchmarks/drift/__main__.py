@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from benchmarks import machine
-from benchmarks.drift import cost, flights, ours, page
+from benchmarks.drift import cost, flights, ours, page, path
 from benchmarks.drift import rows as data
 from benchmarks.environments import HERE, ROOT, environment
 
@@ -21,7 +21,7 @@ AMOUNTS = {"alibi_detect": (50, 20, 48), "evidently": (20, 10, 24), "nannyml": (
 """Windows of each size, trials of each change and hours of the cycle that a peer is asked about."""
 
 
-OWN = ("null", "changes", "cycle", "cost", "flights")
+OWN = ("null", "changes", "cycle", "cost", "path", "flights")
 
 
 @click.group()
@@ -70,7 +70,7 @@ def _cycle() -> dict[str, Any]:
     return ours.cycle(data.CYCLE_DAYS)
 
 
-_OWN = dict(zip(OWN, (_null, _changes, _cycle, cost.measure, flights.measure), strict=True))
+_OWN = dict(zip(OWN, (_null, _changes, _cycle, cost.measure, path.measure, flights.measure), strict=True))
 
 
 def _peer(name: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.drift import rows as data
-from benchmarks.pages.markdown import table
+from benchmarks.pages.markdown import spread, table
+from benchmarks.statistics import Summary, ratio
 from sidecar.config import Drift
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def render(results: Mapping[str, dict[str, Any] | None]) -> str:
         _detection(results),
         "## Cost",
         _cost(results),
+        _path(results),
         "## What it does not see",
         _LIMITS,
         _measured(results),
@@ -168,6 +170,26 @@ def _cost(results: Mapping[str, dict[str, Any] | None]) -> str:
         "Counting, in the recorder's thread, in microseconds of its CPU time for a row of 30 fields "
         f"(bar: {_COST_BAR:g}). The request path counts nothing.{said}\n\n"
         + table(["rows at a time", "median, us a row", "least"], lines)
+    )
+
+
+def _path(results: Mapping[str, dict[str, Any] | None]) -> str:
+    found = results["path"]
+    if not found:
+        return ""
+    lines = []
+    for label, name in (
+        ("requests/s, closed loop at 4x8", "requests"),
+        (f"p50 at {found['rate']:,.0f} requests/s, us", "p50_us"),
+        (f"p99 at {found['rate']:,.0f} requests/s, us", "p99_us"),
+    ):
+        off, on = ([each[watch][name] for each in found["rounds"]] for watch in ("off", "on"))
+        cells = [spread(Summary.of(each)) for each in (off, on)]
+        lines.append([label, *cells, spread(ratio(on, off))])
+    return (
+        "What the replies notice of it: the native engine with one row a call, `[drift] watch` off and on, "
+        f"in {len(found['rounds'])} interleaved pairs; medians (least to most), ratios of the same pair.\n\n"
+        + table(["", "off", "on", "on / off"], lines)
     )
 
 

@@ -9,6 +9,7 @@ from sidecar.signature import Field, Kind, Signature
 from trainer.days import DAY_NS
 from trainer.skew.inspection import inspect
 from trainer.skew.rows import AuditRows, Vocabulary, audit_rows
+from trainer.skew.verdict import MIN_HOURS, Suspicion, judge
 
 SIGNATURE = Signature(
     (
@@ -236,3 +237,14 @@ def test_without_any_right_row_nothing_is_said():
     logged, since_ns = live(newcomers=0.0, earlier=0)
     nothing = logged.take(np.zeros(len(logged), bool))
     assert inspect(SIGNATURE, logged, since_ns, nothing, frozenset()) == []
+
+
+@pytest.mark.parametrize(("hours", "named"), [(1, False), (MIN_HOURS - 1, False), (MIN_HOURS, True)])
+def test_a_mark_that_all_rows_of_an_hour_share_must_show_in_several_hours(hours, named):
+    rows = 40 * MIN_HOURS
+    hour = np.arange(rows) // 40
+    nats = np.where(hour < hours, 4.0, 0.0)
+    nature = np.full(rows, -1.0)
+    by_hour = Suspicion("stale", (0,), "late", nats, nature, facts={}, by_hour=True)
+    assert (judge(by_hour, hour, hour) is not None) is named
+    assert judge(replace(by_hour, by_hour=False), hour, hour) is not None

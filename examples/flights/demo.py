@@ -43,8 +43,8 @@ BIN = Path(sys.executable).parent
 
 CHAMPION_UNTIL = "2013-03-16"  # the first champion knows the flights before this day
 RETRAIN_AT = "2013-05-01"  # what the sidecar logged until then is added for the retraining
-# The gate looks at these ends of traffic, until somebody earns promotion. At the last one the last cycle before
-# the policy's deadline has matured, so nobody is left undecided.
+# The gate looks at these ends of traffic, until somebody earns promotion. At the last one the last cycle
+# before the policy's deadline has matured, so nobody is left undecided.
 SLICES = ("2013-05-31", "2013-06-30", "2013-08-03")
 RATE = 1_400.0  # requests a second while logging
 SHADOW_RATE = 1_000.0  # while candidates share the two cores

@@ -47,7 +47,9 @@ PAGE = ROOT / "docs" / "skew.md"
 SEED = 20130316
 TRAINED_UNTIL = "2013-03-16"
 PLANTED_ON = "2013-07-10"
-CLEAN_BETWEEN, CLEAN_DAYS = ("2013-03-24", "2013-12-24"), 5
+CLEAN_BETWEEN = ("2013-03-24", "2013-12-24")
+CLEAN_DAYS = {SEED: 5, SEED + 2: 6}
+"""How many days are drawn with each seed. The first were looked at while the audit was made, others not."""
 OLD, NEW = "desk/1.0", "desk/1.1"
 
 
@@ -165,11 +167,12 @@ def airports(flights: Flights, _: NDArray[np.bool_]) -> NDArray[np.object_]:
     return np.array([f"desk-{airport}/1.0" for airport in flights.columns["origin"]], object)
 
 
-def clean_days() -> Sequence[str]:
+def clean_days(seed: int) -> Sequence[str]:
     """Days drawn by chance, in order."""
     first, last = (np.datetime64(day) for day in CLEAN_BETWEEN)
     days = np.arange(first, last)
-    return sorted(str(day) for day in np.random.default_rng(SEED).choice(days, CLEAN_DAYS, replace=False))
+    chosen = np.random.default_rng(seed).choice(days, CLEAN_DAYS[seed], replace=False)
+    return sorted(str(day) for day in chosen)
 
 
 def main() -> None:
@@ -179,7 +182,8 @@ def main() -> None:
         planted = [(plant, stage.look(plant.name, PLANTED_ON, half, plant)) for plant in PLANTS]
         clean = [
             stage.look(f"{day}, {name}", day, clients, earlier=earlier)
-            for day in clean_days()
+            for seed in CLEAN_DAYS
+            for day in clean_days(seed)
             for name, clients, earlier in (
                 ("half of the rows from a new version", half, 7),
                 ("all rows from a new version", replaced, 7),
@@ -210,6 +214,7 @@ def render(planted: Sequence[tuple[Plant, Look]], clean: Sequence[Look]) -> str:
         "Written by `python examples/flights/skew_page.py`. "
         + " ".join((__doc__ or "").split("\n\n")[2].split()),
         f"Who sends which row, and the clean days, are drawn with seed {SEED}; nothing else is random.",
+        f"Clean days after the first {CLEAN_DAYS[SEED]} have another seed. They were not looked at before.",
         "",
         summary,
         "",

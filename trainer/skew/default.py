@@ -47,6 +47,7 @@ def defaults(suspect: AuditRows, background: Background, fields: Sequence[int]) 
                     "missing": float(np.isnan(sent).mean()),
                     "missing_usually": missing,
                 },
+                by_hour=True,
             )
 
 

@@ -11,6 +11,7 @@ from sidecar.signature import Kind
 from trainer.skew.background import background
 from trainer.skew.cast import casts
 from trainer.skew.default import defaults
+from trainer.skew.rows import NS_PER_HOUR
 from trainer.skew.stale import frozen, lags
 from trainer.skew.swap import reversals, swaps
 from trainer.skew.unit import unit_changes
@@ -107,7 +108,7 @@ def _of_client(
     judged = [
         (suspicion, verdict)
         for suspicion in _suspicions(signature, suspect, right, history)
-        if (verdict := judge(suspicion, right.block)) is not None
+        if (verdict := judge(suspicion, suspect.event_ns // NS_PER_HOUR, right.block)) is not None
     ]
     explained: set[int] = set()
     for suspicion, verdict in sorted(judged, key=_preference, reverse=True):
@@ -137,7 +138,7 @@ def _suspicions(
     texts = [place for place in places if signature.fields[place].kind is Kind.TEXT]
     numbers: Sequence[int] = [place for place in places if place not in texts]
     yield from unit_changes(suspect, right, numbers)
-    yield from swaps(suspect, right, [numbers, texts])
+    yield from swaps(suspect, right, numbers, texts)
     yield from reversals(suspect, right, numbers)
     yield from zone_changes(suspect, right, numbers)
     yield from defaults(suspect, right, places)

@@ -159,6 +159,7 @@ def lags(
                     every,
                     np.full(len(background), usually.mean()),
                     facts={**facts, "as_in_its_hour": float(fresh.mean())},
+                    by_hour=True,
                 )
 
 
@@ -208,6 +209,7 @@ def frozen(
                     nats,
                     np.concatenate([_nats(one, chance) for one in old]),
                     facts={"usually_not_new": chance},
+                    by_hour=True,
                 )
 
 

@@ -19,16 +19,28 @@ if TYPE_CHECKING:
     from trainer.skew.rows import AuditRows
 
 
-def swaps(suspect: AuditRows, background: Background, groups: Sequence[Sequence[int]]) -> Iterator[Suspicion]:
-    """Every two fields of one group that explain the rows better when they are exchanged."""
-    for group in groups:
+def swaps(
+    suspect: AuditRows, background: Background, numbers: Sequence[int], texts: Sequence[int]
+) -> Iterator[Suspicion]:
+    """Every two fields of one kind that explain the rows better when they are exchanged.
+
+    For two numbers their difference must be likelier the other way round, too: on a humid day the temperature
+    is like a dew point and the dew point like a temperature, but it is the lower one still.
+    """
+    for group in (numbers, texts):
         sent = _Likely(background, suspect, group)
         for one, other in combinations(group, 2):
             nats = sent.exchanged(one, other) - sent.as_is(one, other)
-            if promising(nats):
-                right = _Likely(background, background.rows, (one, other)).exchanged(one, other)
-                fit = _fit(background, suspect, one, other)
-                yield _swap(one, other, nats, right - fit.right, fit)
+            if not promising(nats):
+                continue
+            fit = _fit(background, suspect, one, other)
+            usually = _Likely(background, background.rows, (one, other)).exchanged(one, other) - fit.right
+            if group is numbers:
+                difference = _difference(background.rows, one, other)
+                density = Density.of(difference)
+                nats = nats + _reversed(density, _difference(suspect, one, other))
+                usually = usually + _reversed(density, difference)
+            yield _swap(one, other, nats, usually, fit)
 
 
 def reversals(suspect: AuditRows, background: Background, fields: Sequence[int]) -> Iterator[Suspicion]:

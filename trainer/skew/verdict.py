@@ -17,6 +17,8 @@ MIN_ROWS = 100
 """Rows from its beginning on that a mistake is named from."""
 MIN_EVIDENCE = 60.0
 """Nats beyond nature that the rows bring together. Rows of one hour are alike, so they count for fewer."""
+MIN_HOURS = 6
+"""Hours that must speak for a mistake whose mark all rows of an hour share: a strange hour proves nothing."""
 MIN_LEVEL = 0.02
 """Nats a row beyond nature."""
 MOST_OFF_STEPS = 0.1
@@ -53,7 +55,8 @@ class Suspicion:
 
     kind: in one word. fields: places in the signature. words: what was done, as a part of a sentence. suspect
     and background: nats of each row for the mistake against none, float64 [rows]. facts: plain data. fit:
-    where the mistake can be undone, whether right rows come out.
+    where the mistake can be undone, whether right rows come out. by_hour: whether rows of one hour share the
+    mark.
     """
 
     kind: str
@@ -63,6 +66,7 @@ class Suspicion:
     background: NDArray[np.float64]
     facts: Mapping[str, Any]
     fit: Fit | None = None
+    by_hour: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,10 @@ class Verdict:
     explained: float
 
 
-def judge(suspicion: Suspicion, block: NDArray[np.int64]) -> Verdict | None:
-    """Say whether the suspect's rows, in order of time, carry the mark; block: of each row of the background.
+def judge(suspicion: Suspicion, hour: NDArray[np.int64], block: NDArray[np.int64]) -> Verdict | None:
+    """Say whether the suspect's rows, in order of time, carry the mark.
+
+    hour: of each of them. block: of each row of the background.
 
     A cumulative sum (Page, 1954) against what nature may do: as far above the worst block of the background
     as that is above the middle one, and never below zero, where the mistake explains the rows no better than
@@ -100,6 +106,8 @@ def judge(suspicion: Suspicion, block: NDArray[np.int64]) -> Verdict | None:
     rows = len(nats) - first
     if rows < MIN_ROWS or from_here[first] < MIN_EVIDENCE:
         return None
+    if suspicion.by_hour and _hours_for(nats[first:] - allowed, hour[first:]) < MIN_HOURS:
+        return None
     if suspicion.fit is not None and not suspicion.fit.is_right(first, block):
         return None
     return Verdict(
@@ -110,6 +118,11 @@ def judge(suspicion: Suspicion, block: NDArray[np.int64]) -> Verdict | None:
         evidence=float(from_here[first]),
         explained=float(suspicion.suspect[first:].sum()),
     )
+
+
+def _hours_for(nats: NDArray[np.float64], hour: NDArray[np.int64]) -> int:
+    _, which = np.unique(hour, return_inverse=True)
+    return int(np.count_nonzero(np.bincount(which, weights=nats) > 0))
 
 
 def promising(nats: NDArray[np.float64]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -59,8 +60,8 @@ class JoinedRows:
 
     request_ids: bytes (S, ASCII) [n]. received_ns and event_ns: int64 [n]. score: float32 [n], decision: bool
     [n], infer_ns and cpu_ns: int64 [n], all the champion's. label: float64 [n], 0 or 1, NaN where neither was
-    known at as_of_ns. matured: bool [n], event_ns + maturity <= as_of_ns. as_logged: int64 [n], the rows in
-    the order of the log.
+    known at as_of_ns. matured: bool [n], event_ns + maturity <= as_of_ns. logged: int64 [n], rising in the
+    order of the log.
     """
 
     as_of_ns: int
@@ -74,16 +75,20 @@ class JoinedRows:
     cpu_ns: NDArray[np.int64]
     label: NDArray[np.float64]
     matured: NDArray[np.bool_]
-    as_logged: NDArray[np.int64]
+    logged: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.request_ids)
 
+    @cached_property
+    def _as_logged(self) -> NDArray[np.int64]:
+        return np.argsort(self.logged)
+
     def rows_of(self, request_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
         """Which row each of these requests is, or NO_ROW. int64 [m]."""
         # A candidate scores in the order of serving, so most often its rows are the log's very rows.
-        if np.array_equal(request_ids, self.request_ids[self.as_logged]):
-            return self.as_logged
+        if np.array_equal(request_ids, self.request_ids[self._as_logged]):
+            return self._as_logged
         width = max(request_ids.itemsize, self.request_ids.itemsize)
         found = pc.index_in(arrow_ids(request_ids, width), value_set=arrow_ids(self.request_ids, width))
         return np.asarray(found.fill_null(NO_ROW).to_numpy().astype(np.int64))
@@ -118,7 +123,7 @@ class JoinedRows:
             cpu_ns=self.cpu_ns[rows],
             label=self.label[rows],
             matured=self.matured[rows],
-            as_logged=np.argsort(_places(self.as_logged)[rows]),
+            logged=self.logged[rows],
         )
 
 
@@ -203,7 +208,7 @@ def read_rows(
         cpu_ns=found["cpu_ns"],
         label=np.full(len(found["event_ns"]), np.nan),
         matured=found["event_ns"] + nanoseconds(maturity) <= now_ns,
-        as_logged=np.argsort(rows),
+        logged=rows,
     )
     joined.label[:] = _labels(reader, joined, since_ns)
     return joined
@@ -237,13 +242,6 @@ def read_candidate(reader: LogReader, candidate: str, champion: str, rows: Joine
         infer_ns=spread(scored.infer_ns, np.zeros(count, np.int64)),
         cpu_ns=spread(scored.cpu_ns, np.zeros(count, np.int64)),
     )
-
-
-def _places(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The inverse of a permutation."""
-    places = np.empty(len(order), np.int64)
-    places[order] = np.arange(len(order))
-    return places
 
 
 def order_of_rows(event_ns: NDArray[np.int64], request_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import h2load, open_loop
 from benchmarks.lineup import sidecar
 from benchmarks.payload import infer
 from benchmarks.row_fates import row_fates
-from benchmarks.servers import Running, Server
+from benchmarks.servers import Running
 from benchmarks.throughput import MAIN
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WATCHED = ("off", "on")
 RATE = 10_000.0
@@ -30,13 +32,9 @@ def measure() -> dict[str, Any]:
     return {"rate": RATE, "rounds": rounds}
 
 
-def _server(watch: str) -> Server:
-    return replace(sidecar("native", SIDECAR_DRIFT_WATCH=watch), name=f"drift-{watch}")
-
-
-def _once(program: Any, watch: str) -> dict[str, Any]:
+def _once(program: Path, watch: str) -> dict[str, Any]:
     payload = infer(1)
-    with Running(_server(watch), None) as running:
+    with Running(sidecar("native", SIDECAR_DRIFT_WATCH=watch)) as running:
         size = len(running.call(payload))
         closed = h2load.run(
             running.address, payload, running.folder, MAIN, seconds=_SECONDS, reply_bytes=size

@@ -47,12 +47,13 @@ def row_fates(running: Running) -> Fates | None:
             found = stub.GetStatus(admin_pb2.GetStatusRequest(), timeout=10)
             settled = found.served == found.written + found.dropped + found.failed
             idle = all(shadow.queued == 0 for shadow in found.shadows)
+            candidates = [shadow for shadow in found.shadows if shadow.role == "candidate"]
             if (settled and idle) or time.monotonic() > deadline:
                 return Fates(
                     served=found.served,
                     written=found.written,
                     dropped=found.dropped,
-                    scored=sum(shadow.scored for shadow in found.shadows),
-                    shed=sum(shadow.shed for shadow in found.shadows),
+                    scored=sum(shadow.scored for shadow in candidates),
+                    shed=sum(shadow.shed for shadow in candidates),
                 )
             time.sleep(_POLL_SECONDS)

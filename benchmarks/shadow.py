@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import h2load, machine, open_loop, processes
 from benchmarks.answers import check_answers
-from benchmarks.lineup import sidecar
+from benchmarks.lineup import bundle, sidecar
 from benchmarks.payload import infer
 from benchmarks.row_fates import row_fates
 from benchmarks.servers import Running, Server
@@ -152,9 +152,11 @@ def _cpu(running: Running, worker: int | None) -> dict[str, float]:
 def _place_worker(running: Running, condition: Condition) -> int:
     """Wait until the candidate's worker has loaded; give it the condition's cores and priority."""
     deadline = time.monotonic() + _LOAD_SECONDS
+    candidate = bundle(condition.candidates[0]).model.digest.encode()
     while time.monotonic() < deadline:
         for pid in processes.family(running.process.pid):
-            if _WORKER in _command_line(pid) and processes.rss_bytes(pid) > 0:
+            command = _command_line(pid)
+            if _WORKER in command and candidate in command and processes.rss_bytes(pid) > 0:
                 time.sleep(2.0)  # it imports and loads; rows wait for it meanwhile
                 if condition.pinned:
                     processes.set_affinity(pid, {OTHER_CORE})

@@ -66,6 +66,7 @@ def deployment(of: Deployment) -> admin_pb2.Deployment:
         generation=of.generation,
         champion=identity(of.champion.model) if of.champion else None,
         candidates=[identity(candidate.model) for candidate in of.candidates],
+        standby=identity(of.standby.model) if of.standby else None,
     )
 
 
@@ -85,7 +86,7 @@ def fields(of: Signature) -> list[admin_pb2.FieldSpec]:
 
 
 def shadow_status(of: ShadowStatus) -> admin_pb2.ShadowStatus:
-    """How one candidate's worker is doing."""
+    """How one worker in the shadow is doing."""
     return admin_pb2.ShadowStatus(
         model=identity(of.model),
         state=of.state,
@@ -94,6 +95,7 @@ def shadow_status(of: ShadowStatus) -> admin_pb2.ShadowStatus:
         shed=of.shed,
         queued=of.queued,
         restarts=of.restarts,
+        role=of.role,
     )
 
 

@@ -102,6 +102,9 @@ class Log:
 class Shadow:
     """How candidates are run."""
 
+    copy_share: float = 0.01
+    """The part of the champion's inference calls that a copy of it scores in the shadow: both must agree to
+    the bit, and what their clocks say apart is the shadow's doing. 0 for no copy."""
     queue_rows: int = 20_000
     """Rows waiting for one candidate; when full, further rows are shed."""
     chunk_rows: int = 256
@@ -240,6 +243,7 @@ _MAY_BE_ZERO = frozenset(
         ("native", "hand_off_us"),
         ("log", "keep_days"),
         ("log", "keep_mb"),
+        ("shadow", "copy_share"),
         ("shadow", "nice"),
         ("shadow", "backoff_seconds"),
     }
@@ -247,6 +251,7 @@ _MAY_BE_ZERO = frozenset(
 _MOST_OF: Mapping[tuple[str, str], int] = {
     ("native", "event_loops"): 1024,  # each is a thread
     ("recorder", "share"): 1,
+    ("shadow", "copy_share"): 1,
 }
 
 

@@ -216,11 +216,20 @@ class BundleRef:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What serves. Replaced whole, never edited; the generation grows with every change."""
+    """What serves. Replaced whole, never edited; the generation grows with every change.
+
+    standby: the former champion, while the new one is on probation.
+    """
 
     generation: int
     champion: BundleRef | None
     candidates: tuple[BundleRef, ...] = ()
+    standby: BundleRef | None = None
+
+    @property
+    def shadows(self) -> tuple[BundleRef, ...]:
+        """All that score what the champion answers: the candidates and the standby."""
+        return self.candidates if self.standby is None else (*self.candidates, self.standby)
 
 
 NOTHING_DEPLOYED = Deployment(generation=0, champion=None)

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 class ModelState(StrEnum):
     """Where a version stands.
 
-        (new) ──▶ REGISTERED ──▶ ADMITTED ──▶ SHADOW ──▶ CHAMPION ──▶ RETIRED ──┐
-                      │            │  │         │         ▲  │  ▲               │
-                      ▼            ▼  └─────────┼─────────┘  │  └───────────────┘
-                   REFUSED      REFUSED         ▼            ▼    (on a roll-back)
-                                             REJECTED   ROLLED_BACK
+        (new) ──▶ REGISTERED ──▶ ADMITTED ──▶ SHADOW ──▶ CHAMPION ──▶ STANDBY ──▶ RETIRED ──┐
+                      │            │  │        ▲ │        ▲  │  ▲        │                  │
+                      ▼            ▼  └────────┼─┼────────┘  │  └────────┴──────────────────┘
+                   REFUSED      REFUSED        │ ▼           ▼         (on a roll-back)
+                                               │ REJECTED  ROLLED_BACK
+                                               └─────────────┘ (by an override)
 
-    REFUSED, REJECTED and ROLLED_BACK have no way out: to try again, export a new version.
+    REFUSED and REJECTED have no way out: to try again, export a new version.
     """
 
     REGISTERED = "registered"
@@ -34,14 +35,18 @@ class ModelState(StrEnum):
     """Scores live traffic beside the champion."""
     CHAMPION = "champion"
     """Makes the replies. At most one version at a time."""
+    STANDBY = "standby"
+    """The former champion, while the new one is on probation: it goes on scoring, and a roll-back returns to
+    it. At most one version at a time."""
     RETIRED = "retired"
-    """A former champion that a better one replaced; a roll-back returns to the newest of these."""
+    """A former champion whose successor passed its probation; without a standby, a roll-back returns to the
+    newest of these."""
     REFUSED = "refused"
     """Failed the admission check."""
     REJECTED = "rejected"
     """A candidate the gate turned down."""
     ROLLED_BACK = "rolled_back"
-    """A former champion that was taken back."""
+    """A former champion that was taken back; only an override lets it try again."""
 
 
 ARROWS: frozenset[tuple[ModelState | None, ModelState]] = frozenset(
@@ -54,14 +59,17 @@ ARROWS: frozenset[tuple[ModelState | None, ModelState]] = frozenset(
         (ModelState.ADMITTED, ModelState.CHAMPION),
         (ModelState.SHADOW, ModelState.CHAMPION),
         (ModelState.SHADOW, ModelState.REJECTED),
-        (ModelState.CHAMPION, ModelState.RETIRED),
+        (ModelState.CHAMPION, ModelState.STANDBY),
         (ModelState.CHAMPION, ModelState.ROLLED_BACK),
+        (ModelState.STANDBY, ModelState.CHAMPION),
+        (ModelState.STANDBY, ModelState.RETIRED),
         (ModelState.RETIRED, ModelState.CHAMPION),
+        (ModelState.ROLLED_BACK, ModelState.SHADOW),
     }
 )
 """Every change of state there is; None stands for a version the registry does not know yet."""
 
-SERVING = frozenset({ModelState.SHADOW, ModelState.CHAMPION})
+SERVING = frozenset({ModelState.SHADOW, ModelState.CHAMPION, ModelState.STANDBY})
 """The states of the versions that a deployment holds."""
 
 

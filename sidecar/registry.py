@@ -106,20 +106,33 @@ class Registry:
                 _audit(db, digest, (None, ModelState.REGISTERED), reason)
             return self._version(db, digest)
 
-    def move(self, digest: str, *, expected: ModelState, to: ModelState, reason: Reason) -> Version:
+    def move(
+        self,
+        digest: str,
+        *,
+        expected: ModelState,
+        to: ModelState,
+        reason: Reason,
+        override: bool = False,
+    ) -> Version:
         """Take one arrow that concerns one version only; `promote` and `roll_back` move champions.
 
-        Raises ConflictError when the version is not in `expected` or there is no such arrow, NotFoundError
-        when there is no such version, and for a move to SHADOW NoChampionError when there is nothing to
-        compare with and SignatureMismatchError when the champion expects other fields.
+        override: lets one that was rolled back try again.
+        Raises ConflictError when the version is not in `expected`, there is no such arrow, or it was rolled
+        back, NotFoundError when there is no such version, and for a move to SHADOW NoChampionError when there
+        is nothing to compare with and SignatureMismatchError when the champion expects other fields.
         """
         check_arrow(expected, to)
         if ModelState.CHAMPION in (expected, to):
             raise ConflictError("a champion changes together with its successor: promote or roll back")
+        if expected is ModelState.ROLLED_BACK and not override:
+            raise ConflictError(
+                f"{self.find(digest).model} was rolled back; it comes back only by an override"
+            )
         with self._file.write() as db:
             version = self._version(db, digest)
             if to is ModelState.SHADOW:
-                champion = self._champion(db)
+                champion = self._only(db, ModelState.CHAMPION)
                 if champion is None:
                     raise NoChampionError("nothing to shadow yet: promote a first champion")
                 _check_signature(version, champion, SignatureMismatchError)
@@ -127,7 +140,9 @@ class Registry:
             return self._version(db, digest)
 
     def promote(self, digest: str, reason: Reason, *, over: str | None = None) -> Deployment:
-        """Make a version that is ADMITTED or SHADOW the champion, and retire the one before it.
+        """Make a version that is ADMITTED or SHADOW the champion; the one before it stands by.
+
+        One that stood by until now retires.
 
         over: the digest of the champion that the version was judged against, NOBODY when there was none to
         judge it against; None promotes over whoever it is.
@@ -137,9 +152,11 @@ class Registry:
         with self._file.write() as db:
             version = self._version(db, digest)
             check_arrow(version.state, ModelState.CHAMPION)
-            if version.state is ModelState.RETIRED:
-                raise ConflictError(f"{version.model} is retired; roll back to return to a former champion")
-            champion = self._champion(db)
+            if version.state in (ModelState.STANDBY, ModelState.RETIRED):
+                raise ConflictError(
+                    f"{version.model} is {version.state}; roll back to return to a former champion"
+                )
+            champion = self._only(db, ModelState.CHAMPION)
             if over is not None and over != (champion.model.digest if champion else NOBODY):
                 now = "there is none" if champion is None else f"it is {champion.model}"
                 then = f"champion {over[:8]}" if over else "nobody, as the first champion"
@@ -148,30 +165,33 @@ class Registry:
                 )
             if champion is not None:
                 _check_signature(version, champion, ConflictError)
-                self._swap(db, champion, ModelState.CHAMPION, ModelState.RETIRED, reason)
+                standby = self._only(db, ModelState.STANDBY)
+                if standby is not None:
+                    self._swap(db, standby, ModelState.STANDBY, ModelState.RETIRED, reason)
+                self._swap(db, champion, ModelState.CHAMPION, ModelState.STANDBY, reason)
             self._swap(db, version, version.state, ModelState.CHAMPION, reason)
             return self._deployment(db)
 
-    def roll_back(self, reason: Reason) -> Deployment:
+    def roll_back(self, reason: Reason, *, over: str | None = None) -> Deployment:
         """Take the champion back and return to the one before it.
 
-        Raises NoChampionError when there is no champion, ConflictError when there is none before it.
+        over: the digest of the champion that shall be taken back; None takes back whoever it is.
+        Raises NoChampionError when there is no champion, ConflictError when there is none before it, or when
+        `over` is not the champion now.
         """
         with self._file.write() as db:
-            champion = self._champion(db)
+            champion = self._only(db, ModelState.CHAMPION)
             if champion is None:
                 raise NoChampionError("there is no champion to roll back")
-            former = db.execute(
-                "SELECT digest FROM transitions JOIN versions USING (digest)"
-                " WHERE to_state = ? AND state = ? ORDER BY sequence DESC LIMIT 1",
-                (ModelState.RETIRED, ModelState.RETIRED),
-            ).fetchone()
+            if over not in (None, champion.model.digest):
+                raise ConflictError(
+                    f"champion {over[:8]} is to be taken back, but now it is {champion.model}"
+                )
+            former = self._only(db, ModelState.STANDBY) or self._newest_retired(db)
             if former is None:
                 raise ConflictError(f"{champion.model} is the first champion; there is none to return to")
             self._swap(db, champion, ModelState.CHAMPION, ModelState.ROLLED_BACK, reason)
-            self._swap(
-                db, self._version(db, former["digest"]), ModelState.RETIRED, ModelState.CHAMPION, reason
-            )
+            self._swap(db, former, former.state, ModelState.CHAMPION, reason)
             return self._deployment(db)
 
     def record_activation(self, generation: int, sidecar: str, error: str) -> None:
@@ -213,7 +233,12 @@ class Registry:
     def champion(self) -> Version | None:
         """The champion, or None."""
         with self._file.read() as db:
-            return self._champion(db) if db else None
+            return self._only(db, ModelState.CHAMPION) if db else None
+
+    def standby(self) -> Version | None:
+        """The former champion, while the new one is on probation; None when none stands by."""
+        with self._file.read() as db:
+            return self._only(db, ModelState.STANDBY) if db else None
 
     def versions(self) -> list[Version]:
         """All versions, newest first."""
@@ -298,12 +323,21 @@ class Registry:
             raise NotFoundError(f"no version has the digest {digest!r}")
         return self._row_version(row)
 
-    def _champion(self, db: sqlite3.Connection) -> Version | None:
-        row = db.execute("SELECT * FROM versions WHERE state = ?", (ModelState.CHAMPION,)).fetchone()
+    def _only(self, db: sqlite3.Connection, state: ModelState) -> Version | None:
+        """The version in a state that one version at a time can have."""
+        row = db.execute("SELECT * FROM versions WHERE state = ?", (state,)).fetchone()
+        return None if row is None else self._row_version(row)
+
+    def _newest_retired(self, db: sqlite3.Connection) -> Version | None:
+        row = db.execute(
+            "SELECT versions.* FROM transitions JOIN versions USING (digest)"
+            " WHERE to_state = ? AND state = ? ORDER BY sequence DESC LIMIT 1",
+            (ModelState.RETIRED, ModelState.RETIRED),
+        ).fetchone()
         return None if row is None else self._row_version(row)
 
     def _deployment(self, db: sqlite3.Connection) -> Deployment:
-        champion = self._champion(db)
+        champion, standby = self._only(db, ModelState.CHAMPION), self._only(db, ModelState.STANDBY)
         shadows = db.execute(
             "SELECT versions.*, max(sequence) AS since FROM versions JOIN transitions USING (digest)"
             " WHERE state = ? GROUP BY digest ORDER BY since",
@@ -315,6 +349,7 @@ class Registry:
             candidates=tuple(
                 BundleRef(version.model, version.path) for version in map(self._row_version, shadows)
             ),
+            standby=None if standby is None else BundleRef(standby.model, standby.path),
         )
 
     def _row_version(self, row: Any) -> Version:

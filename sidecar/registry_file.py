@@ -18,7 +18,7 @@ from sidecar.lifecycle import ModelState
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCHEMA = 2
+SCHEMA = 3
 BUSY_SECONDS = 10.0
 
 _APPEND_ONLY = ("transitions", "decisions", "audit")
@@ -180,7 +180,8 @@ def _build(db: sqlite_utils.Database) -> None:
     )
     db.table("audit").create_index(["kind", "row"], unique=True)
     # What sqlite-utils has no words for: rules that the database keeps, whoever writes.
-    db.execute(f"CREATE UNIQUE INDEX one_champion ON versions (state) WHERE state = '{ModelState.CHAMPION}'")
+    for state in (ModelState.CHAMPION, ModelState.STANDBY):
+        db.execute(f"CREATE UNIQUE INDEX one_{state} ON versions (state) WHERE state = '{state}'")
     db.execute("CREATE INDEX serving ON transitions (sequence) WHERE serving")
     for table in _APPEND_ONLY:
         for change in ("UPDATE", "DELETE"):

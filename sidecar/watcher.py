@@ -130,4 +130,5 @@ class Watcher:
 def _summary(deployment: Deployment) -> str:
     candidates = ", ".join(str(candidate.model) for candidate in deployment.candidates)
     champion = deployment.champion.model if deployment.champion else "none"
-    return f"champion {champion}, candidates {candidates or 'none'}"
+    standby = f", standby {deployment.standby.model}" if deployment.standby else ""
+    return f"champion {champion}, candidates {candidates or 'none'}{standby}"

@@ -74,7 +74,7 @@ class Home:
             cpu_ns=nothing + 10_000,
         )
         scores = []
-        for ref in deployment.candidates:
+        for ref in deployment.shadows:
             scored = load_model(ref.path).run(blocks)
             scores.append(
                 ScoreBatch(

@@ -249,8 +249,9 @@ def test_status_counts_what_became_of_the_rows(admin, home):
     assert found.outcomes == 1
     assert dict(found.errors) == {"INVALID_ARGUMENT": 1}
     assert (found.deploy_error, found.scores_failed, found.lost_before) == ("", 0, 0)
-    (shadow,) = found.shadows
-    assert shadow.model.version == "candidate"
+    shadow, copy = found.shadows
+    assert (shadow.model.version, shadow.role) == ("candidate", "candidate")
+    assert (copy.model, copy.role) == (found.deployment.champion, "copy")
     assert (shadow.state, shadow.scored, shadow.failed, shadow.shed) == ("running", 1, 0, 0)
 
 

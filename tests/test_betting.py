@@ -6,7 +6,16 @@ import pytest
 import ville
 
 from trainer import betting
-from trainer.betting import BETS, capital_at, capital_paths, e_value, log_capital, log_e_value, periods_until
+from trainer.betting import (
+    BETS,
+    capital_at,
+    capital_paths,
+    e_value,
+    log_capital,
+    log_e_value,
+    periods_until,
+    restarted_capital,
+)
 
 
 def test_documented_examples_hold():
@@ -61,3 +70,28 @@ def test_periods_until_it_is_decided():
     assert periods_until(capital, 10, 40.0, needed - 1) is None
     assert periods_until(log_capital(np.full(10, -0.1)), 10, 40.0, 1_000) is None
     assert periods_until(capital, 0, 40.0, 1_000) is None
+
+
+def test_restarted_bets_are_the_sum_over_all_beginnings():
+    rng = np.random.default_rng(0)
+    units = rng.uniform(-1, 1, 60)
+    ends, stretches = [10, 25, 25, 60], 5
+    found = restarted_capital(units, ends, stretches)
+    begins = [0, *ends[:-1]]
+    for place, end in enumerate(ends):
+        for bet, logged in zip(BETS, found[place], strict=True):
+            parts = [math.prod((1 + bet * units[begin:end]).tolist()) for begin in begins[: place + 1]]
+            waiting = stretches - place - 1
+            assert math.exp(logged) == pytest.approx((sum(parts) + waiting) / stretches, rel=1e-8)
+    with pytest.raises(ValueError, match="6 stretches, where 5"):
+        restarted_capital(units, [1, 2, 3, 4, 5, 6], 5)
+
+
+def test_a_late_decline_shows_in_restarted_bets_and_drowns_in_others():
+    rng = np.random.default_rng(1)
+    before = rng.choice([-1.0, 1.0], 20_000, p=[0.53, 0.47]) * (rng.random(20_000) < 0.1)
+    after = rng.choice([-1.0, 1.0], 10_000, p=[0.4, 0.6]) * (rng.random(10_000) < 0.1)
+    units = np.concatenate([before, after])
+    ends = list(range(1_000, 30_001, 1_000))
+    assert e_value(restarted_capital(units, ends, 30)[-1]) > 20
+    assert e_value(log_capital(units)) < 2

@@ -238,7 +238,7 @@ def assert_audit(loop: Loop, champion: str, trees: str, evidence_digest: str) ->
     assert rollback.reason.why == "second thoughts"
     assert [step.to_state for step in of_champion[-3:]] == [
         ModelState.CHAMPION,
-        ModelState.RETIRED,
+        ModelState.STANDBY,
         ModelState.CHAMPION,
     ]
     assert "first champion" in of_champion[-3].reason.why

@@ -105,6 +105,7 @@ def evidence(**changes) -> Evidence:
         champion_quality=quality,
         candidate_quality=quality,
         latency=latency(),
+        noise=None,
         **gained(*GAINS),
     )
     return replace(sound, **changes)

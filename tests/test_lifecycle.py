@@ -6,6 +6,7 @@ from sidecar.errors import ConflictError, InvalidRequestError
 from sidecar.lifecycle import ModelState, Reason, changes_serving, check_arrow, next_states
 
 R, A, S, C = ModelState.REGISTERED, ModelState.ADMITTED, ModelState.SHADOW, ModelState.CHAMPION
+STANDBY = ModelState.STANDBY
 RETIRED, REFUSED, REJECTED, BACK = (
     ModelState.RETIRED,
     ModelState.REFUSED,
@@ -17,11 +18,12 @@ TABLE = {
     R: {A, REFUSED},
     A: {REFUSED, S, C},
     S: {C, REJECTED},
-    C: {RETIRED, BACK},
+    C: {STANDBY, BACK},
+    STANDBY: {C, RETIRED},
     RETIRED: {C},
     REFUSED: set(),
     REJECTED: set(),
-    BACK: set(),
+    BACK: {S},
 }
 
 
@@ -54,7 +56,10 @@ def test_a_refusal_says_what_is_possible():
         (A, C, True),
         (S, C, True),
         (S, REJECTED, True),
-        (C, RETIRED, True),
+        (C, STANDBY, True),
+        (STANDBY, RETIRED, True),
+        (STANDBY, C, True),
+        (BACK, S, True),
         (C, BACK, True),
         (RETIRED, C, True),
     ],

@@ -102,7 +102,7 @@ def test_every_arrow_leaves_one_audit_row(registry):
         ("b", "registered", "admitted"),
         ("a", "admitted", "champion"),
         ("b", "admitted", "shadow"),
-        ("a", "champion", "retired"),
+        ("a", "champion", "standby"),
         ("b", "shadow", "champion"),
     ]
     assert [row.sequence for row in trail] == list(range(1, 9))
@@ -158,7 +158,7 @@ def test_promote_refuses_what_was_judged_against_another_champion(registry):
     registry.promote(second.model.digest, WHY, over=first.model.digest)
     with pytest.raises(ConflictError, match=r"judged against champion .* now it is tiny/b@"):
         registry.promote(third.model.digest, WHY, over=first.model.digest)
-    assert states(registry) == {"a": "retired", "b": "champion", "c": "admitted"}
+    assert states(registry) == {"a": "standby", "b": "champion", "c": "admitted"}
     with pytest.raises(ConflictError, match="roll back to return"):
         registry.promote(first.model.digest, WHY)
     with pytest.raises(ConflictError, match="that is champion cannot become champion"):
@@ -195,6 +195,46 @@ def test_roll_back_returns_through_all_former_champions(registry):
     with pytest.raises(ConflictError, match=r"tiny/a@.* is the first champion"):
         registry.roll_back(WHY)
     assert states(registry) == {"a": "champion", "b": "rolled_back", "c": "rolled_back"}
+
+
+def test_the_former_champion_stands_by_until_the_next_one_or_its_release(registry):
+    first, second, third = (admitted(registry, version) for version in "abc")
+    assert registry.promote(first.model.digest, WHY).standby is None
+    deployed = registry.promote(second.model.digest, WHY)
+    assert (deployed.champion, deployed.standby) == (second.ref, first.ref)
+    assert deployed.shadows == (first.ref,)
+    assert registry.standby().model == first.model
+    assert registry.promote(third.model.digest, WHY).standby == second.ref
+    assert states(registry) == {"a": "retired", "b": "standby", "c": "champion"}
+    generation = registry.generation()
+    registry.move(second.model.digest, expected=ModelState.STANDBY, to=ModelState.RETIRED, reason=WHY)
+    assert registry.deployment().standby is None
+    assert registry.generation() > generation
+    # Without a standby, the newest that retired returns.
+    assert registry.roll_back(WHY).champion == second.ref
+
+
+def test_roll_back_of_a_champion_that_is_not_one_any_more_is_refused(registry):
+    first, second = (admitted(registry, version) for version in "ab")
+    for bundle in (first, second):
+        registry.promote(bundle.model.digest, WHY)
+    with pytest.raises(ConflictError, match=r"is to be taken back, but now it is tiny/b@"):
+        registry.roll_back(WHY, over=first.model.digest)
+    assert registry.roll_back(WHY, over=second.model.digest).champion == first.ref
+
+
+def test_what_was_rolled_back_comes_back_by_an_override_only(registry):
+    first, second = (admitted(registry, version) for version in "ab")
+    for bundle in (first, second):
+        registry.promote(bundle.model.digest, WHY)
+    registry.roll_back(WHY)
+    again = {"expected": ModelState.ROLLED_BACK, "to": ModelState.SHADOW, "reason": WHY}
+    with pytest.raises(ConflictError, match=r"tiny/b@.* was rolled back; it comes back only by an override"):
+        registry.move(second.model.digest, **again)
+    with pytest.raises(ConflictError, match="that is rolled_back cannot become champion; possible: shadow"):
+        registry.promote(second.model.digest, WHY)
+    registry.move(second.model.digest, **again, override=True)
+    assert registry.deployment().candidates == (second.ref,)
 
 
 def test_find_takes_an_unambiguous_beginning(registry):
@@ -313,7 +353,7 @@ def test_of_racing_processes_exactly_one_promotes(registry):
     assert [word for word, _ in sorted(outcome)] == ["lost", "lost", "lost", "won"]
     winner = next(digest for word, digest in outcome if word == "won")
     assert registry.champion().model.digest == winner
-    assert sorted(states(registry).values()) == ["champion", "retired", "shadow", "shadow", "shadow"]
+    assert sorted(states(registry).values()) == ["champion", "shadow", "shadow", "shadow", "standby"]
 
 
 def make(path, gate):

@@ -17,10 +17,10 @@ from sidecar.bundle import PIPELINE
 from sidecar.config import Shadow
 from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Deployment, Failure, ServedBatch, to_ids, to_texts
 from sidecar.session import load_model
-from sidecar.shadow.supervisor import ShadowSupervisor
+from sidecar.shadow.supervisor import ShadowSupervisor, drawn_calls
 from sidecar.signature import Field, Kind, Signature
 
-SETTINGS = Shadow(backoff_seconds=0.01, stall_seconds=60.0, load_seconds=60.0, nice=0)
+SETTINGS = Shadow(copy_share=0, backoff_seconds=0.01, stall_seconds=60.0, load_seconds=60.0, nice=0)
 IMPATIENT = replace(SETTINGS, stall_seconds=1.0)
 MISBEHAVIOURS = [Misbehaviour.SLEEPS, Misbehaviour.RAISES, Misbehaviour.DIES]
 BLAME = {
@@ -401,3 +401,43 @@ def is_gone(pid):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except OSError:
         return True
+
+
+def test_the_standby_scores_beside_the_candidates(tmp_path, champion, start):
+    candidate = tiny_bundle(tmp_path, "2", weight=-1.5).ref
+    standby = tiny_bundle(tmp_path, "0", weight=0.5).ref
+    supervisor = start()
+    supervisor.deploy(Deployment(1, champion, (candidate,), standby))
+    batch = served(champion, 10)
+    supervisor.offer(batch)
+    until_idle(supervisor)
+    scores = {scored.model: scored for scored in supervisor.collect()}
+    assert {status.model: status.role for status in supervisor.status()} == {
+        candidate.model: "candidate",
+        standby.model: "standby",
+    }
+    assert scores.keys() == {candidate.model, standby.model}
+    assert scores[standby.model].score.tobytes() == load_model(standby.path).run(batch.blocks).score.tobytes()
+
+
+def test_the_copy_scores_a_share_of_the_champions_calls_as_the_champion_did(champion, start):
+    supervisor = start(settings=replace(SETTINGS, copy_share=0.1))
+    batch = served(champion, 400, group=[row // 2 for row in range(400)])
+    other = replace(batch, model=replace(batch.model, digest="0" * 64))
+    supervisor.offer(batch)
+    supervisor.offer(other)  # answered by the champion before: its copy is not this one
+    until_idle(supervisor)
+    (scores,) = supervisor.collect()
+    (status,) = supervisor.status()
+    assert (status.model, status.role, status.scored) == (champion.model, "copy", 40)
+    assert (scores.model, scores.champion) == (champion.model, champion.model)
+    drawn = drawn_calls(batch.group, 0.1)
+    assert scores.request_ids.tolist() == batch.request_ids[drawn].tolist()
+    assert scores.score.tobytes() == load_model(champion.path).run(batch.blocks).score[drawn].tobytes()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.5, 1.0])
+def test_of_any_run_of_calls_about_the_share_is_drawn(share):
+    for begin in (0, 12_345, 2**40):
+        drawn = drawn_calls(np.arange(begin, begin + 10_000), share)
+        assert abs(drawn.sum() - share * 10_000) <= 2

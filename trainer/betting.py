@@ -55,6 +55,37 @@ def capital_at(units: NDArray[np.float64], ends: Sequence[int]) -> list[tuple[fl
     return found
 
 
+def restarted_capital(
+    units: NDArray[np.float64], ends: Sequence[int], stretches: int
+) -> list[tuple[float, ...]]:
+    """What bettors have who stake one part of their money anew at the beginning of each stretch.
+
+    A change may begin at any time, and bets that were lost before it would hide it. So of the money that
+    each of the five has, one part in `stretches` is put to work at the beginning of each stretch and stays at
+    work; what waits is kept. The mean of the five is an e-value as before, over all stretches together,
+    because each part is one, whenever it begins. (The sum over beginnings is that of Shiryaev and Roberts; as
+    e-detectors see Shin, Ramdas and Rinaldo, arXiv 2203.03532.)
+
+    units: float64 [n], each at least -1. ends: rising, the end of each stretch; at most `stretches` of them.
+    Returns natural logarithms at each end, in the order of `BETS`. Raises ValueError for a unit below -1 or
+    too many stretches.
+
+    >>> restarted_capital(np.array([0.5, -0.2]), [1, 2], 2)[-1]
+    (0.002372184, 0.00526611, 0.010445258, 0.011928571, 0.002372184)
+    """
+    if len(ends) > stretches:
+        raise ValueError(f"{len(ends)} stretches, where {stretches} were provided for")
+    growth = np.diff(np.array([(0.0,) * len(BETS), *capital_at(units, ends)]), axis=0)
+    working = np.full(len(BETS), -math.inf)
+    found = []
+    for begun, gained in enumerate(growth, 1):
+        working = np.logaddexp(working, -math.log(stretches)) + gained
+        waits = 1 - begun / stretches
+        total = np.logaddexp(working, math.log(waits)) if waits > 0 else working
+        found.append(tuple(np.round(total, _DIGITS).tolist()))
+    return found
+
+
 def log_e_value(capital: Sequence[float]) -> float:
     """The natural logarithm of the e-value: of the mean of what the bettors have.
 

@@ -7,7 +7,7 @@ the parts never add up to more than the error; they add up to error * b / (b + 1
 candidates for K / error when it is looked at would not keep to it: with candidates one after another that
 adds up to error * (1 + 1/2 + 1/3 + ...).)
 
-Candidates come together when no decision was taken between them.
+Candidates come together when no decision on one of them was taken between them.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _arrivals(registry: Registry, champion: str) -> list[str | None]:
     found: list[str | None] = []
     for step in registry.history():
         if isinstance(step, StoredDecision):
-            if step.champion == champion:
+            if step.champion == champion and step.candidate in arrived:
                 found.append(None)
             continue
         in_shadow.pop(step.digest, None)

@@ -18,6 +18,7 @@ from trainer.fit import fit_candidate
 from trainer.gate import choose
 from trainer.judge import champion_of, judge, settle
 from trainer.monitor.cli import monitor
+from trainer.probation.command import probation
 from trainer.promote import act, promote_as_decided, promote_by_override, promote_first, shadow
 from trainer.replay_command import replay
 from trainer.run import Run, activation_words
@@ -25,6 +26,7 @@ from trainer.simulate_command import simulate
 from trainer.skew.command import skew
 from trainer.snapshot import code_version, find_snapshot, from_history, from_log, open_snapshot
 from trainer.task import load_task
+from trainer.watch_command import watch
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -140,8 +142,9 @@ def fit(
 @main.command("shadow")
 @click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True)
 @click.option("--why", default="trainer shadow", show_default=True, help="The reason, for the audit trail.")
+@click.option("--override", is_flag=True, help="Let one that was rolled back try again; --why says why.")
 @with_session
-def start_shadow(session: Session, bundles: tuple[str, ...], why: str) -> None:
+def start_shadow(session: Session, bundles: tuple[str, ...], why: str, override: bool) -> None:
     """Let candidates score live traffic beside the champion.
 
     No reply waits for them. BUNDLE is a bundle's folder, or the beginning of its digest. Each is checked for
@@ -152,7 +155,7 @@ def start_shadow(session: Session, bundles: tuple[str, ...], why: str) -> None:
         for bundle in bundles:
             path = find_bundle(session.config, bundle)
             narrator.wait(f"admission check of {path.name[:12]}")
-            versions.append(shadow(registry, path, Reason(session.actor, why)))
+            versions.append(shadow(registry, path, Reason(session.actor, why), override=override))
             narrator.note(f"{versions[-1].model} is in the shadow")
         narrator.wait("waiting for the sidecar to take it up")
         words = activation_words(registry, registry.deployment(), session.patience_seconds)
@@ -308,9 +311,11 @@ def run(
 main.add_command(audit)
 main.add_command(evaluate)
 main.add_command(monitor)
+main.add_command(probation)
 main.add_command(replay)
 main.add_command(simulate)
 main.add_command(skew)
+main.add_command(watch)
 
 
 def _judged_json(evidence: Evidence, decision: Decision) -> dict[str, Any]:

@@ -19,11 +19,14 @@ from trainer.days import DAY_NS
 from trainer.interval import Day
 from trainer.join import UNACCOUNTED
 from trainer.latency import Latency, Quantile, Quantiles
+from trainer.noise import Noise
 from trainer.representative import Representation
 from trainer.slices import Slice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from trainer.policy import Policy
 
 FAILURE_KINDS = (*(kind.value for kind in Failure if kind is not Failure.NONE), UNACCOUNTED)
 
@@ -141,6 +144,7 @@ class Evidence:
     rows the candidate gave a value for. losses: joined rows, decided differently, that lost money. days:
     judged days, for the eye. cycles: what decides. slices_tried: how many slices were compared to find
     `slices`. champion_quality, candidate_quality: None without joined rows. latency: None without a value.
+    noise: None where no copy of the champion scored any row.
     """
 
     task: str
@@ -170,6 +174,7 @@ class Evidence:
     champion_quality: Quality | None
     candidate_quality: Quality | None
     latency: Latency | None
+    noise: Noise | None
 
     @property
     def labelled_share(self) -> float:
@@ -180,6 +185,10 @@ class Evidence:
     def changed(self) -> int:
         """Joined rows on which champion and candidate decided differently."""
         return sum(day.changed for day in self.days)
+
+    def budget(self, policy: Policy) -> tuple[float, float]:
+        """The candidate's part of the error, and what is left for candidates after it."""
+        return self.share.of(policy.error), self.share.left(policy.error)
 
     @cached_property
     def digest(self) -> str:
@@ -220,13 +229,21 @@ class Evidence:
             for one in data["cycles"]
         )
         parts["latency"] = data["latency"] and _latency(data["latency"])
+        parts["noise"] = data["noise"] and _noise(data["noise"])
         return cls(**{**data, **parts})
 
 
 def _latency(data: Mapping[str, Any]) -> Latency:
     clocks = ("champion_cpu", "candidate_cpu", "champion_infer", "candidate_infer")
-    quantiles = {
-        clock: Quantiles(**{name: Quantile(**one) for name, one in data[clock].items()}) for clock in clocks
-    }
+    quantiles = {clock: _quantiles(data[clock]) for clock in clocks}
     capital = {name: tuple(data[name]) for name in ("within", "beyond")}
     return Latency(**{**data, **quantiles, **capital, "budget": Quantile(**data["budget"])})
+
+
+def _noise(data: Mapping[str, Any]) -> Noise:
+    clocks = {clock: _quantiles(data[clock]) for clock in ("champion_cpu", "copy_cpu")}
+    return Noise(**{**data, **clocks})
+
+
+def _quantiles(data: Mapping[str, Any]) -> Quantiles:
+    return Quantiles(**{name: Quantile(**one) for name, one in data.items()})

@@ -41,11 +41,15 @@ _NAMED = 3
 
 
 class Action(StrEnum):
-    """What shall become of a candidate."""
+    """What shall become of a candidate, or of a champion on probation."""
 
     PROMOTE = "promote"
     HOLD = "hold"
     REJECT = "reject"
+    ROLL_BACK = "roll_back"
+    """Of a champion on probation: the former one, the decision's candidate, returns."""
+    RELEASE = "release"
+    """Of a champion on probation: it passed, and the former one retires."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ class Decision:
     """What the gate made of the evidence.
 
     reasons: a sentence each, with its figures. e_value: at the end of the last whole cycle; 1 before the
-    first. wanted: the e-value that promotes. gain: the interval of one look, for the eye; it decides nothing.
+    first. wanted: the e-value that promotes, or rolls back. gain: the interval of one look, for the eye; it
+    decides nothing.
     """
 
     action: Action

@@ -10,23 +10,20 @@ from sklearn.metrics import roc_auc_score
 
 from trainer.betting import capital_at
 from trainer.budget import ErrorShare
-from trainer.days import DAY_NS, day_start, iso_day, nanoseconds
+from trainer.comparison import Reign, days_of, stakes_of
+from trainer.days import DAY_NS, iso_day
 from trainer.evidence import (
-    FAILURE_KINDS,
     Accounting,
     Cycle,
     Evidence,
     OpenFinding,
     Quality,
-    Query,
-    Stakes,
 )
-from trainer.interval import PER, Day
-from trainer.join import clock_ns, read_candidate, read_rows
+from trainer.interval import PER
 from trainer.latency import measure
+from trainer.noise import measure_noise
 from trainer.representative import compare
 from trainer.slices import find_slices
-from trainer.units import Pairs, Units, day_spread, pair, sum_units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,9 +32,11 @@ if TYPE_CHECKING:
 
     from sidecar.domain import ModelId
     from sidecar.store.reader import LogReader
-    from trainer.join import CandidateRows, JoinedRows
+    from trainer.comparison import Comparison
+    from trainer.noise import Noise
     from trainer.policy import Policy
     from trainer.task import Task
+    from trainer.units import Units
 
 EVEN_CHANCE = 0.5
 
@@ -69,147 +68,70 @@ def gather(
     known: candidates without a share of the error budget count as those that came first, together.
     Raises NotFoundError when nothing has been served.
     """
-    query = Query(
-        as_of_ns=clock_ns(reader) if as_of_ns is None else as_of_ns,
-        maturity_ns=nanoseconds(task.maturity),
-        policy_digest=task.policy.digest,
-    )
-    # Every row of the days before this moment has matured: the last of them ended `maturity` ago.
-    matured_ns = day_start(query.as_of_ns + 1 - query.maturity_ns)
-    rows = read_rows(
-        reader,
-        task.signature,
-        task.maturity,
-        as_of_ns=query.as_of_ns,
-        # A candidate that began earlier is past its deadline, whatever the older rows say.
-        since_ns=matured_ns - 2 * task.policy.deadline_days * DAY_NS,
-        champion=champion.digest,
-    )
-    together = Known(shares=dict.fromkeys([one.digest for one in candidates], ErrorShare(0, len(candidates))))
+    reign = Reign.at(task, reader, champion, as_of_ns)
+    noise = measure_noise(reader, reign)
+    if known is None:
+        together = ErrorShare(0, len(candidates))
+        known = Known(shares=dict.fromkeys([one.digest for one in candidates], together))
     return [
-        _Gathering(task, query, rows, matured_ns).one(reader, champion, candidate, known or together)
-        for candidate in candidates
+        describe(
+            reign,
+            reign.compare(reader, one, trained_until_ns=known.trained_until_ns.get(one.digest)),
+            one,
+            known,
+            noise,
+        )
+        for one in candidates
     ]
 
 
-@dataclass(frozen=True, eq=False)
-class _Gathering:
-    """One look at the log; `served` are the champion's rows, and those before `matured_ns` have matured."""
-
-    task: Task
-    query: Query
-    served: JoinedRows
-    matured_ns: int
-
-    def one(self, reader: LogReader, champion: ModelId, candidate: ModelId, known: Known) -> Evidence:
-        task, served, policy = self.task, self.served, self.task.policy
-        scored = read_candidate(reader, candidate.digest, champion.digest, served)
-        entered = served.event_ns[scored.entered]
-        first_scored_ns = int(entered[0]) if len(entered) else None
-        ended_ns = day_start(self.query.as_of_ns + 1)
-        begin_ns = ended_ns if first_scored_ns is None else _first_whole_day(reader, first_scored_ns)
-        trained_until_ns = known.trained_until_ns.get(candidate.digest)
-        if trained_until_ns is not None:
-            # Rows sent a second time, or with an old date, may be rows that it knows by heart.
-            begin_ns = max(begin_ns, day_start(trained_until_ns) + DAY_NS)
-        shadowed = _between(served.event_ns, begin_ns, ended_ns)
-        judged = _between(served.event_ns, begin_ns, self.matured_ns)
-        labelled = judged[served.labelled[judged]]
-        joined = labelled[scored.valued[labelled]]
-        rows, answers = served.take(joined), scored.take(joined)
-        pairs = pair(
-            task.costs,
-            task.signature,
-            rows.blocks,
-            rows.label,
-            decisions=(rows.decision, answers.decision),
-            cpu_ns=(rows.cpu_ns, answers.cpu_ns),
-        )
-        units = sum_units(
-            task.signature,
-            rows.blocks,
-            rows.event_ns,
-            pairs,
-            entity=task.entity,
-            wanted=policy.min_gain_per_1000 / PER,
-        )
-        account = _account(scored.take(judged), begin_ns, self.matured_ns)
-        tried, slices = find_slices(task.signature, rows.blocks, rows.event_ns, pairs, task.slices or ())
-        answered, timed = judged[scored.valued[judged]], shadowed[scored.valued[shadowed]]
-        return Evidence(
-            task=task.name,
-            champion=champion,
-            candidate=candidate,
-            query=self.query,
-            signature_digest=task.signature.digest,
-            costs_digest=task.costs.digest,
-            currency=task.costs.currency,
-            hidden_by=task.hidden_by or "",
-            share=known.shares[candidate.digest],
-            first_scored_ns=first_scored_ns,
-            trained_until_ns=trained_until_ns,
-            shadowed=_account(scored.take(shadowed), begin_ns, ended_ns),
-            judged=account,
-            unmatured=len(shadowed) - len(judged),
-            labelled=len(labelled),
-            joined=len(joined),
-            losses=int(np.count_nonzero(pairs.changed & (pairs.gain < 0))),
-            representation=compare(
-                served.score[answered],
-                (served.decision != scored.decision)[answered],
-                served.labelled[answered],
-            ),
-            stakes=_stakes(task, pairs, units, account),
-            days=_days(rows.event_ns, pairs),
-            cycles=_cycles(policy, units, account),
-            slices_tried=tried,
-            slices=slices,
-            findings=known.findings.get(candidate.digest, ()),
-            champion_quality=_quality(pairs.champion, rows.decision, rows.score, rows.label),
-            candidate_quality=_quality(pairs.candidate, answers.decision, answers.score, rows.label),
-            latency=measure(
-                policy,
-                (served.cpu_ns[timed], served.infer_ns[timed]),
-                (scored.cpu_ns[timed], scored.infer_ns[timed]),
-            ),
-        )
-
-
-def _first_whole_day(reader: LogReader, first_scored_ns: int) -> int:
-    """Find the start of the first day on which nothing was served before the shadow's first Score."""
-    start_ns = day_start(first_scored_ns)
-    parts = reader.served_parts(("event_ns",), since_ns=start_ns, until_ns=first_scored_ns)
-    earlier = next(parts, None) is not None
-    return start_ns + DAY_NS if earlier else start_ns
-
-
-def _between(event_ns: NDArray[np.int64], since_ns: int, until_ns: int) -> NDArray[np.int64]:
-    return np.flatnonzero((event_ns >= since_ns) & (event_ns < until_ns))
-
-
-def _account(scored: CandidateRows, since_ns: int, until_ns: int) -> Accounting:
-    return Accounting(
-        since_ns=since_ns,
-        until_ns=max(since_ns, until_ns),
-        served=len(scored.failure),
-        valued=int(np.count_nonzero(scored.valued)),
-        failures={kind: int(np.count_nonzero(scored.failure == kind)) for kind in FAILURE_KINDS},
-    )
-
-
-def _stakes(task: Task, pairs: Pairs, units: Units, judged: Accounting) -> Stakes:
-    policy, row_bound = task.policy, task.costs.row_bound(task.signature)
-    first_day = judged.since_ns // DAY_NS
-    return Stakes(
-        entity=task.entity or "",
-        row_bound=row_bound,
-        unit_bound=policy.largest_unit_loss,
-        row_most=float(pairs.risk.max(initial=0.0)),
-        rows_beyond=int(np.count_nonzero(pairs.risk > row_bound)),
-        unit_most=float(units.risk.max(initial=0.0)),
-        units_beyond=int(np.count_nonzero(units.risk > policy.largest_unit_loss)),
-        unit_worst=float(units.gain.min(initial=0.0)),
-        spread=day_spread(units, policy.cycle_days, first_day, judged.days) if task.entity else None,
+def describe(
+    reign: Reign, found: Comparison, candidate: ModelId, known: Known, noise: Noise | None
+) -> Evidence:
+    """Say what a comparison shows."""
+    task, served, policy = reign.task, reign.served, reign.task.policy
+    scored, rows, answers, pairs = found.scored, found.rows, found.answers, found.pairs
+    judged, shadowed, account = found.judged, found.shadowed, found.judged_account
+    units = found.units(task, policy.min_gain_per_1000 / PER)
+    tried, slices = find_slices(task.signature, rows.blocks, rows.event_ns, pairs, task.slices or ())
+    answered, timed = judged[scored.valued[judged]], shadowed[scored.valued[shadowed]]
+    return Evidence(
+        task=task.name,
+        champion=reign.champion,
+        candidate=candidate,
+        query=reign.query,
+        signature_digest=task.signature.digest,
+        costs_digest=task.costs.digest,
+        currency=task.costs.currency,
+        hidden_by=task.hidden_by or "",
+        share=known.shares[candidate.digest],
+        first_scored_ns=found.first_scored_ns,
+        trained_until_ns=known.trained_until_ns.get(candidate.digest),
+        shadowed=found.shadowed_account,
+        judged=account,
+        unmatured=len(shadowed) - len(judged),
+        labelled=len(found.labelled),
+        joined=len(found.joined),
+        losses=int(np.count_nonzero(pairs.changed & (pairs.gain < 0))),
+        representation=compare(
+            served.score[answered],
+            (served.decision != scored.decision)[answered],
+            served.labelled[answered],
+        ),
+        stakes=stakes_of(task, pairs, units, account),
+        days=days_of(rows.event_ns, pairs),
+        cycles=_cycles(policy, units, account),
+        slices_tried=tried,
+        slices=slices,
+        findings=known.findings.get(candidate.digest, ()),
+        champion_quality=_quality(pairs.champion, rows.decision, rows.score, rows.label),
+        candidate_quality=_quality(pairs.candidate, answers.decision, answers.score, rows.label),
+        latency=measure(
+            policy,
+            (served.cpu_ns[timed], served.infer_ns[timed]),
+            (scored.cpu_ns[timed], scored.infer_ns[timed]),
+        ),
+        noise=noise,
     )
 
 
@@ -227,24 +149,6 @@ def _cycles(policy: Policy, units: Units, judged: Accounting) -> tuple[Cycle, ..
     return tuple(
         Cycle(iso_day((day - 1) * DAY_NS), end, float(units.gain[:end].sum()), won, lost)
         for day, end, won, lost in zip(last_days, ends, winning, losing, strict=True)
-    )
-
-
-def _days(event_ns: NDArray[np.int64], pairs: Pairs) -> tuple[Day, ...]:
-    if not len(event_ns):
-        return ()
-    starts, first = np.unique(event_ns // DAY_NS, return_index=True)
-    ends = [*first[1:].tolist(), len(event_ns)]
-    return tuple(
-        Day(
-            day=iso_day(start * DAY_NS),
-            decisions=end - begin,
-            changed=int(np.count_nonzero(pairs.changed[begin:end])),
-            champion=float(pairs.champion[begin:end].sum()),
-            candidate=float(pairs.candidate[begin:end].sum()),
-            gain=float(pairs.gain[begin:end].sum()),
-        )
-        for start, begin, end in zip(starts.tolist(), first.tolist(), ends, strict=True)
     )
 
 

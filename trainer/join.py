@@ -220,11 +220,8 @@ def read_candidate(reader: LogReader, candidate: str, champion: str, rows: Joine
     A request scored twice counts as failed if one of the two failed, because a missing value never passes.
     Two values that differ count as none, because nothing says which of them belongs to the row that counts.
     """
-    since_ns = int(rows.received_ns.min(initial=np.iinfo(np.int64).max)) - CLOCK_SLACK_NS
-    parts = reader.score_parts(_SCORED, candidate, champion, written_since_ns=since_ns)
-    found = joined_columns((part.columns for part in parts), _NO_SCORES)
-    row_of = rows.rows_of(found.pop("request_ids"))
-    scored = CandidateRows(**found)
+    request_ids, scored = read_scores(reader, candidate, champion, rows)
+    row_of = rows.rows_of(request_ids)
     if np.array_equal(row_of, np.arange(len(rows))):
         return scored
     entry = _entries(scored, row_of, len(rows))
@@ -242,6 +239,16 @@ def read_candidate(reader: LogReader, candidate: str, champion: str, rows: Joine
         infer_ns=spread(scored.infer_ns, np.zeros(count, np.int64)),
         cpu_ns=spread(scored.cpu_ns, np.zeros(count, np.int64)),
     )
+
+
+def read_scores(
+    reader: LogReader, candidate: str, champion: str, rows: JoinedRows
+) -> tuple[NDArray[np.bytes_], CandidateRows]:
+    """The entries of `candidate` that may be of `rows`, in the order of the log, and their request_ids."""
+    since_ns = int(rows.received_ns.min(initial=np.iinfo(np.int64).max)) - CLOCK_SLACK_NS
+    parts = reader.score_parts(_SCORED, candidate, champion, written_since_ns=since_ns)
+    found = joined_columns((part.columns for part in parts), _NO_SCORES)
+    return found.pop("request_ids"), CandidateRows(**found)
 
 
 def order_of_rows(event_ns: NDArray[np.int64], request_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:

@@ -75,6 +75,39 @@ class Latency:
     candidate_infer: Quantiles
 
 
+@dataclass(frozen=True)
+class Speed:
+    """One model by itself, held against the budget; see `Latency`."""
+
+    rows: int
+    budget: Quantile
+    block: int
+    over: int
+    beyond: tuple[float, ...]
+    cpu: Quantiles
+
+
+def measure_alone(policy: Policy, cpu_ns: NDArray[np.int64], reference_ns: NDArray[np.int64]) -> Speed | None:
+    """Hold n rows in the order of events against the budget.
+
+    cpu_ns: int64 [n]. reference_ns: int64 [m], what rows took of the model whose p99 a budget in multiples is
+    of. None without rows, and where such a budget has no reference.
+    """
+    block = policy.latency_block
+    if not len(cpu_ns) or (policy.latency_budget_times is not None and not len(reference_ns)):
+        return None
+    cpu = quantiles(cpu_ns, block)
+    budget = _budget(policy, quantiles(reference_ns, block).p99 if len(reference_ns) else cpu.p99)
+    return Speed(
+        rows=len(cpu_ns),
+        budget=budget,
+        block=block,
+        over=int(np.count_nonzero(_over(cpu_ns, budget.us))),
+        beyond=log_capital(beyond_units(block_shares(_over(cpu_ns, budget.upper_us), block))),
+        cpu=cpu,
+    )
+
+
 def measure(
     policy: Policy,
     champion: tuple[NDArray[np.int64], NDArray[np.int64]],
@@ -87,7 +120,7 @@ def measure(
     if not len(candidate[0]):
         return None
     block = policy.latency_block
-    champion_cpu = _quantiles(champion[0], block)
+    champion_cpu = quantiles(champion[0], block)
     budget = _budget(policy, champion_cpu.p99)
     return Latency(
         rows=len(candidate[0]),
@@ -98,9 +131,9 @@ def measure(
         within=log_capital(within_units(block_shares(_over(candidate[0], budget.lower_us), block))),
         beyond=log_capital(beyond_units(block_shares(_over(candidate[0], budget.upper_us), block))),
         champion_cpu=champion_cpu,
-        candidate_cpu=_quantiles(candidate[0], block),
-        champion_infer=_quantiles(champion[1], block),
-        candidate_infer=_quantiles(candidate[1], block),
+        candidate_cpu=quantiles(candidate[0], block),
+        champion_infer=quantiles(champion[1], block),
+        candidate_infer=quantiles(candidate[1], block),
     )
 
 
@@ -136,7 +169,8 @@ def beyond_units(shares: NDArray[np.float64]) -> NDArray[np.float64]:
     return (shares - ALLOWED) / ALLOWED
 
 
-def _quantiles(durations_ns: NDArray[np.int64], block: int) -> Quantiles:
+def quantiles(durations_ns: NDArray[np.int64], block: int) -> Quantiles:
+    """The quantiles of n durations, int64 [n], n > 0, with intervals from blocks of so many."""
     rising = np.sort(durations_ns)
     return Quantiles(*(_quantile(durations_ns, rising, share, block) for share in _QUANTILES))
 

@@ -32,6 +32,11 @@ class Policy:
     latency_block: the verdict's units are blocks of so many rows; make them ten times as long as what one
     stall slows together.
 
+    Probation. A promoted candidate is on probation for probation_days, while the former champion goes on
+    scoring. rollback_error: the chance that one that is no worse is rolled back for its money meanwhile, and
+    the same again for its speed. rollback_every_days: the bets against it are read, and a decline is supposed
+    to begin, at the end of every so many days; where money has a weekly pattern, make it a week.
+
     slice_days: the newest so many matured days are what `trainer evaluate` and `trainer monitor` call recent.
     slice_error: the chance that a slice which does not lose is taken for one that does, over all slices.
     veto_monitors: open findings of these monitors veto; those of others are shown.
@@ -52,6 +57,9 @@ class Policy:
     min_labelled: float = 0.95
     max_label_distance: float = 0.1
     latency_block: int = 20
+    probation_days: int = 28
+    rollback_error: float = 0.05
+    rollback_every_days: int = 1
     slice_days: int = 28
     slice_error: float = 0.01
     veto_monitors: tuple[str, ...] = ()
@@ -66,6 +74,10 @@ class Policy:
             ),
             "largest_unit_loss must be money above 0": 0 < self.largest_unit_loss < math.inf,
             "error must lie between 0 and 0.5": 0 < self.error < 0.5,  # noqa: PLR2004
+            "rollback_error must lie between 0 and 0.5": 0 < self.rollback_error < 0.5,  # noqa: PLR2004
+            "rollback_every_days must be at least 1, at most probation_days": (
+                1 <= self.rollback_every_days <= self.probation_days
+            ),
             "slice_error must lie between 0 and 0.5": 0 < self.slice_error < 0.5,  # noqa: PLR2004
             "min_gain_per_1000 must be finite": math.isfinite(self.min_gain_per_1000),
             "cycle_days and slice_days must be at least 1": min(self.cycle_days, self.slice_days) >= 1,

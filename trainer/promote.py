@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sidecar.registry import Activation, Registry
     from trainer.evidence import Evidence
     from trainer.gate import Decision, Policy
+    from trainer.probation.facts import Probation
 
 POLL_SECONDS = 0.1
 
@@ -35,16 +36,22 @@ def register(registry: Registry, bundle_path: Path, reason: Reason) -> Version:
     return version
 
 
-def shadow(registry: Registry, bundle_path: Path, reason: Reason) -> Version:
+def shadow(registry: Registry, bundle_path: Path, reason: Reason, *, override: bool = False) -> Version:
     """Let a bundle score live traffic beside the champion: admit it, register it, start its shadow.
 
-    One that is in the shadow already is left there. Raises ConflictError when the version's life is over or
-    it is the champion, and as `register` does.
+    One that is in the shadow already is left there. override: lets one that was rolled back try again. Raises
+    ConflictError when the version's life is over or it is the champion, and as `register` does.
     """
     version = register(registry, bundle_path, reason)
     if version.state is ModelState.SHADOW:
         return version
-    return registry.move(version.model.digest, expected=version.state, to=ModelState.SHADOW, reason=reason)
+    return registry.move(
+        version.model.digest,
+        expected=version.state,
+        to=ModelState.SHADOW,
+        reason=reason,
+        override=override,
+    )
 
 
 def promote_first(registry: Registry, bundle_path: Path, reason: Reason) -> Deployment:
@@ -59,8 +66,9 @@ def promote_first(registry: Registry, bundle_path: Path, reason: Reason) -> Depl
     return registry.promote(version.model.digest, reason, over=NOBODY)
 
 
-def save(registry: Registry, evidence: Evidence, decision: Decision, policy: Policy) -> None:
+def save(registry: Registry, evidence: Evidence | Probation, decision: Decision, policy: Policy) -> None:
     """Keep a decision together with the evidence and the policy it rests on."""
+    budget, left = evidence.budget(policy)
     registry.save_decision(
         StoredDecision(
             candidate=decision.candidate.digest,
@@ -69,8 +77,8 @@ def save(registry: Registry, evidence: Evidence, decision: Decision, policy: Pol
             reasons=list(decision.reasons),
             e_value=decision.e_value,
             wanted=decision.wanted,
-            budget=evidence.share.of(policy.error),
-            budget_left=evidence.share.left(policy.error),
+            budget=budget,
+            budget_left=left,
             evidence_digest=decision.evidence_digest,
             policy_digest=decision.policy_digest,
             evidence_json=evidence.canonical_json,
@@ -84,7 +92,8 @@ def save(registry: Registry, evidence: Evidence, decision: Decision, policy: Pol
 def act(registry: Registry, decision: Decision) -> Deployment | None:
     """Do what was decided: promote over the champion it was judged against, reject, or (hold) nothing.
 
-    Returns what is to be deployed now, None for hold. Raises ConflictError when somebody moved first, such as
+    Of a champion on probation: roll back to the former one, or let that one retire. Returns what is to be
+    deployed now, None for hold. Raises ConflictError when somebody moved first, such as
     another promotion since the evidence was gathered.
     """
     reason = Reason(decision.actor, " ".join(decision.reasons), decision.evidence_digest)
@@ -93,6 +102,11 @@ def act(registry: Registry, decision: Decision) -> Deployment | None:
         return registry.promote(digest, reason, over=decision.champion.digest)
     if decision.action is Action.REJECT:
         registry.move(digest, expected=ModelState.SHADOW, to=ModelState.REJECTED, reason=reason)
+        return registry.deployment()
+    if decision.action is Action.ROLL_BACK:
+        return registry.roll_back(reason, over=decision.champion.digest)
+    if decision.action is Action.RELEASE:
+        registry.move(digest, expected=ModelState.STANDBY, to=ModelState.RETIRED, reason=reason)
         return registry.deployment()
     return None
 

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.errors import InvalidRequestError, NotFoundError
 from trainer.evidence import Evidence
-from trainer.gate import Decision, decide
+from trainer.gate import Action, Decision, decide
 from trainer.gather import Known, gather
+from trainer.probation.facts import Probation
+from trainer.probation.measure import measure_probation
+from trainer.probation.verdict import judge_probation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -60,7 +63,38 @@ def find_decision(decisions: Sequence[StoredDecision], name: str) -> StoredDecis
 
 def replay(task: Task, reader: LogReader, stored: StoredDecision) -> Replay:
     """Gather and decide again. Raises NotFoundError when the log is empty."""
-    kept = Evidence.from_json(json.loads(stored.evidence_json))
+    facts = json.loads(stored.evidence_json)
+    kept: Evidence | Probation
+    evidence: Evidence | Probation
+    if stored.action in (Action.ROLL_BACK, Action.RELEASE):
+        kept = Probation.from_json(facts)
+        evidence = measure_probation(
+            task,
+            reader,
+            kept.champion,
+            kept.former,
+            as_of_ns=kept.evidence.query.as_of_ns,
+            after_ns=kept.evidence.trained_until_ns,
+        )
+        judged = judge_probation(evidence, task.policy, decided_ns=stored.decided_ns, actor=stored.actor)
+    else:
+        kept = Evidence.from_json(facts)
+        evidence = _gathered(task, reader, kept)
+        judged = decide(evidence, task.policy, decided_ns=stored.decided_ns, actor=stored.actor)
+    before = {
+        "policy": json.loads(stored.policy_json),
+        "decision": {"action": stored.action, "reasons": stored.reasons},
+        "evidence": kept.to_json(),
+    }
+    after = {
+        "policy": task.policy.to_json(),
+        "decision": {"action": judged.action, "reasons": list(judged.reasons)},
+        "evidence": evidence.to_json(),
+    }
+    return Replay(stored, judged, tuple(_differences("", _plain(before), _plain(after))))
+
+
+def _gathered(task: Task, reader: LogReader, kept: Evidence) -> Evidence:
     digest = kept.candidate.digest
     known = Known(
         shares={digest: kept.share},
@@ -70,18 +104,7 @@ def replay(task: Task, reader: LogReader, stored: StoredDecision) -> Replay:
     (evidence,) = gather(
         task, reader, kept.champion, [kept.candidate], as_of_ns=kept.query.as_of_ns, known=known
     )
-    again = decide(evidence, task.policy, decided_ns=stored.decided_ns, actor=stored.actor)
-    before = {
-        "policy": json.loads(stored.policy_json),
-        "decision": {"action": stored.action, "reasons": stored.reasons},
-        "evidence": kept.to_json(),
-    }
-    after = {
-        "policy": task.policy.to_json(),
-        "decision": {"action": again.action, "reasons": list(again.reasons)},
-        "evidence": evidence.to_json(),
-    }
-    return Replay(stored, again, tuple(_differences("", _plain(before), _plain(after))))
+    return evidence
 
 
 def _plain(data: Mapping[str, Any]) -> Any:

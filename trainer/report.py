@@ -98,6 +98,7 @@ def evidence_view(evidence: Evidence, policy: Policy) -> RenderableType:
         f"at risk   at most {currency} {evidence.stakes.unit_most:,.0f} in a unit, "
         f"{evidence.stakes.unit_bound:,.0f} declared; the worst gained {evidence.stakes.unit_worst:+,.0f}\n"
         f"slices    {_worst_slice(evidence)}\n"
+        f"A/A       {_noise(evidence)}\n"
         f"findings  {len(evidence.findings):,} open\n"
         f"as of     {iso_minute(evidence.query.as_of_ns)} UTC, evidence {evidence.digest[:12]}"
     )
@@ -112,6 +113,17 @@ def _bets(evidence: Evidence, policy: Policy) -> str:
     return (
         f"e-value {e_value(last.winning):,.3g} for it and {e_value(last.losing):,.3g} against it after "
         f"{len(evidence.cycles)} cycles of {policy.cycle_days} days, {wanted}"
+    )
+
+
+def _noise(evidence: Evidence) -> str:
+    noise = evidence.noise
+    if noise is None:
+        return "no copy of the champion has scored a row"
+    return (
+        f"{noise.rows:,} rows of the champion's own copy: {noise.scores_differ:,} scores and "
+        f"{noise.decisions_differ:,} decisions differ; CPU us p50 / p99 / p99.9 in place "
+        f"{_quantiles(noise.champion_cpu)}, in the shadow {_quantiles(noise.copy_cpu)}"
     )
 
 

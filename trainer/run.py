@@ -17,6 +17,7 @@ from trainer.days import iso_minute
 from trainer.fit import fit_candidate
 from trainer.gate import choose, lacking
 from trainer.judge import champion_of, judge, open_findings, settle
+from trainer.probation.conduct import conduct, ending
 from trainer.promote import act, promote_first, shadow, wait_until_active
 from trainer.snapshot import find_snapshot, from_history, from_log, open_snapshot
 
@@ -83,29 +84,47 @@ class Run:
         """Do all of it. Raises SidecarError when a stage cannot be done at all."""
         if self.registry.champion() is None:
             return self._first_champion()
-        summary = Summary(self.task.name)
-        champion = champion_of(self.task, self.registry)
         with LogReader(self.config.log_path) as reader:
-            self.narrator.stage("Snapshot of what the sidecar logged")
-            snapshot = from_log(self.task, reader, base=self._base(champion), root=self.config.snapshots_path)
-            summary.snapshot = snapshot.digest
-            self.narrator.note(f"{len(snapshot):,} labelled rows, snapshot {snapshot.digest[:12]}")
-
-            self.narrator.stage(f"Fit {len(self.task.candidates)} recipes")
-            fitted = self._fit_all(snapshot)
-            summary.fitted = {recipe: one.report for recipe, one in fitted.items()}
-
-            self.narrator.stage("Admit them and start their shadows")
-            self._shadow_all(fitted)
-
+            self.probation(reader)
+            summary = self.retrain(reader)
             self.narrator.stage("Wait until the evidence has matured")
             self._wait_for_evidence(reader)
-
-            self.narrator.stage("Decide")
-            summary.judged = self._judge(reader)
-            settle(self.registry, summary.judged, self.task.policy)
-        self._promote(summary)
+            self.decide(reader, summary)
         return summary
+
+    def probation(self, reader: LogReader) -> None:
+        """Judge a champion that is on probation, and act on it."""
+        if self.registry.standby() is None:
+            return
+        self.narrator.stage("Judge the champion on probation")
+        _, decision, deployment = conduct(self.task, self.registry, reader, actor=self.actor)
+        self.narrator.note(ending(decision))
+        if deployment:
+            self._report_active(deployment)
+
+    def retrain(self, reader: LogReader) -> Summary:
+        """Snapshot, fit, shadow."""
+        summary = Summary(self.task.name)
+        champion = champion_of(self.task, self.registry)
+        self.narrator.stage("Snapshot of what the sidecar logged")
+        snapshot = from_log(self.task, reader, base=self._base(champion), root=self.config.snapshots_path)
+        summary.snapshot = snapshot.digest
+        self.narrator.note(f"{len(snapshot):,} labelled rows, snapshot {snapshot.digest[:12]}")
+
+        self.narrator.stage(f"Fit {len(self.task.candidates)} recipes")
+        fitted = self._fit_all(snapshot)
+        summary.fitted = {recipe: one.report for recipe, one in fitted.items()}
+
+        self.narrator.stage("Admit them and start their shadows")
+        self._shadow_all(fitted)
+        return summary
+
+    def decide(self, reader: LogReader, summary: Summary) -> None:
+        """Judge the candidates in the shadow, and promote the best of those that earned it."""
+        self.narrator.stage("Decide")
+        summary.judged = self._judge(reader)
+        settle(self.registry, summary.judged, self.task.policy)
+        self._promote(summary)
 
     def _first_champion(self) -> Summary:
         self.narrator.stage("No champion yet: fit the first from the history")

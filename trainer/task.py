@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sidecar.errors import ConfigError, SidecarError
 from sidecar.signature import Kind
+from trainer.retraining import Retraining
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -123,7 +124,7 @@ class Task:
     whose rows belong together (a card, a customer), if rows of different entities do not; without it all rows
     of a day belong together. hidden_by: "act" or "pass", if that action hides the outcome for ever, as a
     blocked payment is never seen to be fraud. slices: text or integer fields whose values are evaluated one
-    by one; None for every text field.
+    by one; None for every text field. retraining: when `trainer watch` presses the button.
     Raises ValueError naming what does not fit together.
     """
 
@@ -140,6 +141,7 @@ class Task:
     entity: str | None = None
     hidden_by: str | None = None
     slices: tuple[str, ...] | None = None
+    retraining: Retraining = field(default_factory=Retraining)
 
     def __post_init__(self) -> None:
         if self.champion not in self.candidates:

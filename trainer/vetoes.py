@@ -56,6 +56,7 @@ def faults(evidence: Evidence, policy: Policy) -> list[str]:
 def doubts(evidence: Evidence, policy: Policy) -> list[str]:
     """Say why the evidence does not show what it seems to."""
     return [
+        *_noise(evidence),
         *_identification(evidence),
         *incomplete(evidence, policy),
         *_representation(evidence, policy),
@@ -88,7 +89,7 @@ def incomplete(evidence: Evidence, policy: Policy) -> list[str]:
 
 def objections(evidence: Evidence, policy: Policy) -> list[str]:
     """Say what the evidence holds against a promotion."""
-    return [*_bounds(evidence), *_slices(evidence, policy)]
+    return [*bounds(evidence), *_slices(evidence, policy)]
 
 
 def gaps(evidence: Evidence, policy: Policy) -> list[str]:
@@ -128,6 +129,16 @@ def _speed_gap(evidence: Evidence, policy: Policy) -> Iterator[str]:
         )
 
 
+def _noise(evidence: Evidence) -> Iterator[str]:
+    noise = evidence.noise
+    if noise and (noise.scores_differ or noise.decisions_differ):
+        yield (
+            f"Shadows cannot be trusted: the champion's own copy gave another score on "
+            f"{noise.scores_differ:,} of {noise.rows:,} rows, by up to {noise.largest_difference:.3g}, and "
+            f"decided otherwise on {noise.decisions_differ:,}."
+        )
+
+
 def _identification(evidence: Evidence) -> Iterator[str]:
     if evidence.hidden_by:
         hiding = {"act": "acting", "pass": "passing"}[evidence.hidden_by]
@@ -137,7 +148,8 @@ def _identification(evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _bounds(evidence: Evidence) -> Iterator[str]:
+def bounds(evidence: Evidence) -> Iterator[str]:
+    """Say which declared bound does not hold."""
     stakes, currency = evidence.stakes, evidence.currency
     unit = "One entity's day" if stakes.entity else "A day"
     if stakes.rows_beyond:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.gate import flights, million, nulls, oracle, power, speed
+from benchmarks.gate import flights, million, nulls, oracle, power, rollback, speed
 from benchmarks.gate.page import PAGE, RESULT, render
 from benchmarks.machine import describe
 
@@ -34,6 +34,7 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "nulls": _nulls,
     "power": lambda: {"rows": power.until_promoted()},
     "speed": _speed,
+    "rollback": rollback.after_promotion,
     "oracle": oracle.compare,
     "million": million.measure,
     "flights": flights.replay,

@@ -145,6 +145,45 @@ def _speed(found: Mapping[str, Any]) -> str:
     return f"{nulls}\n\n{times}\n\n{SPEED_NOTE}"
 
 
+def _rollback(found: Mapping[str, Any]) -> str:
+    declines = table(
+        [
+            "New champion before, at one row in ten decided otherwise",
+            "then",
+            "rows until rolled back, median",
+            "80 %",
+            "bar for the median",
+            "rolled back before the decline",
+        ],
+        [
+            [
+                f"{one['before']:+.0f} points",
+                f"{one['before'] - one['drop']:+.0f} points",
+                f"{one['half']:,.0f}",
+                f"{one['most']:,.0f}",
+                f"{found['bar']:,}" if one["drop"] == 2.0 else "",  # noqa: PLR2004 - the issue's drop
+                _share(one["early"]),
+            ]
+            for one in found["declines"]
+        ],
+    )
+    nulls = table(
+        ["The two are equal", "rolled back", "bar", "t-test on the last seven days, every day"],
+        [[one["null"], _share(one["alarms"]), "5 %", _share(one["control"])] for one in found["nulls"]],
+    )
+    seasonal = found["seasonal"]
+    return (
+        f"The former champion goes on scoring, and bets on it are begun anew every day with one part in "
+        f"{found['days']} of the money, that many days being the probation; at an e-value of 20 it returns. "
+        f"{found['streams']} streams of {found['days']} days of {found['day']:,} rows, the decline after "
+        f"{found['change']:,} rows; read at the end of each day. Delays count from the decline, in matured "
+        f"rows.\n\n{declines}\n\n{nulls}\n\n"
+        f"A former champion that wins on weekdays and loses as much on weekends ({seasonal['weeks']} weeks) "
+        f"returns in {_share(seasonal['daily'])} of the streams when the bets are read and begun every day, "
+        f"and in {_share(seasonal['weekly'])} when every week (`rollback_every_days`)."
+    )
+
+
 def _oracle(found: Mapping[str, Any]) -> str:
     return (
         f"Over {found['streams']} streams of {found['units']} units the logarithm of the e-value differs "
@@ -222,6 +261,7 @@ _PARTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "nulls": ("False promotions", _nulls),
     "power": ("Power", _power),
     "speed": ("Latency", _speed),
+    "rollback": ("After a promotion", _rollback),
     "oracle": ("The e-value beside another implementation", _oracle),
     "million": ("A million rows", _million),
     "flights": ("The flights example", _flights),

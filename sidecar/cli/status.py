@@ -49,6 +49,8 @@ def _print(found: admin_pb2.GetStatusResponse) -> None:
     champion = _name(deployment.champion) if deployment.HasField("champion") else "none yet; promote one"
     facts = Table.grid(padding=(0, 2))
     facts.add_row("champion", champion)
+    if deployment.HasField("standby"):
+        facts.add_row("standby", f"{_name(deployment.standby)}, the champion before, during probation")
     facts.add_row("generation", str(deployment.generation))
     facts.add_row("engine", f"{found.engine} ({found.engine_reason})")
     facts.add_row("since", f"{found.started_time.ToDatetime():%Y-%m-%d %H:%M:%S} UTC")
@@ -76,10 +78,10 @@ def _print(found: admin_pb2.GetStatusResponse) -> None:
         console.print()
         console.print(table)
     if found.shadows:
-        table = Table("candidate", "state", *_OF_A_SHADOW, box=None, pad_edge=False)
+        table = Table("in the shadow", "as", "state", *_OF_A_SHADOW, box=None, pad_edge=False)
         for shadow in found.shadows:
             counts = (f"{getattr(shadow, name):,}" for name in _OF_A_SHADOW)
-            table.add_row(_name(shadow.model), shadow.state, *counts)
+            table.add_row(_name(shadow.model), shadow.role, shadow.state, *counts)
         console.print()
         console.print(table)
 
@@ -94,6 +96,7 @@ def _facts(found: admin_pb2.GetStatusResponse) -> dict[str, Any]:
         "generation": deployment.generation,
         "champion": champion,
         "candidates": [_identity(candidate) for candidate in deployment.candidates],
+        "standby": _identity(deployment.standby) if deployment.HasField("standby") else None,
         **{name: getattr(found, name) for name in _COUNTERS},
         "errors": dict(found.errors),
         "deploy_error": found.deploy_error,
@@ -105,6 +108,7 @@ def _facts(found: admin_pb2.GetStatusResponse) -> dict[str, Any]:
         "shadows": [
             {
                 "model": _identity(shadow.model),
+                "role": shadow.role,
                 "state": shadow.state,
                 **{name: getattr(shadow, name) for name in _OF_A_SHADOW},
             }

@@ -13,7 +13,7 @@ import numpy as np
 from sidecar.domain import Failure, ScoreBatch
 from sidecar.shadow.chunk import Chunk
 from sidecar.shadow.process import Ended, WorkerProcess
-from sidecar.shadow.status import ShadowState, ShadowStatus
+from sidecar.shadow.status import Role, ShadowState, ShadowStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,11 @@ class Candidate:
     called by any thread and do not wait, but for `join`.
     """
 
-    def __init__(self, ref: BundleRef, settings: Shadow, finished: Callable[[ScoreBatch], None]) -> None:
+    def __init__(
+        self, ref: BundleRef, role: Role, settings: Shadow, finished: Callable[[ScoreBatch], None]
+    ) -> None:
         self.model = ref.model
+        self.role = role
         self._bundle = ref.path
         self._settings = settings
         self._finished = finished
@@ -95,6 +98,7 @@ class Candidate:
             shed = sum(self._made[why] for why in _NOT_GIVEN)
             return ShadowStatus(
                 model=self.model,
+                role=self.role,
                 state=self._state,
                 scored=self._made[Failure.NONE],
                 failed=self._made.total() - self._made[Failure.NONE] - shed,

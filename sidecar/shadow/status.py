@@ -1,4 +1,4 @@
-"""How a candidate is doing."""
+"""How a model in the shadow is doing."""
 
 from __future__ import annotations
 
@@ -28,15 +28,26 @@ class ShadowState(StrEnum):
     STOPPED = "stopped"
 
 
+class Role(StrEnum):
+    """Why a model is in the shadow."""
+
+    CANDIDATE = "candidate"
+    STANDBY = "standby"
+    """The former champion, while the new one is on probation."""
+    COPY = "copy"
+    """The champion's own copy: what it makes of a row, the champion made of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShadowStatus:
-    """Rows of one candidate since it was deployed: offered = scored + failed + shed + queued.
+    """Rows of one model since it was deployed: offered = scored + failed + shed + queued.
 
     failed: it raised, crashed or took too long. shed: not given to it (queue full, quarantined, stopped).
     queued: waiting or in hand. restarts: starts of the worker after the first.
     """
 
     model: ModelId
+    role: Role
     state: ShadowState
     scored: int
     failed: int

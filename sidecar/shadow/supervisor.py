@@ -1,4 +1,4 @@
-"""Which candidates score the traffic; offers them rows and collects what they made of them."""
+"""Which models score the traffic in the shadow; offers them rows and collects what they made of them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,30 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sidecar.bundle import MANIFEST
 from sidecar.shadow.candidate import Candidate
+from sidecar.shadow.status import Role
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sidecar.config import Shadow
     from sidecar.domain import BundleRef, Deployment, ScoreBatch, ServedBatch
     from sidecar.shadow.status import ShadowStatus
 
 
-class ShadowSupervisor:
-    """The candidates of the deployment, each with a worker process of its own.
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 over the golden ratio: its multiples spread evenly (D. E. Knuth, The Art of Computer Programming,
+vol. 3, 6.4), so that of any run of inference calls about the share is drawn."""
 
-    For each (row, candidate) offered, `collect` gives exactly one entry, whatever the candidate does. Without
-    candidates it does nothing.
+
+class ShadowSupervisor:
+    """The deployment's candidates, its standby, and a copy of its champion, each with a worker of its own.
+
+    For each (row, candidate) offered, `collect` gives exactly one entry, whatever the candidate does; for the
+    standby likewise. The copy is offered a share of the champion's inference calls.
     """
 
     def __init__(self, settings: Shadow) -> None:
@@ -41,11 +51,11 @@ class ShadowSupervisor:
             if deployment.champion:
                 champion = deployment.champion
                 self._signatures[champion.model.digest] = _signature_of(champion)
-            running = {candidate.model: candidate for candidate in self._candidates}
+            running = {(candidate.model, candidate.role): candidate for candidate in self._candidates}
             candidates = []
-            for ref in deployment.candidates:
-                kept = running.pop(ref.model, None)
-                candidates.append(kept or Candidate(ref, self._settings, self._finished.append))
+            for role, ref in self._roles(deployment):
+                kept = running.pop((ref.model, role), None)
+                candidates.append(kept or Candidate(ref, role, self._settings, self._finished.append))
             self._candidates = tuple(candidates)
             for candidate in running.values():
                 candidate.end()
@@ -53,17 +63,22 @@ class ShadowSupervisor:
             self._leaving = tuple(candidate for candidate in gone if not candidate.join(0))
 
     def offer(self, batch: ServedBatch) -> None:
-        """Offer rows to each candidate; never waits. Rows that find its queue full are shed."""
+        """Offer rows to each; never waits. Rows that find a queue full are shed."""
         signature = self._signatures.get(batch.model.digest)
         for candidate in self._candidates:
-            candidate.offer(batch, signature)
+            if candidate.role is not Role.COPY:
+                candidate.offer(batch, signature)
+            elif candidate.model == batch.model:
+                drawn = drawn_calls(batch.group, self._settings.copy_share)
+                if drawn.any():
+                    candidate.offer(batch.take(drawn), signature)
 
     def collect(self) -> list[ScoreBatch]:
         """What is finished since the last call."""
         return [self._finished.popleft() for _ in range(len(self._finished))]
 
     def status(self) -> list[ShadowStatus]:
-        """How each candidate of the deployment is doing."""
+        """How each of them is doing."""
         return [candidate.status() for candidate in self._candidates]
 
     def stop(self, grace_seconds: float) -> list[ScoreBatch]:
@@ -82,6 +97,24 @@ class ShadowSupervisor:
             for candidate in (*self._candidates, *self._leaving):
                 candidate.join()
         return self.collect()
+
+    def _roles(self, deployment: Deployment) -> list[tuple[Role, BundleRef]]:
+        roles = [(Role.CANDIDATE, ref) for ref in deployment.candidates]
+        if deployment.standby:
+            roles.append((Role.STANDBY, deployment.standby))
+        if deployment.champion and self._settings.copy_share:
+            roles.append((Role.COPY, deployment.champion))
+        return roles
+
+
+def drawn_calls(group: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
+    """Which rows belong to a drawn inference call: about `share` of all calls, evenly spread over them.
+
+    >>> drawn_calls(np.arange(1_000), 0.01).sum()
+    np.int64(10)
+    """
+    spread = group.astype(np.uint64) * _GOLDEN
+    return np.asarray(spread < np.uint64(min(share * 2.0**64, 2.0**64 - 2.0**11)))
 
 
 def _signature_of(champion: BundleRef) -> str | None:

@@ -22,6 +22,7 @@ class ModelState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_STATE_REFUSED: _ClassVar[ModelState]
     MODEL_STATE_REJECTED: _ClassVar[ModelState]
     MODEL_STATE_ROLLED_BACK: _ClassVar[ModelState]
+    MODEL_STATE_STANDBY: _ClassVar[ModelState]
 MODEL_STATE_UNSPECIFIED: ModelState
 MODEL_STATE_REGISTERED: ModelState
 MODEL_STATE_ADMITTED: ModelState
@@ -31,6 +32,7 @@ MODEL_STATE_RETIRED: ModelState
 MODEL_STATE_REFUSED: ModelState
 MODEL_STATE_REJECTED: ModelState
 MODEL_STATE_ROLLED_BACK: ModelState
+MODEL_STATE_STANDBY: ModelState
 
 class Reason(_message.Message):
     __slots__ = ("actor", "why", "evidence_digest")
@@ -87,17 +89,19 @@ class Transition(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., from_state: _Optional[_Union[ModelState, str]] = ..., to_state: _Optional[_Union[ModelState, str]] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Deployment(_message.Message):
-    __slots__ = ("generation", "champion", "candidates")
+    __slots__ = ("generation", "champion", "candidates", "standby")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     CHAMPION_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    STANDBY_FIELD_NUMBER: _ClassVar[int]
     generation: int
     champion: _prediction_pb2.ModelIdentity
     candidates: _containers.RepeatedCompositeFieldContainer[_prediction_pb2.ModelIdentity]
-    def __init__(self, generation: _Optional[int] = ..., champion: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_prediction_pb2.ModelIdentity, _Mapping]]] = ...) -> None: ...
+    standby: _prediction_pb2.ModelIdentity
+    def __init__(self, generation: _Optional[int] = ..., champion: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_prediction_pb2.ModelIdentity, _Mapping]]] = ..., standby: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ...) -> None: ...
 
 class ShadowStatus(_message.Message):
-    __slots__ = ("model", "state", "scored", "failed", "shed", "queued", "restarts")
+    __slots__ = ("model", "state", "scored", "failed", "shed", "queued", "restarts", "role")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SCORED_FIELD_NUMBER: _ClassVar[int]
@@ -105,6 +109,7 @@ class ShadowStatus(_message.Message):
     SHED_FIELD_NUMBER: _ClassVar[int]
     QUEUED_FIELD_NUMBER: _ClassVar[int]
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
     model: _prediction_pb2.ModelIdentity
     state: str
     scored: int
@@ -112,7 +117,8 @@ class ShadowStatus(_message.Message):
     shed: int
     queued: int
     restarts: int
-    def __init__(self, model: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., state: _Optional[str] = ..., scored: _Optional[int] = ..., failed: _Optional[int] = ..., shed: _Optional[int] = ..., queued: _Optional[int] = ..., restarts: _Optional[int] = ...) -> None: ...
+    role: str
+    def __init__(self, model: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., state: _Optional[str] = ..., scored: _Optional[int] = ..., failed: _Optional[int] = ..., shed: _Optional[int] = ..., queued: _Optional[int] = ..., restarts: _Optional[int] = ..., role: _Optional[str] = ...) -> None: ...
 
 class StageTimes(_message.Message):
     __slots__ = ("stage", "count", "p50_ns", "p99_ns", "p999_ns", "max_ns")

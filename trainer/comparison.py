@@ -1,0 +1,190 @@
+"""What another model made of a champion's rows: joined, priced and summed into units of evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainer.days import DAY_NS, day_start, iso_day, nanoseconds
+from trainer.evidence import FAILURE_KINDS, Accounting, Query, Stakes
+from trainer.interval import Day
+from trainer.join import clock_ns, read_candidate, read_rows
+from trainer.units import Pairs, Units, day_spread, pair, sum_units
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sidecar.domain import ModelId
+    from sidecar.store.reader import LogReader
+    from trainer.join import CandidateRows, JoinedRows
+    from trainer.task import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Champion and another on the champion's rows; row numbers are of `served`.
+
+    first_scored_ns: see `Evidence`. shadowed: rows of whole days that had ended. judged: those of them on
+    days that had matured entirely. labelled: of those, with a label. joined: of those, with a value. rows,
+    answers, pairs: the joined ones.
+    """
+
+    served: JoinedRows
+    scored: CandidateRows
+    first_scored_ns: int | None
+    shadowed: NDArray[np.int64]
+    judged: NDArray[np.int64]
+    labelled: NDArray[np.int64]
+    joined: NDArray[np.int64]
+    rows: JoinedRows
+    answers: CandidateRows
+    pairs: Pairs
+    shadowed_account: Accounting
+    judged_account: Accounting
+
+    def units(self, task: Task, wanted: float) -> Units:
+        """The joined rows summed into units; wanted: as in `sum_units`."""
+        return sum_units(
+            task.signature,
+            self.rows.blocks,
+            self.rows.event_ns,
+            self.pairs,
+            entity=task.entity,
+            wanted=wanted,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Reign:
+    """What a champion served, as known at one moment; the rows before `matured_ns` have matured."""
+
+    task: Task
+    champion: ModelId
+    query: Query
+    served: JoinedRows
+    matured_ns: int
+
+    @classmethod
+    def at(cls, task: Task, reader: LogReader, champion: ModelId, as_of_ns: int | None) -> Reign:
+        """As known at `as_of_ns`, the log's clock if not given.
+
+        Raises NotFoundError when nothing has been served.
+        """
+        query = Query(
+            as_of_ns=clock_ns(reader) if as_of_ns is None else as_of_ns,
+            maturity_ns=nanoseconds(task.maturity),
+            policy_digest=task.policy.digest,
+        )
+        # Every row of the days before this moment has matured: the last of them ended `maturity` ago.
+        matured_ns = day_start(query.as_of_ns + 1 - query.maturity_ns)
+        served = read_rows(
+            reader,
+            task.signature,
+            task.maturity,
+            as_of_ns=query.as_of_ns,
+            # A candidate that began earlier is past its deadline, whatever the older rows say.
+            since_ns=matured_ns - 2 * task.policy.deadline_days * DAY_NS,
+            champion=champion.digest,
+        )
+        return cls(task, champion, query, served, matured_ns)
+
+    def compare(
+        self, reader: LogReader, other: ModelId, *, trained_until_ns: int | None = None
+    ) -> Comparison:
+        """Join what `other` made of the champion's rows, and price it."""
+        task, served = self.task, self.served
+        scored = read_candidate(reader, other.digest, self.champion.digest, served)
+        entered = served.event_ns[scored.entered]
+        first_scored_ns = int(entered[0]) if len(entered) else None
+        ended_ns = day_start(self.query.as_of_ns + 1)
+        begin_ns = ended_ns if first_scored_ns is None else _first_whole_day(reader, first_scored_ns)
+        if trained_until_ns is not None:
+            # Rows sent a second time, or with an old date, may be rows that it knows by heart.
+            begin_ns = max(begin_ns, day_start(trained_until_ns) + DAY_NS)
+        shadowed = _between(served.event_ns, begin_ns, ended_ns)
+        judged = _between(served.event_ns, begin_ns, self.matured_ns)
+        labelled = judged[served.labelled[judged]]
+        joined = labelled[scored.valued[labelled]]
+        rows, answers = served.take(joined), scored.take(joined)
+        pairs = pair(
+            task.costs,
+            task.signature,
+            rows.blocks,
+            rows.label,
+            decisions=(rows.decision, answers.decision),
+            cpu_ns=(rows.cpu_ns, answers.cpu_ns),
+        )
+        return Comparison(
+            served=served,
+            scored=scored,
+            first_scored_ns=first_scored_ns,
+            shadowed=shadowed,
+            judged=judged,
+            labelled=labelled,
+            joined=joined,
+            rows=rows,
+            answers=answers,
+            pairs=pairs,
+            shadowed_account=_account(scored.take(shadowed), begin_ns, ended_ns),
+            judged_account=_account(scored.take(judged), begin_ns, self.matured_ns),
+        )
+
+
+def _first_whole_day(reader: LogReader, first_scored_ns: int) -> int:
+    """Find the start of the first day on which nothing was served before the shadow's first Score."""
+    start_ns = day_start(first_scored_ns)
+    parts = reader.served_parts(("event_ns",), since_ns=start_ns, until_ns=first_scored_ns)
+    earlier = next(parts, None) is not None
+    return start_ns + DAY_NS if earlier else start_ns
+
+
+def _between(event_ns: NDArray[np.int64], since_ns: int, until_ns: int) -> NDArray[np.int64]:
+    return np.flatnonzero((event_ns >= since_ns) & (event_ns < until_ns))
+
+
+def _account(scored: CandidateRows, since_ns: int, until_ns: int) -> Accounting:
+    return Accounting(
+        since_ns=since_ns,
+        until_ns=max(since_ns, until_ns),
+        served=len(scored.failure),
+        valued=int(np.count_nonzero(scored.valued)),
+        failures={kind: int(np.count_nonzero(scored.failure == kind)) for kind in FAILURE_KINDS},
+    )
+
+
+def stakes_of(task: Task, pairs: Pairs, units: Units, judged: Accounting) -> Stakes:
+    """What the units could lose, and lost, beside what was declared."""
+    policy, row_bound = task.policy, task.costs.row_bound(task.signature)
+    first_day = judged.since_ns // DAY_NS
+    return Stakes(
+        entity=task.entity or "",
+        row_bound=row_bound,
+        unit_bound=policy.largest_unit_loss,
+        row_most=float(pairs.risk.max(initial=0.0)),
+        rows_beyond=int(np.count_nonzero(pairs.risk > row_bound)),
+        unit_most=float(units.risk.max(initial=0.0)),
+        units_beyond=int(np.count_nonzero(units.risk > policy.largest_unit_loss)),
+        unit_worst=float(units.gain.min(initial=0.0)),
+        spread=day_spread(units, policy.cycle_days, first_day, judged.days) if task.entity else None,
+    )
+
+
+def days_of(event_ns: NDArray[np.int64], pairs: Pairs) -> tuple[Day, ...]:
+    """Sum rows, ordered by event_ns, over days."""
+    if not len(event_ns):
+        return ()
+    starts, first = np.unique(event_ns // DAY_NS, return_index=True)
+    ends = [*first[1:].tolist(), len(event_ns)]
+    return tuple(
+        Day(
+            day=iso_day(start * DAY_NS),
+            decisions=end - begin,
+            changed=int(np.count_nonzero(pairs.changed[begin:end])),
+            champion=float(pairs.champion[begin:end].sum()),
+            candidate=float(pairs.candidate[begin:end].sum()),
+            gain=float(pairs.gain[begin:end].sum()),
+        )
+        for start, begin, end in zip(starts.tolist(), first.tolist(), ends, strict=True)
+    )

@@ -1,0 +1,82 @@
+"""`trainer probation`: whether the new champion stays."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from sidecar.errors import NotFoundError
+from sidecar.lifecycle import ModelState, Reason
+from trainer.command_line import DATE, TASK, Session, nanoseconds_of, plain, with_session
+from trainer.probation.conduct import conduct, ending, look_at_probation
+from trainer.report import evidence_view
+from trainer.run import activation_words
+from trainer.task import load_task
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+
+@click.command("probation")
+@TASK
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option(
+    "--as-of",
+    type=DATE,
+    metavar="DATE",
+    help="With --dry-run: what was known at this UTC date. Default: the log's newest event.",
+)
+@click.option("--end", "why", metavar="WHY", help="End it now: the former champion retires, for this reason.")
+@with_session
+def probation(
+    session: Session, task_path: Path, dry_run: bool, as_of: datetime | None, why: str | None
+) -> None:
+    """Judge the champion on probation against the one before it, which goes on scoring.
+
+    If the former champion earns more, or the new one is too slow where it serves, the former returns; after
+    the policy's probation_days it retires. `trainer watch` does this by itself. A champion that was rolled
+    back comes back only by `trainer shadow --override`.
+    """
+    if as_of and not dry_run:
+        raise click.UsageError("--as-of looks back: give --dry-run with it")
+    if why and dry_run:
+        raise click.UsageError("give --dry-run or --end, not both")
+    task = load_task(task_path)
+    with session.registry() as registry:
+        if why:
+            standby = registry.standby()
+            if standby is None:
+                raise NotFoundError("no former champion stands by, so there is no probation to end")
+            moved = registry.move(
+                standby.model.digest,
+                expected=ModelState.STANDBY,
+                to=ModelState.RETIRED,
+                reason=Reason(session.actor, why),
+            )
+            words = activation_words(registry, registry.deployment(), session.patience_seconds)
+            session.show(
+                {"retired": asdict(moved.model), "activation": words}, f"{moved.model} retired; {words}"
+            )
+            return
+        with session.reader() as reader:
+            if dry_run:
+                found = look_at_probation(
+                    task, registry, reader, actor=session.actor, as_of_ns=nanoseconds_of(as_of)
+                )
+                if found is None:
+                    raise NotFoundError("no former champion stands by, so the champion is not on probation")
+                facts, decision = found
+                deployment = None
+            else:
+                facts, decision, deployment = conduct(task, registry, reader, actor=session.actor)
+        words = ending(decision)
+        if deployment:
+            words += f" {activation_words(registry, deployment, session.patience_seconds)}"
+    session.show(
+        {**plain(asdict(decision)), "probation": facts.to_json(), "done": bool(deployment)},
+        evidence_view(facts.evidence, task.policy),
+        words,
+    )

@@ -1,0 +1,86 @@
+"""What the log says about a champion on probation. Facts only; `trainer.probation.verdict` judges them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from sidecar.canonical_json import canonical_json, json_digest
+from trainer.evidence import Evidence
+from trainer.latency import Quantile, Quantiles, Speed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sidecar.domain import ModelId
+    from trainer.policy import Policy
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The state of the bets on the former champion at the end of a stretch of days.
+
+    until: ISO date of its last day. units: so far, those at which something was at stake. gain: the former
+    champion's over the new one so far, in money. capital: see `trainer.betting.restarted_capital`.
+    """
+
+    until: str
+    units: int
+    gain: float
+    capital: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Probation:
+    """A new champion and the one before it on the same requests.
+
+    evidence: of the former champion as a candidate against the new one, with `trained_until_ns` the moment
+    after which days count. speed: of the new one where it serves; None where it cannot be judged.
+    """
+
+    evidence: Evidence
+    readings: tuple[Reading, ...]
+    speed: Speed | None
+
+    @property
+    def champion(self) -> ModelId:
+        """Who is on probation."""
+        return self.evidence.champion
+
+    @property
+    def former(self) -> ModelId:
+        """Who would return."""
+        return self.evidence.candidate
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 in hex of the canonical JSON."""
+        return json_digest(self.to_json())
+
+    @cached_property
+    def canonical_json(self) -> str:
+        """One text for equal facts."""
+        return canonical_json(self.to_json())
+
+    def budget(self, policy: Policy) -> tuple[float, float]:
+        """The error that the bets may spend, and what is left of it for others."""
+        return policy.rollback_error, 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        readings = (Reading(**{**one, "capital": tuple(one["capital"])}) for one in data["readings"])
+        speed = data["speed"] and Speed(
+            **{
+                **data["speed"],
+                "budget": Quantile(**data["speed"]["budget"]),
+                "beyond": tuple(data["speed"]["beyond"]),
+                "cpu": Quantiles(**{name: Quantile(**one) for name, one in data["speed"]["cpu"].items()}),
+            }
+        )
+        return cls(Evidence.from_json(data["evidence"]), tuple(readings), speed)

@@ -1,0 +1,89 @@
+"""Presses the button by itself: retrains when it is due, judges candidates and the champion on probation.
+
+What a look does follows from the log, the registry and the findings alone, so that the watch may be stopped
+and started at any time, and may run once a day from a scheduler as well as all the time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sidecar.bundle import open_bundle
+from sidecar.errors import BundleError
+from sidecar.store.reader import LogReader
+from trainer.days import day_start, iso_day, nanoseconds
+from trainer.join import clock_ns, read_rows
+from trainer.judge import champion_of, open_findings
+from trainer.retraining import Situation, due
+from trainer.run import Summary
+
+if TYPE_CHECKING:
+    from trainer.run import Run
+
+NOTHING = 0
+
+
+class Watch:
+    """Looks once for each day that matures, of the days that the log knows."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._looked_ns = NOTHING
+
+    def __repr__(self) -> str:
+        return f"<Watch of {self._run.task.name}, looked at {iso_day(self._looked_ns)}>"
+
+    def look(self) -> bool:
+        """Do what there is to do; False where no further day has matured since the last look.
+
+        Raises SidecarError when it cannot be done; the next look tries again.
+        """
+        run = self._run
+        with LogReader(run.config.log_path) as reader:
+            matured_ns = day_start(clock_ns(reader) + 1 - nanoseconds(run.task.maturity))
+            if matured_ns <= self._looked_ns:
+                return False
+            run.probation(reader)
+            if run.registry.deployment().candidates:
+                self._decide(reader)
+            if why := due(run.task.retraining, self._situation(reader)):
+                run.narrator.note(f"Retraining is due: {why}")
+                run.retrain(reader)
+        self._looked_ns = matured_ns
+        return True
+
+    def _decide(self, reader: LogReader) -> None:
+        summary = Summary(self._run.task.name)
+        self._run.decide(reader, summary)
+        for evidence, decision in summary.judged:
+            words = " ".join(decision.reasons)
+            self._run.narrator.note(f"{decision.action} {evidence.candidate.version}: {words}")
+        self._run.narrator.note(summary.ending)
+
+    def _situation(self, reader: LogReader) -> Situation:
+        run = self._run
+        champion = champion_of(run.task, run.registry).model
+        trained_until_ns = self._trained_until_ns()
+        rows = read_rows(reader, run.task.signature, run.task.maturity, since_ns=trained_until_ns + 1)
+        return Situation(
+            now_ns=rows.as_of_ns,
+            trained_until_ns=trained_until_ns,
+            new=int(np.count_nonzero(rows.labelled)),
+            undecided=len(run.registry.deployment().candidates),
+            findings=[one for one in open_findings(run.config) if one.model == champion.digest],
+        )
+
+    def _trained_until_ns(self) -> int:
+        """The newest event that any version of the task was fitted on, of those whose bundle says it."""
+        newest = NOTHING
+        for version in self._run.registry.versions():
+            if version.model.name != self._run.task.name:
+                continue
+            try:
+                training = open_bundle(version.path).manifest.get("training", {})
+            except BundleError:
+                continue  # taken away; its snapshot's rows are those of others too
+            newest = max(newest, training.get("last_event_ns", NOTHING))
+        return newest

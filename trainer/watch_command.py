@@ -1,0 +1,71 @@
+"""`trainer watch`: the button, pressed by itself."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from sidecar.errors import SidecarError
+from trainer.command_line import TASK, Session, with_session
+from trainer.run import Run
+from trainer.task import load_task
+from trainer.watch import Watch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EVERY_SECONDS = 60.0
+
+
+@click.command("watch")
+@TASK
+@click.option(
+    "--every",
+    "seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=EVERY_SECONDS,
+    show_default=True,
+    help="Seconds between looks at the log's clock.",
+)
+@click.option("--once", is_flag=True, help="Look once and end, for a scheduler.")
+@with_session
+def watch(session: Session, task_path: Path, seconds: float, once: bool) -> None:
+    """Retrain when it is due, judge candidates and the champion on probation, and act on what was decided.
+
+    Looks whenever a further day of the log has matured. The task's `retraining` says when it is due. A first
+    champion is not made: begin with `trainer run`. May be stopped and started at any time. What cannot be
+    done is told and tried again; with --once it is the command's error.
+    """
+    task = load_task(task_path)
+    with session.narrator() as narrator, session.registry() as registry:
+        found = Watch(
+            Run(
+                task=task,
+                config=session.config,
+                registry=registry,
+                actor=session.actor,
+                narrator=narrator,
+                history_until_ns=None,
+                patience_seconds=session.patience_seconds,
+                wait_seconds=0,
+            )
+        )
+        if once:
+            found.look()
+            champion = registry.champion()
+            words = f"{champion.model} is the champion" if champion else "there is no champion"
+            session.show({"champion": champion.model.digest if champion else None}, words)
+            return
+        told = ""
+        while True:
+            try:
+                found.look()
+                told = ""
+            except SidecarError as error:
+                if str(error) != told:
+                    narrator.note(f"not done: {error}")
+                told = str(error)
+            narrator.wait(f"{found}")
+            time.sleep(seconds)

@@ -181,6 +181,7 @@ def test_the_loop_step_by_step(loop: Loop):
         assert (promoted["champion"]["digest"], "serves" in promoted["activation"]) == (trees, True)
         load.wait_for(ANSWERS_BETWEEN_SWAPS)
         assert "judged against" in trainer_error(loop.home, "promote", copy, "--why", "now then")
+        wait_until(lambda: scored_by(loop, "standby", champion) and scored_by(loop, "copy", trees))
         back = loop.trainer("rollback", "--why", "second thoughts")
         assert (back["champion"]["digest"], "serves" in back["activation"]) == (champion, True)
         load.wait_for(ANSWERS_BETWEEN_SWAPS)
@@ -198,6 +199,15 @@ def test_the_loop_step_by_step(loop: Loop):
     with loop.registry() as registry:
         assert ModelState.CHAMPION not in {step.to_state for step in registry.transitions(copy)}
         assert registry.find(trees).state is ModelState.ROLLED_BACK
+
+
+def scored_by(loop: Loop, role: str, digest: str) -> int:
+    """Rows that this model has scored in the shadow in this role."""
+    return sum(
+        one["scored"]
+        for one in loop.status()["shadows"]
+        if (one["role"], one["model"]["digest"]) == (role, digest)
+    )
 
 
 def unnamed(record: Record) -> Record:

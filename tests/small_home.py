@@ -69,6 +69,7 @@ class Home:
             features=served.features,
             score=served.score,
             decision=served.decision,
+            propensity=np.ones(count, np.float32),
             queue_ns=nothing,
             infer_ns=nothing + 20_000,
             cpu_ns=nothing + 10_000,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from sidecar.bundle import PIPELINE, REFERENCE, TRANSFORM, Bundle, write_bundle
+from sidecar.bundle import EXPLORATION, PIPELINE, REFERENCE, TRANSFORM, Bundle, write_bundle
 from sidecar.session import DECISION, SCORE, feed, load_model, open_session
 from trainer.crossfit import training_features
 from trainer.days import nanoseconds
@@ -151,6 +151,7 @@ def fit_candidate(
                 for columns in candidate.transform.columns
             ],
             "decision": rule.to_json(),
+            **({EXPLORATION: task.exploration.to_json()} if task.explore else {}),
             "costs": task.costs.to_json(),
             "costs_digest": task.costs.digest,
             "snapshot": snapshot.digest,

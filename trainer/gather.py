@@ -21,6 +21,7 @@ from trainer.evidence import (
     Query,
     Stakes,
 )
+from trainer.hidden_outcomes import count_hidden
 from trainer.interval import PER, Day
 from trainer.join import clock_ns, read_candidate, read_rows
 from trainer.latency import measure
@@ -84,6 +85,7 @@ def gather(
         # A candidate that began earlier is past its deadline, whatever the older rows say.
         since_ns=matured_ns - 2 * task.policy.deadline_days * DAY_NS,
         champion=champion.digest,
+        hidden_by=task.hidden_by,
     )
     together = Known(shares=dict.fromkeys([one.digest for one in candidates], ErrorShare(0, len(candidates))))
     return [
@@ -114,9 +116,11 @@ class _Gathering:
             begin_ns = max(begin_ns, day_start(trained_until_ns) + DAY_NS)
         shadowed = _between(served.event_ns, begin_ns, ended_ns)
         judged = _between(served.event_ns, begin_ns, self.matured_ns)
-        labelled = judged[served.labelled[judged]]
-        joined = labelled[scored.valued[labelled]]
-        rows, answers = served.take(joined), scored.take(joined)
+        # A row whose outcome is hidden is not one that lacks it: explored rows stand for it.
+        accounted = judged[(served.labelled | served.hidden)[judged]]
+        paired = accounted[scored.valued[accounted]]
+        rows, answers = served.take(paired), scored.take(paired)
+        weight = rows.weight if task.hidden_by else 1.0
         pairs = pair(
             task.costs,
             task.signature,
@@ -124,6 +128,7 @@ class _Gathering:
             rows.label,
             decisions=(rows.decision, answers.decision),
             cpu_ns=(rows.cpu_ns, answers.cpu_ns),
+            weight=weight,
         )
         units = sum_units(
             task.signature,
@@ -135,7 +140,8 @@ class _Gathering:
         )
         account = _account(scored.take(judged), begin_ns, self.matured_ns)
         tried, slices = find_slices(task.signature, rows.blocks, rows.event_ns, pairs, task.slices or ())
-        answered, timed = judged[scored.valued[judged]], shadowed[scored.valued[shadowed]]
+        answered = judged[scored.valued[judged] & ~served.hidden[judged]]
+        timed = shadowed[scored.valued[shadowed]]
         return Evidence(
             task=task.name,
             champion=champion,
@@ -144,29 +150,29 @@ class _Gathering:
             signature_digest=task.signature.digest,
             costs_digest=task.costs.digest,
             currency=task.costs.currency,
-            hidden_by=task.hidden_by or "",
+            hidden=count_hidden(task, served, scored, judged),
             share=known.shares[candidate.digest],
             first_scored_ns=first_scored_ns,
             trained_until_ns=trained_until_ns,
             shadowed=_account(scored.take(shadowed), begin_ns, ended_ns),
             judged=account,
             unmatured=len(shadowed) - len(judged),
-            labelled=len(labelled),
-            joined=len(joined),
+            labelled=int(np.count_nonzero(served.labelled[judged])),
+            joined=int(np.count_nonzero(~rows.hidden)),
             losses=int(np.count_nonzero(pairs.changed & (pairs.gain < 0))),
             representation=compare(
                 served.score[answered],
                 (served.decision != scored.decision)[answered],
                 served.labelled[answered],
             ),
-            stakes=_stakes(task, pairs, units, account),
+            stakes=_stakes(task, pairs.risk / np.maximum(weight, 1.0), units, account),
             days=_days(rows.event_ns, pairs),
             cycles=_cycles(policy, units, account),
             slices_tried=tried,
             slices=slices,
             findings=known.findings.get(candidate.digest, ()),
-            champion_quality=_quality(pairs.champion, rows.decision, rows.score, rows.label),
-            candidate_quality=_quality(pairs.candidate, answers.decision, answers.score, rows.label),
+            champion_quality=_quality(rows, weight, pairs.champion, rows.decision, rows.score),
+            candidate_quality=_quality(rows, weight, pairs.candidate, answers.decision, answers.score),
             latency=measure(
                 policy,
                 (served.cpu_ns[timed], served.infer_ns[timed]),
@@ -197,15 +203,16 @@ def _account(scored: CandidateRows, since_ns: int, until_ns: int) -> Accounting:
     )
 
 
-def _stakes(task: Task, pairs: Pairs, units: Units, judged: Accounting) -> Stakes:
+def _stakes(task: Task, row_risk: NDArray[np.float64], units: Units, judged: Accounting) -> Stakes:
+    """row_risk: float64 [n], the most that each row by itself could have lost."""
     policy, row_bound = task.policy, task.costs.row_bound(task.signature)
     first_day = judged.since_ns // DAY_NS
     return Stakes(
         entity=task.entity or "",
         row_bound=row_bound,
         unit_bound=policy.largest_unit_loss,
-        row_most=float(pairs.risk.max(initial=0.0)),
-        rows_beyond=int(np.count_nonzero(pairs.risk > row_bound)),
+        row_most=float(row_risk.max(initial=0.0)),
+        rows_beyond=int(np.count_nonzero(row_risk > row_bound)),
         unit_most=float(units.risk.max(initial=0.0)),
         units_beyond=int(np.count_nonzero(units.risk > policy.largest_unit_loss)),
         unit_worst=float(units.gain.min(initial=0.0)),
@@ -249,16 +256,23 @@ def _days(event_ns: NDArray[np.int64], pairs: Pairs) -> tuple[Day, ...]:
 
 
 def _quality(
+    rows: JoinedRows,
+    weight: NDArray[np.float64] | float,
     money: NDArray[np.float64],
     decision: NDArray[np.bool_],
     score: NDArray[np.float32],
-    label: NDArray[np.float64],
 ) -> Quality | None:
-    if not len(money):
+    """money: what these rows earned, for as many as each stands for."""
+    shown = np.flatnonzero(~rows.hidden)
+    if not len(shown):
         return None
+    each = None if isinstance(weight, float) else weight[shown]
+    label, score = rows.label[shown], score[shown]
+    right = (score >= EVEN_CHANCE) == (label == 1)
+    both = len(np.unique(label)) > 1
     return Quality(
-        utility_per_1000=PER * float(money.mean()),
+        utility_per_1000=PER * float(money.sum() / (len(shown) if each is None else each.sum())),
         act_rate=float(decision.mean()),
-        accuracy=float(((score >= EVEN_CHANCE) == (label == 1)).mean()),
-        auc=float(roc_auc_score(label, score)) if len(np.unique(label)) > 1 else None,
+        accuracy=float(np.average(right, weights=each)),
+        auc=float(roc_auc_score(label, score, sample_weight=each)) if both else None,
     )

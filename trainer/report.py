@@ -38,6 +38,8 @@ def snapshot_lines(snapshot: Snapshot) -> RenderableType:
         f"  of {counts['served']:,} rows in the {snapshot.facts['source']}: {counts['labelled']:,} labelled, "
         f"{counts['expired']:,} without a label, {counts['pending']:,} not matured"
     )
+    if counts.get("hidden"):
+        text += f", {counts['hidden']:,} hidden by the reply"
     if snapshot.facts["base"]:
         text += f"\n  on top of snapshot {snapshot.facts['base'][:12]}"
     return Text.from_markup(text)
@@ -94,6 +96,7 @@ def evidence_view(evidence: Evidence, policy: Policy) -> RenderableType:
         f"gain      {currency} {gain} per {PER:,} decisions, {gain.confidence:.0%} interval of one look, "
         f"{evidence.changed:,} of {evidence.joined:,} decisions changed, {evidence.losses:,} of them lost "
         f"money\n"
+        f"{_hidden(evidence)}"
         f"bets      {_bets(evidence, policy)}\n"
         f"at risk   at most {currency} {evidence.stakes.unit_most:,.0f} in a unit, "
         f"{evidence.stakes.unit_bound:,.0f} declared; the worst gained {evidence.stakes.unit_worst:+,.0f}\n"
@@ -112,6 +115,17 @@ def _bets(evidence: Evidence, policy: Policy) -> str:
     return (
         f"e-value {e_value(last.winning):,.3g} for it and {e_value(last.losing):,.3g} against it after "
         f"{len(evidence.cycles)} cycles of {policy.cycle_days} days, {wanted}"
+    )
+
+
+def _hidden(evidence: Evidence) -> str:
+    """A line of its own, where an action hides the outcome."""
+    hidden = evidence.hidden
+    if hidden is None:
+        return ""
+    return (
+        f"hidden    {hidden.hidden:,} rows by '{hidden.by}'; {hidden.explored:,} explored, which cost "
+        f"{evidence.currency} {hidden.cost_per_1000:,.2f} per {PER:,} decisions\n"
     )
 
 

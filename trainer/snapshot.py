@@ -210,7 +210,7 @@ def from_log(
             f"snapshot {base.digest[:12]} has another signature than task {task.name!r}; "
             "start from the history"
         )
-    rows = read_rows(reader, task.signature, task.maturity, as_of_ns=as_of_ns)
+    rows = read_rows(reader, task.signature, task.maturity, as_of_ns=as_of_ns, hidden_by=task.hidden_by)
     chosen = np.flatnonzero(rows.labelled)
     blocks, label, event_ns = rows.blocks.take(chosen), rows.label[chosen], rows.event_ns[chosen]
     request_ids = to_texts(rows.request_ids[chosen])

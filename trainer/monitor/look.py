@@ -82,7 +82,12 @@ def look(
     now_ns = clock_ns(reader) if as_of_ns is None else as_of_ns
     matured_ns, ended_ns = day_start(now_ns + 1 - nanoseconds(task.maturity)), day_start(now_ns + 1)
     rows = read_rows(
-        reader, task.signature, task.maturity, as_of_ns=now_ns, since_ns=matured_ns - HISTORY_DAYS * DAY_NS
+        reader,
+        task.signature,
+        task.maturity,
+        as_of_ns=now_ns,
+        since_ns=matured_ns - HISTORY_DAYS * DAY_NS,
+        hidden_by=task.hidden_by,
     )
     if not len(rows):
         raise NotFoundError("no row was logged in the days looked at; choose another --as-of")

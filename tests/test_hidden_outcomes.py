@@ -220,5 +220,8 @@ def test_rows_that_hid_their_outcome_are_not_trained_on(tmp_path, hidden_by):
     assert len(snapshot) == (~hidden).sum()
     assert set(snapshot.request_ids) == {LIVE.request_ids[row] for row in np.flatnonzero(~hidden)}
     assert snapshot.facts["counts"]["hidden"] == hidden.sum()
+    weight = dict(zip(snapshot.request_ids, snapshot.weight.tolist(), strict=True))
+    assert all(weight[LIVE.request_ids[row]] == 5.0 for row in np.flatnonzero(explored & ~hidden))
+    assert sum(weight.values()) == (~hidden).sum() + 4 * (explored & ~hidden).sum()
     assert rows.counts()["expired"] == 0
     assert rows.weight.tolist() == np.where(hidden, 0.0, np.where(explored, 5.0, 1.0)).tolist()

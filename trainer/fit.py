@@ -224,12 +224,18 @@ def _measure(
         choosing = snapshot.blocks.take(slice(split, measured_from))
         score, _ = _run(export_pipeline(early.transform, early.model, rule), choosing)
         rule = choose_threshold(
-            task.signature, task.costs, choosing, snapshot.label[split:measured_from], score
+            task.signature,
+            task.costs,
+            choosing,
+            snapshot.label[split:measured_from],
+            score,
+            weight=snapshot.weight[split:measured_from],
         )
     blocks, label = snapshot.blocks.take(slice(measured_from, None)), snapshot.label[measured_from:]
     score, decision = _run(export_pipeline(early.transform, early.model, rule), blocks)
     money = task.costs.utility(task.signature, blocks, decision, label)
-    judged = Judged(money, score, decision, label, snapshot.event_ns[measured_from:])
+    later = slice(measured_from, None)
+    judged = Judged(money, score, decision, label, snapshot.event_ns[later], snapshot.weight[later])
     figures = measure(judged, CONFIDENCE)
     measured = _Measured(
         rows=figures.rows,

@@ -63,10 +63,10 @@ class JoinedRows:
     """Served rows with their outcomes, each request_id once, ordered by (event_ns, request_id).
 
     request_ids: bytes (S, ASCII) [n]. received_ns and event_ns: int64 [n]. score: float32 [n], decision: bool
-    [n], infer_ns and cpu_ns: int64 [n], all the champion's. propensity: float32 [n], see `ServedBatch`.
-    hidden: bool [n], the reply's action hid the outcome. label: float64 [n], 0 or 1, NaN where neither was
-    known at as_of_ns, or the outcome is hidden. matured: bool [n], event_ns + maturity <= as_of_ns. logged:
-    int64 [n], rising in the order of the log.
+    [n], infer_ns and cpu_ns: int64 [n], all the champion's. hidden: bool [n], the reply's action hid the
+    outcome. propensity: float32 [n], see `ServedBatch`; 1 where no action hides it. label: float64 [n], 0 or
+    1, NaN where neither was known at as_of_ns, or the outcome is hidden. matured: bool [n], event_ns +
+    maturity <= as_of_ns. logged: int64 [n], rising in the order of the log.
     """
 
     as_of_ns: int
@@ -236,7 +236,7 @@ def read_rows(
         blocks=_blocks(found),
         score=found["score"],
         decision=found["decision"],
-        propensity=found["propensity"],
+        propensity=np.ones_like(found["propensity"]) if hidden_by is None else found["propensity"],
         hidden=_hidden(found, hidden_by),
         infer_ns=found["infer_ns"],
         cpu_ns=found["cpu_ns"],

@@ -90,7 +90,11 @@ class Columns:
 
     @property
     def decision(self) -> bytes:
-        """uint8 [rows]: 1 is act."""
+        """uint8 [rows]: what the rule decided; 1 is act."""
+
+    @property
+    def propensity(self) -> bytes:
+        """float32 [rows]: the chance that the reply takes the action it does; see `sidecar.exploration`."""
 
 @final
 class Dataplane:
@@ -138,6 +142,7 @@ class Dataplane:
         signature_digest: str,
         fields: list[tuple[str, str, bool, float | None, float | None, bool]],
         features: int,
+        explore: tuple[bool, float],
         warm_up: tuple[list[float], list[int], list[str]],
         runs: int,
     ) -> Loaded:
@@ -145,6 +150,7 @@ class Dataplane:
 
         fields: the signature's, in order: name, kind ("number", "integer" or "text"), whether it may be
         missing, its bounds, and whether a value outside them is refused. features: how many the graph gives.
+        explore: the action that hides the outcome (True is act), and the share of it that gets the other one.
         warm_up: the row's numbers, integers and texts. Raises GraphError.
         """
 

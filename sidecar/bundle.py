@@ -2,8 +2,8 @@
 
 An immutable folder named by the digest of its content:
 
-    manifest.json    what it is: name, version, signature, feature names, decision rule and costs, digests,
-                     library versions, parity measured at export
+    manifest.json    what it is: name, version, signature, feature names, decision rule and costs, what is
+                     explored, digests, library versions, parity measured at export
     pipeline.onnx    raw blocks in; features, score and decision out, in one run
     transform.onnx   raw blocks in, features out: what training reads its matrix from
     reference.npz    the training profile, which drift is compared with
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from sidecar.content_folder import content_digest, write_folder
 from sidecar.domain import BundleRef, ModelId
 from sidecar.errors import BundleError
+from sidecar.exploration import NO_EXPLORATION, Exploration
 from sidecar.signature import Signature
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 MANIFEST, PIPELINE, TRANSFORM, REFERENCE = "manifest.json", "pipeline.onnx", "transform.onnx", "reference.npz"
 FILES = frozenset({MANIFEST, PIPELINE, TRANSFORM, REFERENCE})
+EXPLORATION = "exploration"
+"""Where the manifest says what is explored, if anything is."""
 MAX_FILE_BYTES = 1 << 30
 _MOST_NAMED = 8
 _MOST_NAME = 128  # characters; names are shown on terminals and sent in every reply
@@ -37,12 +40,16 @@ _MOST_NAME = 128  # characters; names are shown on terminals and sent in every r
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle whose content has been checked against its name."""
+    """An opened bundle whose content has been checked against its name.
+
+    exploration: what of its decisions is explored; of most bundles nothing.
+    """
 
     path: Path
     model: ModelId
     signature: Signature
     feature_names: tuple[str, ...]
+    exploration: Exploration
     manifest: Mapping[str, Any]
 
     @property
@@ -135,8 +142,20 @@ def _read_manifest(path: Path, digest: str) -> Bundle:
         model=ModelId(manifest["name"], manifest["version"], digest),
         signature=Signature.from_json(manifest["signature"]),
         feature_names=tuple(manifest["feature_names"]),
+        exploration=_exploration(manifest, path),
         manifest=manifest,
     )
+
+
+def _exploration(manifest: Mapping[str, Any], path: Path) -> Exploration:
+    if EXPLORATION not in manifest:
+        return NO_EXPLORATION
+    try:
+        return Exploration.from_json(manifest[EXPLORATION])
+    except (TypeError, ValueError) as error:
+        raise BundleError(
+            f"bundle {path.name[:12]}: its exploration is none: {error}; mend the task and fit it again"
+        ) from error
 
 
 def _file_digest(path: Path) -> str:

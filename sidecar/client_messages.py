@@ -42,11 +42,16 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class PredictionReply:
-    """The champion's answer. request_id: the key to report the outcome under."""
+    """The champion's answer.
+
+    request_id: the key to report the outcome under. decision: what to do. explored: that is the other action
+    than the rule's, so that an outcome is seen which the rule's own would have hidden.
+    """
 
     request_id: str
     score: float
     decision: bool
+    explored: bool
     model: ModelId
     timings: Timings
 
@@ -105,6 +110,7 @@ def read_reply(response: prediction_pb2.PredictResponse) -> PredictionReply:
         request_id=response.request_id,
         score=response.score,
         decision=response.decision,
+        explored=response.explored,
         model=ModelId(model.name, model.version, model.digest),
         timings=Timings(timings.queue_ns, timings.decode_ns, timings.infer_ns, timings.encode_ns),
     )

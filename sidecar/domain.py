@@ -52,7 +52,9 @@ class ServedBatch:
     request_ids: bytes (S) [n], see `to_ids`. client: object (str) [n], who sent the row and in which version;
     "" where the caller does not say. group: int64 [n], equal for rows that ran in one inference call, so that
     a shadow can score them alike.
-    features: float32 [n, features]; score: float32 [n]; decision: bool [n].
+    features: float32 [n, features]; score: float32 [n]; decision: bool [n], what the rule said.
+    propensity: float32 [n], the chance that the reply took the action it did; where it is below a half the
+    reply took the other action than the rule's (see `sidecar.exploration`).
     queue_ns, infer_ns, cpu_ns: int64 [n]; infer_ns and cpu_ns are those of the whole inference call the row
     was part of, on the wall clock and on the thread's CPU clock.
     """
@@ -67,6 +69,7 @@ class ServedBatch:
     features: NDArray[np.float32]
     score: NDArray[np.float32]
     decision: NDArray[np.bool_]
+    propensity: NDArray[np.float32]
     queue_ns: NDArray[np.int64]
     infer_ns: NDArray[np.int64]
     cpu_ns: NDArray[np.int64]
@@ -87,6 +90,7 @@ class ServedBatch:
             features=self.features[rows],
             score=self.score[rows],
             decision=self.decision[rows],
+            propensity=self.propensity[rows],
             queue_ns=self.queue_ns[rows],
             infer_ns=self.infer_ns[rows],
             cpu_ns=self.cpu_ns[rows],

@@ -55,7 +55,8 @@ class Home:
         with self.registry as registry:
             deployment = registry.deployment()
         blocks = SIGNATURE.pack_columns(rows.columns)
-        served = load_model(deployment.champion.path).run(blocks)
+        champion = load_model(deployment.champion.path)
+        served = champion.run(blocks)
         count = len(blocks)
         nothing = np.zeros(count, np.int64)
         batch = ServedBatch(
@@ -69,6 +70,7 @@ class Home:
             features=served.features,
             score=served.score,
             decision=served.decision,
+            propensity=champion.bundle.exploration.propensity(rows.request_ids, served.decision),
             queue_ns=nothing,
             infer_ns=nothing + 20_000,
             cpu_ns=nothing + 10_000,

@@ -4,6 +4,7 @@ import numpy as np
 from small_task import SIGNATURE, Traffic
 
 from sidecar.domain import Failure, ModelId, Outcome, ScoreBatch, ServedBatch, to_ids
+from sidecar.exploration import NO_EXPLORATION
 from sidecar.store.log import LogStore
 
 CHAMPION = ModelId("small", "champion", "c" * 64)
@@ -20,14 +21,21 @@ def oracle(traffic: Traffic, *, wrong: float, seed: int) -> np.ndarray:
 
 
 def served(
-    traffic: Traffic, score: np.ndarray, rows, champion: ModelId = CHAMPION, cpu_ns=20_000
+    traffic: Traffic,
+    score: np.ndarray,
+    rows,
+    champion: ModelId = CHAMPION,
+    *,
+    cpu_ns=20_000,
+    exploration=NO_EXPLORATION,
 ) -> ServedBatch:
     rows = np.asarray(rows)
     count = len(rows)
+    ids = [traffic.request_ids[row] for row in rows.tolist()]
     columns = {name: column[rows] for name, column in traffic.columns.items()}
     return ServedBatch(
         model=champion,
-        request_ids=to_ids([traffic.request_ids[row] for row in rows.tolist()]),
+        request_ids=to_ids(ids),
         client=np.full(count, "", object),
         received_ns=traffic.event_ns[rows] + 5,
         event_ns=traffic.event_ns[rows],
@@ -36,6 +44,7 @@ def served(
         features=np.zeros((count, 1), np.float32),
         score=score[rows],
         decision=score[rows] > 0.5,
+        propensity=exploration.propensity(ids, score[rows] > 0.5),
         queue_ns=np.zeros(count, np.int64),
         infer_ns=np.full(count, 2 * cpu_ns),
         cpu_ns=np.full(count, cpu_ns),

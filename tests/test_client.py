@@ -43,6 +43,7 @@ def test_a_reply_says_everything(engine, bundle):
         request_id="mine",
         score=scores(bundle, [row()])[0],
         decision=True,
+        explored=False,
         model=ModelId("tiny", "1", bundle.model.digest),
         timings=reply.timings,
     )

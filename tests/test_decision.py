@@ -71,7 +71,7 @@ def test_no_other_threshold_earns_more(rows):
     def earned(threshold):
         return costs.utility(ONE, blocks, score >= np.float32(threshold), label).sum()
 
-    chosen = choose_threshold(ONE, costs, blocks, label, score)
+    chosen = choose_threshold(ONE, costs, blocks, label, score, weight=np.ones(len(label)))
     best = max(earned(threshold) for threshold in (*score.tolist(), 0.0, NEVER))
     assert earned(chosen.value) == best
 
@@ -79,13 +79,28 @@ def test_no_other_threshold_earns_more(rows):
 def test_a_threshold_lies_between_the_scores_it_parts():
     score = np.array([0.9, 0.8, 0.4, 0.2], np.float32)
     blocks = Blocks(np.zeros((4, 1), np.float32), np.empty((4, 0), np.int64), np.empty((4, 0), object))
-    chosen = choose_threshold(ONE, table(), blocks, np.array([1.0, 1.0, 0.0, 0.0]), score)
+    chosen = choose_threshold(ONE, table(), blocks, np.array([1.0, 1.0, 0.0, 0.0]), score, weight=np.ones(4))
     assert chosen.value == pytest.approx(0.6)
+
+
+def test_a_row_that_stands_for_several_counts_as_often():
+    score = np.array([0.9, 0.8, 0.4], np.float32)
+    blocks = Blocks(np.zeros((3, 1), np.float32), np.empty((3, 0), np.int64), np.empty((3, 0), object))
+    label = np.array([1.0, 0.0, 1.0])
+    once, often = (
+        choose_threshold(ONE, table(), blocks, label, score, weight=np.array([1.0, 1.0, times]))
+        for times in (0.25, 1.0)
+    )
+    assert (once.value > 0.8, often.value < 0.4) == (True, True)
 
 
 def test_acting_never_and_always_are_possible():
     blocks, score = BLOCKS, np.linspace(0, 1, len(LABEL)).astype(np.float32)
-    never = choose_threshold(SIGNATURE, table(Amount(-1), Amount(-1)), blocks, LABEL, score)
-    always = choose_threshold(SIGNATURE, table(Amount(1), Amount(1)), blocks, LABEL, score)
+    never = choose_threshold(
+        SIGNATURE, table(Amount(-1), Amount(-1)), blocks, LABEL, score, weight=np.ones(len(LABEL))
+    )
+    always = choose_threshold(
+        SIGNATURE, table(Amount(1), Amount(1)), blocks, LABEL, score, weight=np.ones(len(LABEL))
+    )
     assert (never.value, always.value) == (NEVER, 0.0)
     assert np.float32(1) < np.float32(NEVER)

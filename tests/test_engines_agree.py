@@ -124,6 +124,7 @@ def recorded_row(batch, place):
         batch.features[one].tobytes(),
         batch.score[one].tobytes(),
         batch.decision[one].tolist(),
+        batch.propensity[one].tolist(),
     )
 
 

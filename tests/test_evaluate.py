@@ -3,13 +3,16 @@
 import shutil
 from pathlib import Path
 
+import exploring_task
 import numpy as np
 import pytest
 import small_task
 from small_home import Home
 from small_task import SIGNATURE, START_NS, task
 
+from sidecar.bundle import EXPLORATION, PIPELINE, REFERENCE, TRANSFORM, open_bundle, write_bundle
 from sidecar.errors import ModelFailedError
+from sidecar.exploration import is_explored
 from sidecar.lifecycle import Reason
 from sidecar.session import load_model
 from sidecar.store.reader import LogReader
@@ -167,6 +170,54 @@ def test_outcomes_that_depend_on_the_decision_are_said_to_be_censored(home):
     assert found["censoring"]["passed_labelled"] == 1
     assert any(line.startswith("Censored: 0.00%") for line in found["footnotes"])
     assert found["coverage"]["labelled"] < found["coverage"]["served"]
+
+
+def test_explored_rows_stand_for_those_that_hid_their_outcome(lived, tmp_path):
+    home, exploration = Home(tmp_path), exploring_task.task.exploration
+    line, trees = (open_bundle(Path(lived.fitted[recipe]["path"])) for recipe in ("line", "trees"))
+    explores = write_bundle(
+        tmp_path / "bundles",
+        name=line.model.name,
+        version="line-explores",
+        signature=line.signature,
+        feature_names=line.feature_names,
+        files={name: (line.path / name).read_bytes() for name in (PIPELINE, TRANSFORM, REFERENCE)},
+        facts={**line.manifest, EXPLORATION: exploration.to_json()},
+    )
+    (tmp_path / "var").mkdir()
+    with home.registry as registry:
+        promote_first(registry, explores.path, Reason("tester", "first"))
+        register(registry, trees.path, Reason("tester", "beside"))
+
+    def shown(rows, decision):
+        taken = decision != is_explored(exploration.propensity(rows.request_ids, decision))
+        return np.flatnonzero(~taken)
+
+    home.traffic, home.fitted = home.live(DAYS, known=shown), lived.fitted
+    found = home.json("evaluate", str(Path(exploring_task.__file__)))
+    newest = FIRST_DAY + DAYS - 1
+    day = (home.traffic.event_ns - START_NS) // DAY_NS
+    inside = (day >= newest - task.policy.slice_days) & (day < newest)
+    versions = by_name(found)
+    for recipe in ("line", "trees"):
+        figures, truth = versions[recipe]["figures"], earned(home, recipe, inside)
+        # 80 at most a row, drawn with a chance of three in ten.
+        error = 1000 * 40 * (inside.sum() * 0.3 * (1 / 0.3 - 1)) ** 0.5 / inside.sum()
+        assert abs(figures["utility_per_1000"]["estimate"] - truth) < 3 * error
+        assert figures["rows"] == found["coverage"]["labelled"]
+    assert found["coverage"]["labelled"] + found["coverage"]["hidden"] == inside.sum()
+    assert found["censoring"]["without_chance"] == 0
+    said = " ".join(found["footnotes"])
+    assert f"{found['coverage']['hidden']:,} replies hid their outcome" in said
+    assert "Censored" not in said
+    assert "Not identifiable" not in said
+
+
+def test_hidden_outcomes_that_none_stands_for_are_said_to_be(home):
+    found = home.json("evaluate", str(Path(exploring_task.__file__)))
+    hidden = found["coverage"]["hidden"]
+    assert found["censoring"]["without_chance"] == hidden > 0
+    assert any(line.startswith(f"Not identifiable: {hidden:,} of the hidden") for line in found["footnotes"])
 
 
 def test_slices_with_enough_rows_have_figures_of_their_own(lived):

@@ -239,7 +239,7 @@ def test_open_findings_and_hidden_outcomes_are_part_of_it(tmp_path):
     known = Known(shares=shares, findings={CANDIDATE.digest: (finding,)})
     evidence = evidence_of(log(tmp_path), known=known, of=replace(task, hidden_by="act"))
     assert evidence.findings == (finding,)
-    assert evidence.hidden_by == "act"
+    assert evidence.hidden.by == "act"
 
 
 def test_days_that_the_candidate_was_fitted_on_are_no_evidence(tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, roc_auc_score
@@ -21,9 +23,12 @@ def judged(*, copies: int = 1, seed: int = 0, constant: float | None = None) -> 
     decision = score > 0.6
     money = np.where(decision, np.where(label == 1, 3.0, -2.0), 0.0)
     rows = np.repeat(np.arange(len(day)), copies)
-    return Judged(
-        money[rows], score[rows], decision[rows], label[rows], (day[rows] * DAY_NS).astype(np.int64)
-    )
+    event_ns = (day[rows] * DAY_NS).astype(np.int64)
+    return Judged(money[rows], score[rows], decision[rows], label[rows], event_ns, np.ones(len(rows)))
+
+
+def take(of: Judged, rows) -> Judged:
+    return Judged(*(getattr(of, field.name)[rows] for field in fields(of)))
 
 
 def test_figures_are_those_of_scikit_learn():
@@ -47,6 +52,20 @@ def test_rows_of_a_day_are_one_unit_however_many():
         assert (other.lower, other.upper) == pytest.approx((one.lower, one.upper))
 
 
+def test_a_row_that_stands_for_several_counts_as_if_it_were_there_as_often():
+    rows = judged()
+    times = np.random.default_rng(3).integers(1, 5, len(rows))
+    weighted = measure(replace(rows, weight=times.astype(np.float64)), 0.95)
+    copied = measure(take(rows, np.repeat(np.arange(len(rows)), times)), 0.95)
+    for name in ("utility_per_1000", "accuracy", "auc", "log_loss", "act_rate", "label_rate"):
+        one, other = getattr(weighted, name), getattr(copied, name)
+        assert (one.estimate, one.lower, one.upper) == pytest.approx(
+            (other.estimate, other.lower, other.upper)
+        )
+    assert weighted.calibration.brier.estimate == pytest.approx(copied.calibration.brier.estimate)
+    assert weighted.calibration.gap.estimate == pytest.approx(copied.calibration.gap.estimate)
+
+
 def test_interval_of_the_area_covers_as_often_as_it_says():
     inside = 0
     truth = np.mean([area_of(judged(seed=seed)).estimate for seed in range(200)])
@@ -57,7 +76,7 @@ def test_interval_of_the_area_covers_as_often_as_it_says():
 
 
 def area_of(rows: Judged):
-    return area(rows.score, rows.label, DayRows.of(rows.event_ns), 0.95)
+    return area(rows.score, rows.label, DayRows.of(rows.event_ns, rows.weight), 0.95)
 
 
 def test_one_label_has_no_area_and_one_score_one_bin():
@@ -67,8 +86,7 @@ def test_one_label_has_no_area_and_one_score_one_bin():
     (one,) = figures.calibration.bins
     assert one.rows == len(rows)
     assert figures.calibration.ece == pytest.approx(abs(0.25 - rows.label.mean()))
-    same = Judged(rows.money, rows.score, rows.decision, np.ones(len(rows)), rows.event_ns)
-    assert measure(same, 0.95).auc is None
+    assert measure(replace(rows, label=np.ones(len(rows))), 0.95).auc is None
 
 
 def test_right_probabilities_miss_by_chance_alone_and_wrong_ones_by_more():
@@ -79,9 +97,8 @@ def test_right_probabilities_miss_by_chance_alone_and_wrong_ones_by_more():
     nothing = np.zeros(len(label))
 
     def calibration(score):
-        return measure(
-            Judged(nothing, score.astype(np.float32), score > 2, label, event_ns), 0.95
-        ).calibration
+        rows = Judged(nothing, score.astype(np.float32), score > 2, label, event_ns, nothing + 1)
+        return measure(rows, 0.95).calibration
 
     right, wrong = calibration(chance), calibration(chance**2)
     assert right.ece < 2 * right.ece_by_chance < 0.02

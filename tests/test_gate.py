@@ -12,6 +12,7 @@ from trainer.budget import ErrorShare
 from trainer.days import DAY_NS
 from trainer.evidence import FAILURE_KINDS, Accounting, Cycle, Evidence, OpenFinding, Quality, Query, Stakes
 from trainer.gate import Action, Policy, choose, decide, lacking
+from trainer.hidden_outcomes import HiddenOutcomes
 from trainer.interval import Day
 from trainer.latency import Latency, Quantile, Quantiles
 from trainer.representative import Representation
@@ -71,6 +72,11 @@ def gained(*gains: float) -> dict:
     return {"days": days(*gains), "cycles": cycles(*gains)}
 
 
+def hidden(**changes) -> HiddenOutcomes:
+    """Acting hid 100 outcomes; 9 rows were explored, each of which stands for 11."""
+    return replace(HiddenOutcomes("act", 100, 0, 30, 9, 9, 11.0, 2.5), **changes)
+
+
 def stakes(**changes) -> Stakes:
     sound = Stakes("", 5.0, 100.0, 4.0, 0, 99.0, 0, -40.0, None)
     return replace(sound, **changes)
@@ -87,7 +93,7 @@ def evidence(**changes) -> Evidence:
         signature_digest="s",
         costs_digest="m",
         currency="USD",
-        hidden_by="",
+        hidden=None,
         share=ErrorShare(0, 1),
         first_scored_ns=0,
         trained_until_ns=None,
@@ -159,7 +165,37 @@ BRANCHES = {
         Action.HOLD,
         "has not scored a row",
     ),
-    "outcomes hidden": ({"hidden_by": "act"}, Action.HOLD, "Not identifiable: acting hides the outcome"),
+    "outcomes hidden": (
+        {"hidden": hidden(without_chance=90)},
+        Action.HOLD,
+        "one of them is never seen to be wrong, and 90 of 100 hidden rows had no chance to be explored",
+    ),
+    "nothing explored yet": (
+        {"hidden": hidden(explored=0, explored_labelled=0)},
+        Action.HOLD,
+        "one of them is never seen to be wrong, and none of 100 such rows was explored yet",
+    ),
+    "nothing hidden after all": ({"hidden": hidden(hidden=0, explored=0)}, Action.PROMOTE, "It earns more"),
+    "explored": (
+        {"hidden": hidden()},
+        Action.PROMOTE,
+        "100 more hid their outcome, for which 9 explored ones",
+    ),
+    "explored without outcome": (
+        {"hidden": hidden(explored_labelled=8)},
+        Action.HOLD,
+        "Too few outcomes of explored rows are known: 8 of 9, the policy wants 95.00%",
+    ),
+    "explored rows stand for more than the bound": (
+        {"hidden": hidden(heaviest=25.0)},
+        Action.HOLD,
+        "an explored row stands for 25 and can lose USD 5, together more than its largest_unit_loss of 100",
+    ),
+    "differs only where it is hidden": (
+        {"days": days(*GAINS, changed=0), "hidden": hidden()},
+        Action.HOLD,
+        "Too few decisions differ from the champion's: 0 of 200",
+    ),
     "labels of some kinds only": (
         {"representation": SPARSE},
         Action.HOLD,

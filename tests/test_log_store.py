@@ -48,6 +48,7 @@ def served(ids, event_ns=None, model=CHAMPION):
         features=np.ones((rows, 3), np.float32),
         score=np.linspace(0, 1, rows, dtype=np.float32),
         decision=np.arange(rows) % 2 == 0,
+        propensity=np.resize(np.array([1, 0.02, 0.98], np.float32), rows),
         queue_ns=np.full(rows, 10),
         infer_ns=np.full(rows, 20),
         cpu_ns=np.full(rows, 15),

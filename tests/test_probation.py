@@ -12,7 +12,7 @@ import small_task
 from small_home import Home
 from small_log import CHAMPION, model, oracle, outcomes, scored, served, write_log
 from small_task import START_NS, task, traffic
-from test_gate import POLICY, accounting, evidence, stakes
+from test_gate import POLICY, accounting, evidence, hidden, stakes
 
 from sidecar.lifecycle import ModelState
 from sidecar.store.reader import LogReader
@@ -134,7 +134,7 @@ VERDICTS = {
     "speed not known": ([EVEN], {"days": 12}, None, Action.RELEASE, "It passed"),
     "too few scores": ([AHEAD], {"days": 12, "valued": 900}, speed(), Action.HOLD, "evidence is incomplete"),
     "a bound broken": ([AHEAD], {"days": 3, "worst": -101.0}, speed(), Action.HOLD, "bound does not hold"),
-    "outcomes hidden": ([AHEAD], {"days": 3, "hidden_by": "act"}, speed(), Action.HOLD, "Not identifiable"),
+    "outcomes hidden": ([AHEAD], {"days": 3, "hidden": hidden(explored=0)}, speed(), Action.HOLD, "Not identifiable"),
 }
 
 
@@ -147,7 +147,7 @@ def test_every_verdict(case):
     known = evidence(
         judged=judged,
         stakes=stakes(unit_worst=facts.get("worst", -40.0)),
-        hidden_by=facts.get("hidden_by", ""),
+        hidden=facts.get("hidden"),
     )
     found = Probation(known, tuple(readings), fast)
     decision = judge_probation(found, PROBATION, decided_ns=1, actor="tester")

@@ -124,6 +124,7 @@ def served(champion, rows, prefix="r", *, triggers=()):
         features=np.random.default_rng(rows).random((rows, 100), np.float32),
         score=np.zeros(rows, np.float32),
         decision=np.zeros(rows, bool),
+        propensity=np.ones(rows, np.float32),
         queue_ns=nothing,
         infer_ns=nothing,
         cpu_ns=nothing,

@@ -39,6 +39,7 @@ def answered(number, rows=1, model=MODELS[0]):
             infer_ns=number * 10,
             cpu_ns=number * 5,
         ),
+        propensity=np.full(rows, number / 8, np.float32),
         queue_ns=number * 2,
     )
 
@@ -64,6 +65,7 @@ def test_calls_become_columns_in_order(ledger):
     assert batch.cpu_ns.tolist() == [5, 5, 10]
     assert batch.score.tolist() == [1.0, 2.0, 2.0]
     assert batch.decision.tolist() == [False, False, True]
+    assert batch.propensity.tolist() == [0.125, 0.125, 0.25]
     assert batch.features.tolist() == [[1.0] * 3, [1.0] * 3, [2.0] * 3]
     assert batch.blocks.numbers.tolist() == [[1.0, 1.0], [1.0, 1.0], [2.0, 2.0]]
     assert batch.blocks.texts.tolist() == [["1"], ["1"], ["2"]]

@@ -66,6 +66,7 @@ def served(champion, rows, *, triggers=(), group=None, prefix="r"):
         features=np.zeros((rows, 3), np.float32),
         score=np.zeros(rows, np.float32),
         decision=np.zeros(rows, bool),
+        propensity=np.ones(rows, np.float32),
         queue_ns=nothing,
         infer_ns=nothing,
         cpu_ns=nothing,

@@ -25,6 +25,11 @@ def recipe(*columns):
         ({"candidates": recipe(Columns(("nope",)))}, "uses 'nope'"),
         ({"candidates": recipe(Columns(("x", "hour")))}, "mixes kinds"),
         ({"costs": replace(small_task.task.costs, act_positive=Amount(per={"hour": 1}))}, "costs use 'hour'"),
+        ({"hidden_by": "block"}, "hidden_by is 'block'"),
+        ({"explore": 0.2}, "explore is given, but no action hides the outcome"),
+        ({"hidden_by": "act", "explore": 0.5}, "explore is 0.5; give at least 0 and less than 0.5"),
+        # A row can lose 80; explored at 10 % it stands for ten.
+        ({"hidden_by": "act", "explore": 0.1}, "lose 80 and stands for 10; declare 800 or more"),
     ],
 )
 def test_a_task_that_does_not_fit_together_is_refused(change, says):

@@ -27,8 +27,9 @@ class Comparison:
     """Champion and another on the champion's rows; row numbers are of `served`.
 
     first_scored_ns: see `Evidence`. shadowed: rows of whole days that had ended. judged: those of them on
-    days that had matured entirely. labelled: of those, with a label. joined: of those, with a value. rows,
-    answers, pairs: the joined ones.
+    days that had matured entirely. rows, answers, pairs: judged ones with a value of the other, and with a
+    label or a hidden outcome; a row whose outcome is hidden is not one that lacks it: explored rows stand for
+    it. weight: of each of those, float64 [n], or 1 where nothing hides outcomes.
     """
 
     served: JoinedRows
@@ -36,11 +37,10 @@ class Comparison:
     first_scored_ns: int | None
     shadowed: NDArray[np.int64]
     judged: NDArray[np.int64]
-    labelled: NDArray[np.int64]
-    joined: NDArray[np.int64]
     rows: JoinedRows
     answers: CandidateRows
     pairs: Pairs
+    weight: NDArray[np.float64] | float
     shadowed_account: Accounting
     judged_account: Accounting
 
@@ -87,6 +87,7 @@ class Reign:
             # A candidate that began earlier is past its deadline, whatever the older rows say.
             since_ns=matured_ns - 2 * task.policy.deadline_days * DAY_NS,
             champion=champion.digest,
+            hidden_by=task.hidden_by,
         )
         return cls(task, champion, query, served, matured_ns)
 
@@ -105,9 +106,10 @@ class Reign:
             begin_ns = max(begin_ns, day_start(trained_until_ns) + DAY_NS)
         shadowed = _between(served.event_ns, begin_ns, ended_ns)
         judged = _between(served.event_ns, begin_ns, self.matured_ns)
-        labelled = judged[served.labelled[judged]]
-        joined = labelled[scored.valued[labelled]]
-        rows, answers = served.take(joined), scored.take(joined)
+        accounted = judged[(served.labelled | served.hidden)[judged]]
+        paired = accounted[scored.valued[accounted]]
+        rows, answers = served.take(paired), scored.take(paired)
+        weight = rows.weight if task.hidden_by else 1.0
         pairs = pair(
             task.costs,
             task.signature,
@@ -115,6 +117,7 @@ class Reign:
             rows.label,
             decisions=(rows.decision, answers.decision),
             cpu_ns=(rows.cpu_ns, answers.cpu_ns),
+            weight=weight,
         )
         return Comparison(
             served=served,
@@ -122,11 +125,10 @@ class Reign:
             first_scored_ns=first_scored_ns,
             shadowed=shadowed,
             judged=judged,
-            labelled=labelled,
-            joined=joined,
             rows=rows,
             answers=answers,
             pairs=pairs,
+            weight=weight,
             shadowed_account=_account(scored.take(shadowed), begin_ns, ended_ns),
             judged_account=_account(scored.take(judged), begin_ns, self.matured_ns),
         )
@@ -154,16 +156,19 @@ def _account(scored: CandidateRows, since_ns: int, until_ns: int) -> Accounting:
     )
 
 
-def stakes_of(task: Task, pairs: Pairs, units: Units, judged: Accounting) -> Stakes:
-    """What the units could lose, and lost, beside what was declared."""
+def stakes_of(task: Task, row_risk: NDArray[np.float64], units: Units, judged: Accounting) -> Stakes:
+    """What the units could lose, and lost, beside what was declared.
+
+    row_risk: float64 [n], the most that each row by itself could have lost.
+    """
     policy, row_bound = task.policy, task.costs.row_bound(task.signature)
     first_day = judged.since_ns // DAY_NS
     return Stakes(
         entity=task.entity or "",
         row_bound=row_bound,
         unit_bound=policy.largest_unit_loss,
-        row_most=float(pairs.risk.max(initial=0.0)),
-        rows_beyond=int(np.count_nonzero(pairs.risk > row_bound)),
+        row_most=float(row_risk.max(initial=0.0)),
+        rows_beyond=int(np.count_nonzero(row_risk > row_bound)),
         unit_most=float(units.risk.max(initial=0.0)),
         units_beyond=int(np.count_nonzero(units.risk > policy.largest_unit_loss)),
         unit_worst=float(units.gain.min(initial=0.0)),

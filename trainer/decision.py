@@ -119,14 +119,17 @@ def choose_threshold(
     blocks: Blocks,
     label: NDArray[np.float64],
     score: NDArray[np.float32],
+    *,
+    weight: NDArray[np.float64],
 ) -> ScoreThreshold:
     """Choose the threshold that earns most on these rows, which the model was not fitted on.
 
+    weight: float64 [n], how many rows each stands for.
     Tried are the midpoints between neighbouring distinct scores, acting on every row (0) and on none
     (`NEVER`). Of equals the highest is taken, which acts least.
     """
     if_positive, if_negative = costs.stakes(signature, blocks)
-    gain = np.where(label == 1, if_positive, if_negative)
+    gain = weight * np.where(label == 1, if_positive, if_negative)
     order = np.argsort(-score, kind="stable")
     falling = score[order]
     last = np.append(falling[:-1] != falling[1:], True)  # the last row of each distinct score

@@ -16,6 +16,7 @@ from sidecar.canonical_json import canonical_json, json_digest
 from sidecar.domain import Failure, ModelId
 from trainer.budget import ErrorShare
 from trainer.days import DAY_NS
+from trainer.hidden_outcomes import HiddenOutcomes
 from trainer.interval import Day
 from trainer.join import UNACCOUNTED
 from trainer.latency import Latency, Quantile, Quantiles
@@ -77,7 +78,8 @@ class Accounting:
 class Quality:
     """One model on the joined rows. All but the money is shown only, and decides nothing.
 
-    accuracy: of score >= 0.5. auc: None when all labels are equal.
+    accuracy: of score >= 0.5. auc: None when all labels are equal. Where an action hides outcomes, each row
+    counts for as many as it stands for.
     """
 
     utility_per_1000: float
@@ -137,12 +139,13 @@ class OpenFinding:
 class Evidence:
     """Champion and candidate on the same requests.
 
-    hidden_by: the action that hides an outcome, "" where none does. share: the candidate's part of the error
+    hidden: None where no action hides the outcome. share: the candidate's part of the error
     budget. first_scored_ns: event time of the earliest row, of those that were read, with a Score of the
     candidate; None without any. trained_until_ns: the newest event it was fitted on, None where not known.
     unmatured: shadowed rows too young to be judged. labelled: judged rows with a label. joined: of those,
     rows the candidate gave a value for. losses: joined rows, decided differently, that lost money. days:
-    judged days, for the eye. cycles: what decides. slices_tried: how many slices were compared to find
+    judged days, for the eye; their decisions include the hidden ones. cycles: what decides. slices_tried: how
+    many slices were compared to find
     `slices`. champion_quality, candidate_quality: None without joined rows. latency: None without a value.
     noise: None where no copy of the champion scored any row.
     """
@@ -154,7 +157,7 @@ class Evidence:
     signature_digest: str
     costs_digest: str
     currency: str
-    hidden_by: str
+    hidden: HiddenOutcomes | None
     share: ErrorShare
     first_scored_ns: int | None
     trained_until_ns: int | None
@@ -178,8 +181,9 @@ class Evidence:
 
     @property
     def labelled_share(self) -> float:
-        """The share of judged rows whose outcome is known; 0 when none was served."""
-        return self.labelled / self.judged.served if self.judged.served else 0.0
+        """Of judged rows that did not hide their outcome, the share in which it is known; 0 without any."""
+        shown = self.judged.served - (self.hidden.hidden if self.hidden else 0)
+        return self.labelled / shown if shown else 0.0
 
     @property
     def changed(self) -> int:
@@ -215,6 +219,7 @@ class Evidence:
             "shadowed": Accounting,
             "judged": Accounting,
             "stakes": Stakes,
+            "hidden": HiddenOutcomes,
             "representation": Representation,
             "champion_quality": Quality,
             "candidate_quality": Quality,

@@ -66,7 +66,8 @@ class Figures:
 class Judged:
     """What one version made of n rows with a label, and what it earned.
 
-    money, label (0 or 1): float64 [n]; score: float32 [n]; decision: bool [n]; event_ns: int64 [n].
+    money, label (0 or 1): float64 [n]; score: float32 [n]; decision: bool [n]; event_ns: int64 [n]; weight:
+    float64 [n], how many rows each stands for.
     """
 
     money: NDArray[np.float64]
@@ -74,6 +75,7 @@ class Judged:
     decision: NDArray[np.bool_]
     label: NDArray[np.float64]
     event_ns: NDArray[np.int64]
+    weight: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.label)
@@ -81,24 +83,32 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class DayRows:
-    """Which day each row belongs to. day: int64 [n], 0 to days - 1."""
+    """Which day each row belongs to, and how many rows it stands for.
+
+    day: int64 [n], 0 to days - 1; weight: float64 [n].
+    """
 
     day: NDArray[np.int64]
     days: int
+    weight: NDArray[np.float64]
 
     @classmethod
-    def of(cls, event_ns: NDArray[np.int64]) -> DayRows:
+    def of(cls, event_ns: NDArray[np.int64], weight: NDArray[np.float64]) -> DayRows:
         """The UTC days of rows, of which only those with rows count."""
         starts, day = np.unique(event_ns // DAY_NS, return_inverse=True)
-        return cls(day.astype(np.int64), len(starts))
+        return cls(day.astype(np.int64), len(starts), weight)
+
+    def take(self, rows: NDArray[np.int64]) -> DayRows:
+        """The rows at these indices, among the same days."""
+        return DayRows(self.day[rows], self.days, self.weight[rows])
 
     def sum(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum over each day's rows; values: [n]."""
-        return np.bincount(self.day, weights=values, minlength=self.days).astype(np.float64)
+        return np.bincount(self.day, weights=self.weight * values, minlength=self.days).astype(np.float64)
 
     def count(self) -> NDArray[np.float64]:
         """The rows of each day."""
-        return self.sum(np.ones(len(self.day)))
+        return np.bincount(self.day, weights=self.weight, minlength=self.days).astype(np.float64)
 
     def mean(self, values: NDArray[np.float64], confidence: float, *, per: float = 1.0) -> Interval:
         """The mean over rows; values: [n]."""
@@ -107,7 +117,7 @@ class DayRows:
 
 def measure(judged: Judged, confidence: float) -> Figures:
     """The figures of some rows."""
-    rows, label = DayRows.of(judged.event_ns), judged.label
+    rows, label = DayRows.of(judged.event_ns, judged.weight), judged.label
     probability = judged.score.astype(np.float64)
     clipped = np.clip(probability, _LEAST, 1 - _LEAST)
     loss = -np.where(label == 1, np.log(clipped), np.log1p(-clipped))
@@ -134,14 +144,14 @@ def area(
     clustered ROC curve data, Biometrics 53 (1997), 567-578. Bounds end at 0 and 1.
     """
     positive = label == 1
-    positives, negatives = int(positive.sum()), int((~positive).sum())
+    positives, negatives = (float(rows.weight[kind].sum()) for kind in (positive, ~positive))
     if not positives or not negatives:
         return None
     # The share of the other kind that each row is on the right side of, ties counted half.
     place = np.empty(len(label))
-    place[positive] = _share_below(score[positive], np.sort(score[~positive]))
-    place[~positive] = 1 - _share_below(score[~positive], np.sort(score[positive]))
-    estimate = float(place[positive].mean())
+    place[positive] = _share_below(score[positive], score[~positive], rows.weight[~positive])
+    place[~positive] = 1 - _share_below(score[~positive], score[positive], rows.weight[positive])
+    estimate = float(np.average(place[positive], weights=rows.weight[positive]))
     weight = np.where(positive, 1 / positives, 1 / negatives)
     found = linear_interval(estimate, rows.sum(weight * (place - estimate)), confidence)
     if not math.isfinite(found.lower):
@@ -161,13 +171,13 @@ def calibrate(
         inside = np.flatnonzero(place == number)
         if not len(inside):
             continue
-        part = DayRows(rows.day[inside], rows.days)
-        share = len(inside) / len(label)
+        part = rows.take(inside)
+        share = float(part.weight.sum() / rows.weight.sum())
         gap = ratio_interval(part.sum(probability[inside] - label[inside]), part.count(), confidence)
         bins.append(
             Bin(
                 rows=len(inside),
-                score=float(probability[inside].mean()),
+                score=float(np.average(probability[inside], weights=part.weight)),
                 observed=ratio_interval(part.sum(label[inside]), part.count(), confidence),
             )
         )
@@ -182,8 +192,12 @@ def calibrate(
     )
 
 
-def _share_below(values: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The share of the sorted `others` below each value, equal ones counted half."""
-    below = np.searchsorted(others, values, side="left") + np.searchsorted(others, values, side="right")
-    share: NDArray[np.float64] = below / (2 * len(others))
+def _share_below(
+    values: NDArray[np.float32], others: NDArray[np.float32], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The share of `others`, which have these weights, below each value; equal ones counted half."""
+    order = np.argsort(others, kind="stable")
+    rising, below = others[order], np.append(0.0, np.cumsum(weight[order]))
+    first, last = (np.searchsorted(rising, values, side=side) for side in ("left", "right"))
+    share: NDArray[np.float64] = (below[first] + below[last]) / (2 * below[-1])
     return share

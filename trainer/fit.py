@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from sidecar.bundle import PIPELINE, REFERENCE, TRANSFORM, Bundle, write_bundle
+from sidecar.bundle import EXPLORATION, PIPELINE, REFERENCE, TRANSFORM, Bundle, write_bundle
 from sidecar.session import DECISION, SCORE, feed, load_model, open_session
 from trainer.crossfit import training_features
 from trainer.days import nanoseconds
@@ -151,6 +151,7 @@ def fit_candidate(
                 for columns in candidate.transform.columns
             ],
             "decision": rule.to_json(),
+            **({EXPLORATION: task.exploration.to_json()} if task.explore else {}),
             "costs": task.costs.to_json(),
             "costs_digest": task.costs.digest,
             "snapshot": snapshot.digest,
@@ -223,12 +224,18 @@ def _measure(
         choosing = snapshot.blocks.take(slice(split, measured_from))
         score, _ = _run(export_pipeline(early.transform, early.model, rule), choosing)
         rule = choose_threshold(
-            task.signature, task.costs, choosing, snapshot.label[split:measured_from], score
+            task.signature,
+            task.costs,
+            choosing,
+            snapshot.label[split:measured_from],
+            score,
+            weight=snapshot.weight[split:measured_from],
         )
     blocks, label = snapshot.blocks.take(slice(measured_from, None)), snapshot.label[measured_from:]
     score, decision = _run(export_pipeline(early.transform, early.model, rule), blocks)
     money = task.costs.utility(task.signature, blocks, decision, label)
-    judged = Judged(money, score, decision, label, snapshot.event_ns[measured_from:])
+    later = slice(measured_from, None)
+    judged = Judged(money, score, decision, label, snapshot.event_ns[later], snapshot.weight[later])
     figures = measure(judged, CONFIDENCE)
     measured = _Measured(
         rows=figures.rows,

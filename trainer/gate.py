@@ -140,7 +140,8 @@ def _shown(evidence: Evidence, policy: Policy) -> Iterator[str]:
 
 
 def _alike(evidence: Evidence, policy: Policy) -> list[str]:
-    if not evidence.joined or evidence.changed or policy.min_gain_per_1000 < 0:
+    differs = evidence.changed or (evidence.hidden and evidence.hidden.changed)
+    if not evidence.joined or differs or policy.min_gain_per_1000 < 0:
         return []
     return [f"It decides exactly as the champion on {_over(evidence)}; there is nothing to gain."]
 
@@ -200,8 +201,13 @@ def _display(evidence: Evidence, policy: Policy) -> str:
 
 
 def _over(evidence: Evidence) -> str:
-    days = len(evidence.days)
-    return f"{evidence.joined:,} decisions on {days} whole days, {evidence.changed:,} of them changed"
+    days, hidden = len(evidence.days), evidence.hidden
+    over = f"{evidence.joined:,} decisions on {days} whole days, {evidence.changed:,} of them changed"
+    if hidden is None:
+        return over
+    return (
+        f"{over}; {hidden.hidden:,} more hid their outcome, for which {hidden.explored:,} explored ones stand"
+    )
 
 
 def _projection(evidence: Evidence, policy: Policy, wanted: float) -> str:

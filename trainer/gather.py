@@ -19,6 +19,7 @@ from trainer.evidence import (
     OpenFinding,
     Quality,
 )
+from trainer.hidden_outcomes import count_hidden
 from trainer.interval import PER
 from trainer.latency import measure
 from trainer.noise import measure_noise
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from sidecar.domain import ModelId
     from sidecar.store.reader import LogReader
     from trainer.comparison import Comparison
+    from trainer.join import JoinedRows
     from trainer.noise import Noise
     from trainer.policy import Policy
     from trainer.task import Task
@@ -91,10 +93,11 @@ def describe(
     """Say what a comparison shows."""
     task, served, policy = reign.task, reign.served, reign.task.policy
     scored, rows, answers, pairs = found.scored, found.rows, found.answers, found.pairs
-    judged, shadowed, account = found.judged, found.shadowed, found.judged_account
+    judged, shadowed, account, weight = found.judged, found.shadowed, found.judged_account, found.weight
     units = found.units(task, policy.min_gain_per_1000 / PER)
     tried, slices = find_slices(task.signature, rows.blocks, rows.event_ns, pairs, task.slices or ())
-    answered, timed = judged[scored.valued[judged]], shadowed[scored.valued[shadowed]]
+    answered = judged[scored.valued[judged] & ~served.hidden[judged]]
+    timed = shadowed[scored.valued[shadowed]]
     return Evidence(
         task=task.name,
         champion=reign.champion,
@@ -103,29 +106,29 @@ def describe(
         signature_digest=task.signature.digest,
         costs_digest=task.costs.digest,
         currency=task.costs.currency,
-        hidden_by=task.hidden_by or "",
+        hidden=count_hidden(task, served, scored, judged),
         share=known.shares[candidate.digest],
         first_scored_ns=found.first_scored_ns,
         trained_until_ns=known.trained_until_ns.get(candidate.digest),
         shadowed=found.shadowed_account,
         judged=account,
         unmatured=len(shadowed) - len(judged),
-        labelled=len(found.labelled),
-        joined=len(found.joined),
+        labelled=int(np.count_nonzero(served.labelled[judged])),
+        joined=int(np.count_nonzero(~rows.hidden)),
         losses=int(np.count_nonzero(pairs.changed & (pairs.gain < 0))),
         representation=compare(
             served.score[answered],
             (served.decision != scored.decision)[answered],
             served.labelled[answered],
         ),
-        stakes=stakes_of(task, pairs, units, account),
+        stakes=stakes_of(task, pairs.risk / np.maximum(weight, 1.0), units, account),
         days=days_of(rows.event_ns, pairs),
         cycles=_cycles(policy, units, account),
         slices_tried=tried,
         slices=slices,
         findings=known.findings.get(candidate.digest, ()),
-        champion_quality=_quality(pairs.champion, rows.decision, rows.score, rows.label),
-        candidate_quality=_quality(pairs.candidate, answers.decision, answers.score, rows.label),
+        champion_quality=_quality(rows, weight, pairs.champion, rows.decision, rows.score),
+        candidate_quality=_quality(rows, weight, pairs.candidate, answers.decision, answers.score),
         latency=measure(
             policy,
             (served.cpu_ns[timed], served.infer_ns[timed]),
@@ -153,16 +156,23 @@ def _cycles(policy: Policy, units: Units, judged: Accounting) -> tuple[Cycle, ..
 
 
 def _quality(
+    rows: JoinedRows,
+    weight: NDArray[np.float64] | float,
     money: NDArray[np.float64],
     decision: NDArray[np.bool_],
     score: NDArray[np.float32],
-    label: NDArray[np.float64],
 ) -> Quality | None:
-    if not len(money):
+    """money: what these rows earned, for as many as each stands for."""
+    shown = np.flatnonzero(~rows.hidden)
+    if not len(shown):
         return None
+    each = None if isinstance(weight, float) else weight[shown]
+    label, score = rows.label[shown], score[shown]
+    right = (score >= EVEN_CHANCE) == (label == 1)
+    both = len(np.unique(label)) > 1
     return Quality(
-        utility_per_1000=PER * float(money.mean()),
+        utility_per_1000=PER * float(money.sum() / (len(shown) if each is None else each.sum())),
         act_rate=float(decision.mean()),
-        accuracy=float(((score >= EVEN_CHANCE) == (label == 1)).mean()),
-        auc=float(roc_auc_score(label, score)) if len(np.unique(label)) > 1 else None,
+        accuracy=float(np.average(right, weights=each)),
+        auc=float(roc_auc_score(label, score, sample_weight=each)) if both else None,
     )

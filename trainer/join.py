@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from sidecar.domain import Failure
 from sidecar.errors import NotFoundError, SignatureMismatchError
+from sidecar.exploration import is_explored
 from sidecar.signature import Blocks
 from sidecar.store.parquet import arrow_ids, codes_of
 from sidecar.store.reader import joined_columns
@@ -42,7 +43,10 @@ EARLIEST_OUTCOME_NS = DAY_NS
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 _BLOCKS = ("numbers", "integers", "texts")
-_READ = ("request_ids", "received_ns", "event_ns", "score", "decision", "infer_ns", "cpu_ns", *_BLOCKS)
+_READ = (
+    *("request_ids", "received_ns", "event_ns", "score", "decision", "propensity", "infer_ns", "cpu_ns"),
+    *_BLOCKS,
+)
 _NO_SCORES: Columns = {
     "request_ids": np.empty(0, np.bytes_),
     "failure": np.empty(0, object),
@@ -59,9 +63,10 @@ class JoinedRows:
     """Served rows with their outcomes, each request_id once, ordered by (event_ns, request_id).
 
     request_ids: bytes (S, ASCII) [n]. received_ns and event_ns: int64 [n]. score: float32 [n], decision: bool
-    [n], infer_ns and cpu_ns: int64 [n], all the champion's. label: float64 [n], 0 or 1, NaN where neither was
-    known at as_of_ns. matured: bool [n], event_ns + maturity <= as_of_ns. logged: int64 [n], rising in the
-    order of the log.
+    [n], infer_ns and cpu_ns: int64 [n], all the champion's. hidden: bool [n], the reply's action hid the
+    outcome. propensity: float32 [n], see `ServedBatch`; 1 where no action hides it. label: float64 [n], 0 or
+    1, NaN where neither was known at as_of_ns, or the outcome is hidden. matured: bool [n], event_ns +
+    maturity <= as_of_ns. logged: int64 [n], rising in the order of the log.
     """
 
     as_of_ns: int
@@ -71,6 +76,8 @@ class JoinedRows:
     blocks: Blocks
     score: NDArray[np.float32]
     decision: NDArray[np.bool_]
+    propensity: NDArray[np.float32]
+    hidden: NDArray[np.bool_]
     infer_ns: NDArray[np.int64]
     cpu_ns: NDArray[np.int64]
     label: NDArray[np.float64]
@@ -98,14 +105,33 @@ class JoinedRows:
         """Rows that count: matured, with a label. bool [n]."""
         return self.matured & ~np.isnan(self.label)
 
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """How many rows each stands for, where some hide their outcomes: none, itself, or more. float64 [n].
+
+        A row whose outcome is not hidden stands for 1 / its propensity (D. G. Horvitz and D. J. Thompson, "A
+        generalization of sampling without replacement from a finite universe", JASA 1952), so that sums over
+        such rows are right in expectation for all. The shortest decimal of a float32 is the share that was
+        declared, whose inverse is exact where the declared bounds are checked with it.
+        """
+        distinct, which = np.unique(self.propensity, return_inverse=True)
+        share = np.array([float(str(one)) for one in distinct], np.float64)
+        return np.where(self.hidden, 0.0, (1 / share)[which])
+
     def counts(self) -> dict[str, int]:
-        """Rows served, labelled (matured with a label), expired (matured without), pending (not matured)."""
+        """Rows by what became of their outcomes.
+
+        served; labelled: matured with a label; hidden, where any is: matured, and the reply hid it; expired:
+        matured without; pending: not matured.
+        """
         labelled = int(np.count_nonzero(self.labelled))
+        hidden = int(np.count_nonzero(self.matured & self.hidden))
         matured = int(np.count_nonzero(self.matured))
         return {
             "served": len(self),
             "labelled": labelled,
-            "expired": matured - labelled,
+            **({"hidden": hidden} if hidden else {}),
+            "expired": matured - labelled - hidden,
             "pending": len(self) - matured,
         }
 
@@ -119,6 +145,8 @@ class JoinedRows:
             blocks=self.blocks.take(rows),
             score=self.score[rows],
             decision=self.decision[rows],
+            propensity=self.propensity[rows],
+            hidden=self.hidden[rows],
             infer_ns=self.infer_ns[rows],
             cpu_ns=self.cpu_ns[rows],
             label=self.label[rows],
@@ -180,9 +208,13 @@ def read_rows(
     as_of_ns: int | None = None,
     since_ns: int | None = None,
     champion: str | None = None,
+    hidden_by: str | None = None,
 ) -> JoinedRows:
     """Rows with since_ns <= event_ns <= as_of_ns, of one champion (by digest) if given, with their outcomes.
 
+    hidden_by: the action that hides the outcome, if one does. An outcome that arrives all the same for a row
+    whose reply took it is not used: it came another way than the others (a complaint, a guess), so which of
+    these rows have one is no matter of chance.
     as_of_ns: the log's clock when not given. Of rows with the same request_id the one received first counts.
     Raises NotFoundError when nothing has been served, and SignatureMismatchError when rows have other columns
     than the signature.
@@ -204,6 +236,8 @@ def read_rows(
         blocks=_blocks(found),
         score=found["score"],
         decision=found["decision"],
+        propensity=np.ones_like(found["propensity"]) if hidden_by is None else found["propensity"],
+        hidden=_hidden(found, hidden_by),
         infer_ns=found["infer_ns"],
         cpu_ns=found["cpu_ns"],
         label=np.full(len(found["event_ns"]), np.nan),
@@ -289,6 +323,12 @@ def _first_received(found: Columns) -> NDArray[np.int64]:
     return order_of_rows(event_ns, ids)
 
 
+def _hidden(found: Columns, hidden_by: str | None) -> NDArray[np.bool_]:
+    """Where the reply's action hid the outcome."""
+    taken = found["decision"] != is_explored(found["propensity"])
+    return np.zeros(len(taken), np.bool_) if hidden_by is None else taken == (hidden_by == "act")
+
+
 def _labels(reader: LogReader, rows: JoinedRows, since_ns: int | None) -> NDArray[np.float64]:
     earliest_ns = None if since_ns is None else since_ns - EARLIEST_OUTCOME_NS
     outcomes = reader.outcomes(rows.as_of_ns, earliest_ns)
@@ -299,6 +339,7 @@ def _labels(reader: LogReader, rows: JoinedRows, since_ns: int | None) -> NDArra
     label = np.where((outcomes.label == 0) | (outcomes.label == 1), outcomes.label, np.nan)
     labels = rows.label.copy()
     labels[row_of[meant]] = label[meant]
+    labels[rows.hidden] = np.nan
     return labels
 
 
@@ -334,6 +375,7 @@ def _no_rows(signature: Signature) -> Columns:
         **{name: np.empty(0, np.int64) for name in ("received_ns", "event_ns", "infer_ns", "cpu_ns")},
         "score": np.empty(0, np.float32),
         "decision": np.empty(0, np.bool_),
+        "propensity": np.empty(0, np.float32),
         "numbers": np.empty((0, len(signature.numbers)), np.float32),
         "integers": np.empty((0, len(signature.integers)), np.int64),
         "texts": np.empty((0, len(signature.texts)), object),

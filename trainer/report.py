@@ -38,6 +38,8 @@ def snapshot_lines(snapshot: Snapshot) -> RenderableType:
         f"  of {counts['served']:,} rows in the {snapshot.facts['source']}: {counts['labelled']:,} labelled, "
         f"{counts['expired']:,} without a label, {counts['pending']:,} not matured"
     )
+    if counts.get("hidden"):
+        text += f", {counts['hidden']:,} hidden by the reply"
     if snapshot.facts["base"]:
         text += f"\n  on top of snapshot {snapshot.facts['base'][:12]}"
     return Text.from_markup(text)
@@ -94,6 +96,7 @@ def evidence_view(evidence: Evidence, policy: Policy) -> RenderableType:
         f"gain      {currency} {gain} per {PER:,} decisions, {gain.confidence:.0%} interval of one look, "
         f"{evidence.changed:,} of {evidence.joined:,} decisions changed, {evidence.losses:,} of them lost "
         f"money\n"
+        f"{_hidden(evidence)}"
         f"bets      {_bets(evidence, policy)}\n"
         f"at risk   at most {currency} {evidence.stakes.unit_most:,.0f} in a unit, "
         f"{evidence.stakes.unit_bound:,.0f} declared; the worst gained {evidence.stakes.unit_worst:+,.0f}\n"
@@ -124,6 +127,17 @@ def _noise(evidence: Evidence) -> str:
         f"{noise.rows:,} rows of the champion's own copy: {noise.scores_differ:,} scores and "
         f"{noise.decisions_differ:,} decisions differ; CPU us p50 / p99 / p99.9 in place "
         f"{_quantiles(noise.champion_cpu)}, in the shadow {_quantiles(noise.copy_cpu)}"
+    )
+
+
+def _hidden(evidence: Evidence) -> str:
+    """A line of its own, where an action hides the outcome."""
+    hidden = evidence.hidden
+    if hidden is None:
+        return ""
+    return (
+        f"hidden    {hidden.hidden:,} rows by '{hidden.by}'; {hidden.explored:,} explored, which cost "
+        f"{evidence.currency} {hidden.cost_per_1000:,.2f} per {PER:,} decisions\n"
     )
 
 

@@ -46,7 +46,8 @@ FILES = frozenset({MANIFEST, ROWS})
 class Snapshot:
     """Labelled rows, ordered by (event_ns, request_id), each request_id once.
 
-    label: float64 [n], 0 or 1; event_ns: int64 [n]; request_ids: n texts. facts: plain JSON data; the query
+    label: float64 [n], 0 or 1; weight: float64 [n], how many rows each stands for; event_ns: int64 [n];
+    request_ids: n texts. facts: plain JSON data; the query
     and what it found.
     """
 
@@ -55,6 +56,7 @@ class Snapshot:
     signature: Signature
     blocks: Blocks
     label: NDArray[np.float64]
+    weight: NDArray[np.float64]
     event_ns: NDArray[np.int64]
     request_ids: Sequence[str]
     facts: Mapping[str, Any]
@@ -72,10 +74,12 @@ def write_snapshot(
     event_ns: NDArray[np.int64],
     request_ids: Sequence[str],
     facts: Mapping[str, Any],
+    weight: NDArray[np.float64] | None = None,
 ) -> Snapshot:
     """Order the rows, write them below `root` and open them. The folder appears whole or not at all.
 
-    Of rows with the same request_id the first given stays. Raises SignatureMismatchError when the blocks
+    weight: each row stands for itself when not given. Of rows with the same request_id the first given stays.
+    Raises SignatureMismatchError when the blocks
     have other columns than the signature.
     """
     check_columns(signature, blocks)
@@ -92,7 +96,9 @@ def write_snapshot(
     }
     content = {
         MANIFEST: (json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(),
-        ROWS: _pack(blocks.take(rows), label[rows], event_ns[rows], ids),
+        ROWS: _pack(
+            blocks.take(rows), label[rows], None if weight is None else weight[rows], event_ns[rows], ids
+        ),
     }
     return open_snapshot(write_folder(root, content))
 
@@ -119,13 +125,14 @@ def open_snapshot(path: Path) -> Snapshot:
     manifest = json.loads(content[MANIFEST])
     if manifest["format"] != FORMAT:
         raise BundleError(f"snapshot {name}: format {manifest['format']!r}; this version reads {FORMAT}")
-    blocks, label, event_ns, request_ids = _unpack(content[ROWS])
+    blocks, label, weight, event_ns, request_ids = _unpack(content[ROWS])
     return Snapshot(
         digest=digest,
         path=path,
         signature=Signature.from_json(manifest["signature"]),
         blocks=blocks,
         label=label,
+        weight=weight,
         event_ns=event_ns,
         request_ids=request_ids,
         facts=manifest["facts"],
@@ -210,13 +217,15 @@ def from_log(
             f"snapshot {base.digest[:12]} has another signature than task {task.name!r}; "
             "start from the history"
         )
-    rows = read_rows(reader, task.signature, task.maturity, as_of_ns=as_of_ns)
+    rows = read_rows(reader, task.signature, task.maturity, as_of_ns=as_of_ns, hidden_by=task.hidden_by)
     chosen = np.flatnonzero(rows.labelled)
     blocks, label, event_ns = rows.blocks.take(chosen), rows.label[chosen], rows.event_ns[chosen]
+    weight = rows.weight[chosen]
     request_ids = to_texts(rows.request_ids[chosen])
     if base is not None:
         blocks = Blocks.concat([base.blocks, blocks])
         label = np.concatenate([base.label, label])
+        weight = np.concatenate([base.weight, weight])
         event_ns = np.concatenate([base.event_ns, event_ns])
         request_ids = [*base.request_ids, *request_ids]
     if not request_ids:
@@ -238,6 +247,7 @@ def from_log(
             "base": "" if base is None else base.digest,
             "code_version": code_version(),
         },
+        weight=weight,
     )
 
 
@@ -247,12 +257,19 @@ def code_version() -> str:
 
 
 def _pack(
-    blocks: Blocks, label: NDArray[np.float64], event_ns: NDArray[np.int64], request_ids: Sequence[str]
+    blocks: Blocks,
+    label: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+    event_ns: NDArray[np.int64],
+    request_ids: Sequence[str],
 ) -> bytes:
     # Texts repeat, so each is stored once; as JSON, because one long text would widen a fixed-width array.
     texts = sorted({text for column in blocks.texts.T for text in set(column)})
     code = {text: index for index, text in enumerate(texts)}
     codes = np.array([code[text] for text in blocks.texts.ravel()], np.int32).reshape(blocks.texts.shape)
+    some: dict[str, Any] = {}
+    if weight is not None and (weight != 1).any():
+        some["weight"] = np.asarray(weight, np.float64)
     file = io.BytesIO()
     np.savez_compressed(
         file,
@@ -263,15 +280,20 @@ def _pack(
         label=np.asarray(label, np.float64),
         event_ns=np.asarray(event_ns, np.int64),
         request_ids=_json_array(request_ids),
+        **some,
     )
     return file.getvalue()
 
 
-def _unpack(data: bytes) -> tuple[Blocks, NDArray[np.float64], NDArray[np.int64], Sequence[str]]:
+def _unpack(
+    data: bytes,
+) -> tuple[Blocks, NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], Sequence[str]]:
     with np.load(io.BytesIO(data), allow_pickle=False) as rows:
         texts = np.array([*json.loads(rows["texts"].tobytes()), ""], object)[rows["text_codes"]]
         blocks = Blocks(rows["numbers"], rows["integers"], texts)
-        return blocks, rows["label"], rows["event_ns"], json.loads(rows["request_ids"].tobytes())
+        label: NDArray[np.float64] = rows["label"]
+        weight = rows["weight"] if "weight" in rows else np.ones(len(label))
+        return blocks, label, weight, rows["event_ns"], json.loads(rows["request_ids"].tobytes())
 
 
 def _json_array(texts: Sequence[str]) -> NDArray[np.uint8]:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sidecar.errors import ConfigError, SidecarError
+from sidecar.exploration import ACTIONS, MOST_SHARE, NO_EXPLORATION, Exploration
 from sidecar.signature import Kind
 from trainer.retraining import Retraining
 
@@ -123,8 +124,10 @@ class Task:
     history: loads labelled rows from before there was a log. entity: the text or integer field that names
     whose rows belong together (a card, a customer), if rows of different entities do not; without it all rows
     of a day belong together. hidden_by: "act" or "pass", if that action hides the outcome for ever, as a
-    blocked payment is never seen to be fraud. slices: text or integer fields whose values are evaluated one
-    by one; None for every text field. retraining: when `trainer watch` presses the button.
+    blocked payment is never seen to be fraud. explore: of the decisions for that action, the share (below
+    0.5) whose reply is the other one, so that candidates can be judged; without it none is promoted. slices:
+    text or integer fields whose values are evaluated one by one; None for every text field. retraining: when
+    `trainer watch` presses the button.
     Raises ValueError naming what does not fit together.
     """
 
@@ -140,6 +143,7 @@ class Task:
     history: Callable[[], History] | None = None
     entity: str | None = None
     hidden_by: str | None = None
+    explore: float = 0.0
     slices: tuple[str, ...] | None = None
     retraining: Retraining = field(default_factory=Retraining)
 
@@ -160,16 +164,40 @@ class Task:
                     f"slices use '{name}', which is not a text or integer field of the signature"
                 )
         self.costs.check(self.signature)
-        if self.costs.row_bound(self.signature) > self.policy.largest_unit_loss:
-            raise ValueError(
-                f"the policy's largest_unit_loss is {self.policy.largest_unit_loss:,.0f}, but one row can "
-                f"lose {self.costs.row_bound(self.signature):,.0f}; a unit has at least one"
-            )
-        if self.hidden_by not in (None, "act", "pass"):
-            raise ValueError(f"hidden_by is {self.hidden_by!r}; give 'act', 'pass' or nothing")
+        self._check_exploration()
+        self._check_bounds()
         named = self.signature.by_name.get(self.entity) if self.entity else None
         if self.entity and (named is None or named.kind is Kind.NUMBER):
             raise ValueError(f"entity '{self.entity}' is not a text or integer field of the signature")
+
+    def _check_exploration(self) -> None:
+        if self.hidden_by not in (None, *ACTIONS):
+            raise ValueError(f"hidden_by is {self.hidden_by!r}; give 'act', 'pass' or nothing")
+        if self.explore and self.hidden_by is None:
+            raise ValueError(
+                "explore is given, but no action hides the outcome; say hidden_by, or explore nothing"
+            )
+        if not 0 <= self.explore < MOST_SHARE:
+            raise ValueError(f"explore is {self.explore:g}; give at least 0 and less than {MOST_SHARE:g}")
+
+    def _check_bounds(self) -> None:
+        bound, declared = self.costs.row_bound(self.signature), self.policy.largest_unit_loss
+        if bound > declared:
+            raise ValueError(
+                f"the policy's largest_unit_loss is {declared:,.0f}, but one row can lose {bound:,.0f}; "
+                "a unit has at least one"
+            )
+        if self.explore and bound / self.explore > declared:
+            raise ValueError(
+                f"the policy's largest_unit_loss is {declared:,.0f}, but one explored row can lose "
+                f"{bound:,.0f} and stands for {1 / self.explore:,.0f}; declare {bound / self.explore:,.0f} "
+                "or more, or explore more"
+            )
+
+    @property
+    def exploration(self) -> Exploration:
+        """What a version of this task explores."""
+        return Exploration(self.hidden_by, self.explore) if self.hidden_by else NO_EXPLORATION
 
     @property
     def slice_fields(self) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ class Pairs:
     champion's, less what its CPU time costs more; gains are cut at the table's largest loss. risk: float64
     [n], the most that the row could have lost against the champion, known before its outcome.
     changed: bool [n], the two decided differently.
+    Where an action hides outcomes, money that depends on one counts for as many rows as the row stands for:
+    for none where it is hidden, and there `changed` is False. What CPU time costs is known of every row.
     """
 
     champion: NDArray[np.float64]
@@ -73,19 +75,27 @@ def pair(
     *,
     decisions: tuple[NDArray[np.bool_], NDArray[np.bool_]],
     cpu_ns: tuple[NDArray[np.int64], NDArray[np.int64]],
+    weight: NDArray[np.float64] | float = 1.0,
 ) -> Pairs:
-    """Price n rows. decisions, cpu_ns: the champion's and the candidate's; label: 0 or 1."""
-    champion, candidate = (costs.utility(signature, blocks, decision, label) for decision in decisions)
+    """Price n rows. decisions, cpu_ns: the champion's and the candidate's; label: 0 or 1.
+
+    weight: how many rows each stands for, see `JoinedRows.weight`; the label of one that stands for none is
+    not looked at.
+    """
+    champion, candidate = (
+        weight * costs.utility(signature, blocks, decision, np.where(weight, label, 0.0))
+        for decision in decisions
+    )
     if_positive, if_negative = costs.stakes(signature, blocks)
-    changed = decisions[0] != decisions[1]
+    changed = (decisions[0] != decisions[1]) & np.not_equal(weight, 0)
     # Acting instead of passing gains the stakes, passing instead of acting loses them.
     sign = decisions[1].astype(np.float64) - decisions[0].astype(np.float64)
     price = costs.cpu_second * (cpu_ns[1] - cpu_ns[0]) / 1e9
-    worst = np.minimum(sign * if_positive, sign * if_negative) - price
+    worst = weight * np.minimum(sign * if_positive, sign * if_negative) - price
     return Pairs(
         champion=champion,
         candidate=candidate,
-        gain=np.minimum(candidate - champion - price, costs.row_bound(signature)),
+        gain=np.minimum(candidate - champion - price, np.maximum(weight, 1.0) * costs.row_bound(signature)),
         risk=np.maximum(-worst, 0.0),
         changed=changed,
     )

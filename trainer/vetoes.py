@@ -84,6 +84,13 @@ def incomplete(evidence: Evidence, policy: Policy) -> list[str]:
             f"Too few outcomes are known: {evidence.labelled_share:.2%} of {judged.served:,} matured rows, "
             f"the policy wants {policy.min_labelled:.2%}."
         )
+    hidden = evidence.hidden
+    if hidden and hidden.explored_labelled < policy.min_labelled * hidden.explored:
+        found.append(
+            f"Too few outcomes of explored rows are known: {hidden.explored_labelled:,} of "
+            f"{hidden.explored:,}, the policy wants {policy.min_labelled:.2%}; the caller must do as the "
+            "reply says also where it is explored, and report what came of it."
+        )
     return found
 
 
@@ -140,23 +147,38 @@ def _noise(evidence: Evidence) -> Iterator[str]:
 
 
 def _identification(evidence: Evidence) -> Iterator[str]:
-    if evidence.hidden_by:
-        hiding = {"act": "acting", "pass": "passing"}[evidence.hidden_by]
+    hidden = evidence.hidden
+    if hidden is None or not hidden.hidden:
+        return
+    hiding = {"act": "acting", "pass": "passing"}[hidden.by]
+    unseen = (
+        f"Not identifiable: {hiding} hides the outcome, so where champion and candidate differ one of them "
+        "is never seen to be wrong"
+    )
+    if hidden.without_chance:
         yield (
-            f"Not identifiable: {hiding} hides the outcome, so where champion and candidate differ one of "
-            "them is never seen to be wrong, and no row was explored with a known propensity."
+            f"{unseen}, and {hidden.without_chance:,} of {hidden.hidden:,} hidden rows had no chance to be "
+            "explored; let the task explore, and promote a version that does."
         )
+    elif not hidden.explored:
+        yield f"{unseen}, and none of {hidden.hidden:,} such rows was explored yet."
 
 
 def bounds(evidence: Evidence) -> Iterator[str]:
     """Say which declared bound does not hold."""
-    stakes, currency = evidence.stakes, evidence.currency
+    stakes, currency, hidden = evidence.stakes, evidence.currency, evidence.hidden
     unit = "One entity's day" if stakes.entity else "A day"
     if stakes.rows_beyond:
         yield (
             f"The cost table's bound does not hold: {stakes.rows_beyond:,} of {evidence.joined:,} rows could "
             f"lose more than its largest_loss of {currency} {stakes.row_bound:,.0f}, one of them "
             f"{stakes.row_most:,.0f}."
+        )
+    if hidden and hidden.heaviest * stakes.row_bound > stakes.unit_bound:
+        yield (
+            f"The policy's bound cannot hold: an explored row stands for {hidden.heaviest:,.0f} and can lose "
+            f"{currency} {stakes.row_bound:,.0f}, together more than its largest_unit_loss of "
+            f"{stakes.unit_bound:,.0f}; declare more."
         )
     if stakes.unit_worst < -stakes.unit_bound:
         yield (

@@ -99,6 +99,7 @@ def write_log(path: Path) -> None:
                     features=np.zeros((BATCH, 1), np.float32),
                     score=served,
                     decision=served > 0.5,  # noqa: PLR2004
+                    propensity=np.ones(BATCH, np.float32),
                     queue_ns=nothing,
                     infer_ns=cpu_ns[0],
                     cpu_ns=cpu_ns[0],

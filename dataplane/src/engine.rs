@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::edge::replies::Replies;
 use crate::edge::server::{Limits, Server};
+use crate::exploration::Exploration;
 use crate::methods::{Methods, Settings};
 use crate::model::deployment::Loaded;
 use crate::model::onnxruntime::OnnxRuntime;
@@ -56,10 +57,11 @@ impl Engine {
         &self,
         graph: &Path,
         info: ModelInfo,
+        exploration: Exploration,
         plain_row: &Blocks,
         runs: usize,
     ) -> Result<Arc<Loaded>, String> {
-        Loaded::load(&self.runtime, graph, Arc::new(info), plain_row, runs)
+        Loaded::load(&self.runtime, graph, Arc::new(info), exploration, plain_row, runs)
     }
 
     /// Have this model answer from now on, and let health say so.

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod close_match;
 pub mod edge;
 pub mod engine;
+pub mod exploration;
 pub mod messages;
 pub mod methods;
 pub mod model;

@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::edge::server::Limits;
 use crate::engine::Engine;
+use crate::exploration::Exploration;
 use crate::messages::reflection::File;
 use crate::methods::Settings;
 use crate::model::deployment;
@@ -90,6 +91,7 @@ impl Dataplane {
         signature_digest: String,
         fields: Vec<PyField>,
         features: usize,
+        explore: (bool, f64),
         warm_up: (Vec<f32>, Vec<i64>, Vec<String>),
         runs: usize,
     ) -> PyResult<Loaded> {
@@ -102,7 +104,10 @@ impl Dataplane {
             texts.push(word);
         }
         let row = Blocks { rows: 1, numbers, integers, texts };
-        py.detach(|| self.0.load(&graph, info, &row, runs)).map(Loaded).map_err(GraphError::new_err)
+        let exploration = Exploration { instead_of: explore.0, share: explore.1 };
+        py.detach(|| self.0.load(&graph, info, exploration, &row, runs))
+            .map(Loaded)
+            .map_err(GraphError::new_err)
     }
 
     #[pyo3(signature = (model))]
@@ -245,6 +250,11 @@ impl Columns {
     #[getter]
     fn decision<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.0.decision)
+    }
+
+    #[getter]
+    fn propensity<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        floats(py, &self.0.propensity)
     }
 
     #[getter]

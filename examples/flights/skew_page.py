@@ -140,6 +140,7 @@ class Stage:
             features=made.features,
             score=made.score,
             decision=made.decision,
+            propensity=np.ones(len(flights), np.float32),
             queue_ns=nothing,
             infer_ns=nothing,
             cpu_ns=nothing,

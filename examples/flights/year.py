@@ -63,6 +63,7 @@ def _answer(model: Model, flights: Flights) -> ServedBatch:
         features=answer.features,
         score=answer.score,
         decision=answer.decision,
+        propensity=np.ones(count, np.float32),
         queue_ns=np.zeros(count, np.int64),
         infer_ns=np.full(count, answer.infer_ns),
         cpu_ns=np.full(count, answer.cpu_ns),

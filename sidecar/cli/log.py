@@ -17,6 +17,7 @@ from sidecar.bundle import open_bundle
 from sidecar.cli.log_rows import export, query, seal
 from sidecar.cli.options import as_json, with_config
 from sidecar.errors import BundleError, NotFoundError
+from sidecar.exploration import ACTIONS, MOST_SHARE
 from sidecar.registry import Registry
 from sidecar.store.lookup import LogLookup
 
@@ -124,6 +125,7 @@ def _prediction(served: ServedRow) -> dict[str, Any]:
         "event_ns": int(batch.event_ns[row]),
         "score": float(batch.score[row]),
         "decision": bool(batch.decision[row]),
+        "propensity": float(batch.propensity[row]),
         "queue_ns": int(batch.queue_ns[row]),
         "infer_ns": int(batch.infer_ns[row]),
         "cpu_ns": int(batch.cpu_ns[row]),
@@ -183,7 +185,10 @@ def _print_prediction(facts: dict[str, Any]) -> None:
 
 
 def _verdict(facts: dict[str, Any]) -> str:
-    return "act" if facts["decision"] else "pass"
+    """What the rule decided; and what the reply said, where that was the other action."""
+    acts = bool(facts["decision"])
+    explored = facts.get("propensity", 1.0) < MOST_SHARE
+    return ACTIONS[acts] + (f" (explored: {ACTIONS[not acts]})" if explored else "")
 
 
 def _moment(nanoseconds: int) -> str:

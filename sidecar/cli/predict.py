@@ -164,4 +164,4 @@ def _page(reply: PredictionReply) -> str:
 
 
 def _verdict(reply: PredictionReply) -> str:
-    return "act" if reply.decision else "pass"
+    return ("act" if reply.decision else "pass") + (", explored" if reply.explored else "")

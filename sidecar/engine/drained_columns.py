@@ -40,6 +40,7 @@ def served_batch(columns: Columns, models: dict[str, ModelId]) -> ServedBatch:
         features=_matrix(columns.features, np.float32, rows),
         score=np.frombuffer(columns.score, np.float32),
         decision=np.frombuffer(columns.decision, np.bool_),
+        propensity=np.frombuffer(columns.propensity, np.float32),
         queue_ns=np.frombuffer(columns.queue_ns, np.int64),
         infer_ns=np.frombuffer(columns.infer_ns, np.int64),
         cpu_ns=np.frombuffer(columns.cpu_ns, np.int64),

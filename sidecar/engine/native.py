@@ -204,7 +204,7 @@ def _load(dataplane: Dataplane, champion: BundleRef) -> Loaded:
 
 
 def _load_graph(dataplane: Dataplane, bundle: Bundle) -> Loaded:
-    signature = bundle.signature
+    signature, exploration = bundle.signature, bundle.exploration
     row = warm_up_row(signature)
     try:
         return dataplane.load(
@@ -225,6 +225,7 @@ def _load_graph(dataplane: Dataplane, bundle: Bundle) -> Loaded:
                 for each in signature.fields
             ],
             features=len(bundle.feature_names),
+            explore=(exploration.instead_of == "act", exploration.share),
             warm_up=(row.numbers.ravel().tolist(), row.integers.ravel().tolist(), row.texts.ravel().tolist()),
             runs=WARM_UP_RUNS,
         )

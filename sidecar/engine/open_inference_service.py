@@ -6,11 +6,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sidecar import __version__
 from sidecar.engine.request_id import MAX_LENGTH, RequestIds, check_request_id
 from sidecar.engine.ring import Answered, Ring
 from sidecar.engine.tensors import PREFERRED, read_columns, write_outputs
 from sidecar.errors import InvalidRequestError, NotFoundError
+from sidecar.exploration import is_explored
 from sidecar.oip import open_inference_pb2 as oip
 from sidecar.oip import open_inference_pb2_grpc
 from sidecar.session import DECISION, FEATURES, SCORE
@@ -28,7 +31,10 @@ _DEFAULT_OUTPUTS = (SCORE, DECISION)
 
 
 class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
-    """One input tensor for each raw field; outputs `score`, `decision` and, when asked for, `features`."""
+    """One input tensor for each raw field; outputs `score`, `decision` and, when asked for, `features`.
+
+    Where rows were explored, the parameter `explored` of the reply numbers them, by comma.
+    """
 
     def __init__(
         self, champion: Champion, ring: Ring, ids: RequestIds, stages: Stages, max_rows: int
@@ -91,15 +97,31 @@ class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer)
         request_ids = _row_ids(request_id, len(blocks))
         decoded = time.perf_counter_ns()
         prediction = model.run(blocks)
+        propensity = model.bundle.exploration.propensity(request_ids, prediction.decision)
         encoding = time.perf_counter_ns()
         self._ring.push(
-            Answered(identity, request_ids, client, received_ns, received_ns, blocks, prediction, queue_ns)
+            Answered(
+                identity,
+                request_ids,
+                client,
+                received_ns,
+                received_ns,
+                blocks,
+                prediction,
+                propensity,
+                queue_ns,
+            )
         )
+        explored = is_explored(propensity)
         response = oip.ModelInferResponse(
             model_name=identity.name, model_version=identity.version, id=request_id
         )
         response.parameters["digest"].string_param = identity.digest
-        outputs = {SCORE: prediction.score, DECISION: prediction.decision, FEATURES: prediction.features}
+        if explored.any():
+            rows = ",".join(map(str, np.flatnonzero(explored).tolist()))
+            response.parameters["explored"].string_param = rows
+        taken = prediction.decision != explored
+        outputs = {SCORE: prediction.score, DECISION: taken, FEATURES: prediction.features}
         write_outputs(response, {name: outputs[name] for name in names}, raw=bool(request.raw_input_contents))
         encode_ns = time.perf_counter_ns() - encoding
         self._stages.record(queue_ns, decoded - decoding, prediction.infer_ns, encode_ns)

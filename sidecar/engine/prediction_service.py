@@ -11,6 +11,7 @@ from sidecar.domain import Outcome
 from sidecar.engine.request_id import RequestIds, check_request_id, is_request_id
 from sidecar.engine.ring import Answered, Ring
 from sidecar.errors import InvalidRequestError, SignatureMismatchError
+from sidecar.exploration import is_explored
 from sidecar.timestamp import to_nanoseconds
 from sidecar.v1 import prediction_pb2, prediction_pb2_grpc
 
@@ -79,16 +80,29 @@ class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
         blocks = signature.pack(_record(request.fields))
         decoded = time.perf_counter_ns()
         prediction = model.run(blocks)
+        propensity = model.bundle.exploration.propensity((request_id,), prediction.decision)
         encoding = time.perf_counter_ns()
 
         queue_ns = decoding - start
         self._ring.push(
-            Answered(identity, (request_id,), client, received_ns, event_ns, blocks, prediction, queue_ns)
+            Answered(
+                identity,
+                (request_id,),
+                client,
+                received_ns,
+                event_ns,
+                blocks,
+                prediction,
+                propensity,
+                queue_ns,
+            )
         )
+        explored = is_explored(propensity)[0]
         response = prediction_pb2.PredictResponse(
             request_id=request_id,
             score=prediction.score[0],
-            decision=prediction.decision[0],
+            decision=prediction.decision[0] != explored,
+            explored=explored,
             model=prediction_pb2.ModelIdentity(
                 name=identity.name, version=identity.version, digest=identity.digest
             ),

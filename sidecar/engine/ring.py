@@ -36,6 +36,7 @@ class Answered(NamedTuple):
     event_ns: int
     blocks: Blocks
     prediction: Prediction
+    propensity: NDArray[np.float32]
     queue_ns: int
 
 
@@ -144,6 +145,7 @@ def _batch(calls: Sequence[Answered], first_group: int) -> ServedBatch:
         features=np.concatenate([call.prediction.features for call in calls]),
         score=np.concatenate([call.prediction.score for call in calls]),
         decision=np.concatenate([call.prediction.decision for call in calls]),
+        propensity=np.concatenate([call.propensity for call in calls]),
         queue_ns=spread([call.queue_ns for call in calls]),
         infer_ns=spread([call.prediction.infer_ns for call in calls]),
         cpu_ns=spread([call.prediction.cpu_ns for call in calls]),

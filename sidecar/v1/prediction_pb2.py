@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsidecar/v1/prediction.proto\x12\nsidecar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"r\n\nFieldValue\x12\x10\n\x06number\x18\x01 \x01(\x01H\x00\x12\x11\n\x07integer\x18\x02 \x01(\x03H\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12&\n\x07missing\x18\x04 \x01(\x0b\x32\x13.sidecar.v1.MissingH\x00\x42\x07\n\x05value\"\t\n\x07Missing\"\xed\x01\n\x0ePredictRequest\x12\x36\n\x06\x66ields\x18\x01 \x03(\x0b\x32&.sidecar.v1.PredictRequest.FieldsEntry\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10signature_digest\x18\x04 \x01(\t\x1a\x45\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.sidecar.v1.FieldValue:\x02\x38\x01\"\x9b\x01\n\x0fPredictResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x10\n\x08\x64\x65\x63ision\x18\x03 \x01(\x08\x12(\n\x05model\x18\x04 \x01(\x0b\x32\x19.sidecar.v1.ModelIdentity\x12)\n\x07timings\x18\x05 \x01(\x0b\x32\x18.sidecar.v1.StageTimings\">\n\rModelIdentity\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"X\n\x0cStageTimings\x12\x10\n\x08queue_ns\x18\x01 \x01(\x03\x12\x11\n\tdecode_ns\x18\x02 \x01(\x03\x12\x10\n\x08infer_ns\x18\x03 \x01(\x03\x12\x11\n\tencode_ns\x18\x04 \x01(\x03\"}\n\x07Outcome\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\x01\x12\x12\n\x05value\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x31\n\robserved_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06_value\"=\n\x14RecordOutcomeRequest\x12%\n\x08outcomes\x18\x01 \x03(\x0b\x32\x13.sidecar.v1.Outcome\"N\n\x15RecordOutcomeResponse\x12\x0e\n\x06stored\x18\x01 \x01(\x05\x12\x12\n\nduplicates\x18\x02 \x01(\x05\x12\x11\n\tconflicts\x18\x03 \x03(\t2\xfb\x01\n\x11PredictionService\x12\x42\n\x07Predict\x12\x1a.sidecar.v1.PredictRequest\x1a\x1b.sidecar.v1.PredictResponse\x12L\n\rPredictStream\x12\x1a.sidecar.v1.PredictRequest\x1a\x1b.sidecar.v1.PredictResponse(\x01\x30\x01\x12T\n\rRecordOutcome\x12 .sidecar.v1.RecordOutcomeRequest\x1a!.sidecar.v1.RecordOutcomeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsidecar/v1/prediction.proto\x12\nsidecar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"r\n\nFieldValue\x12\x10\n\x06number\x18\x01 \x01(\x01H\x00\x12\x11\n\x07integer\x18\x02 \x01(\x03H\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12&\n\x07missing\x18\x04 \x01(\x0b\x32\x13.sidecar.v1.MissingH\x00\x42\x07\n\x05value\"\t\n\x07Missing\"\xed\x01\n\x0ePredictRequest\x12\x36\n\x06\x66ields\x18\x01 \x03(\x0b\x32&.sidecar.v1.PredictRequest.FieldsEntry\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10signature_digest\x18\x04 \x01(\t\x1a\x45\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.sidecar.v1.FieldValue:\x02\x38\x01\"\xad\x01\n\x0fPredictResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x10\n\x08\x64\x65\x63ision\x18\x03 \x01(\x08\x12(\n\x05model\x18\x04 \x01(\x0b\x32\x19.sidecar.v1.ModelIdentity\x12)\n\x07timings\x18\x05 \x01(\x0b\x32\x18.sidecar.v1.StageTimings\x12\x10\n\x08\x65xplored\x18\x06 \x01(\x08\">\n\rModelIdentity\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"X\n\x0cStageTimings\x12\x10\n\x08queue_ns\x18\x01 \x01(\x03\x12\x11\n\tdecode_ns\x18\x02 \x01(\x03\x12\x10\n\x08infer_ns\x18\x03 \x01(\x03\x12\x11\n\tencode_ns\x18\x04 \x01(\x03\"}\n\x07Outcome\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\x01\x12\x12\n\x05value\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x31\n\robserved_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06_value\"=\n\x14RecordOutcomeRequest\x12%\n\x08outcomes\x18\x01 \x03(\x0b\x32\x13.sidecar.v1.Outcome\"N\n\x15RecordOutcomeResponse\x12\x0e\n\x06stored\x18\x01 \x01(\x05\x12\x12\n\nduplicates\x18\x02 \x01(\x05\x12\x11\n\tconflicts\x18\x03 \x03(\t2\xfb\x01\n\x11PredictionService\x12\x42\n\x07Predict\x12\x1a.sidecar.v1.PredictRequest\x1a\x1b.sidecar.v1.PredictResponse\x12L\n\rPredictStream\x12\x1a.sidecar.v1.PredictRequest\x1a\x1b.sidecar.v1.PredictResponse(\x01\x30\x01\x12T\n\rRecordOutcome\x12 .sidecar.v1.RecordOutcomeRequest\x1a!.sidecar.v1.RecordOutcomeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,17 +43,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREDICTREQUEST_FIELDSENTRY']._serialized_start=372
   _globals['_PREDICTREQUEST_FIELDSENTRY']._serialized_end=441
   _globals['_PREDICTRESPONSE']._serialized_start=444
-  _globals['_PREDICTRESPONSE']._serialized_end=599
-  _globals['_MODELIDENTITY']._serialized_start=601
-  _globals['_MODELIDENTITY']._serialized_end=663
-  _globals['_STAGETIMINGS']._serialized_start=665
-  _globals['_STAGETIMINGS']._serialized_end=753
-  _globals['_OUTCOME']._serialized_start=755
-  _globals['_OUTCOME']._serialized_end=880
-  _globals['_RECORDOUTCOMEREQUEST']._serialized_start=882
-  _globals['_RECORDOUTCOMEREQUEST']._serialized_end=943
-  _globals['_RECORDOUTCOMERESPONSE']._serialized_start=945
-  _globals['_RECORDOUTCOMERESPONSE']._serialized_end=1023
-  _globals['_PREDICTIONSERVICE']._serialized_start=1026
-  _globals['_PREDICTIONSERVICE']._serialized_end=1277
+  _globals['_PREDICTRESPONSE']._serialized_end=617
+  _globals['_MODELIDENTITY']._serialized_start=619
+  _globals['_MODELIDENTITY']._serialized_end=681
+  _globals['_STAGETIMINGS']._serialized_start=683
+  _globals['_STAGETIMINGS']._serialized_end=771
+  _globals['_OUTCOME']._serialized_start=773
+  _globals['_OUTCOME']._serialized_end=898
+  _globals['_RECORDOUTCOMEREQUEST']._serialized_start=900
+  _globals['_RECORDOUTCOMEREQUEST']._serialized_end=961
+  _globals['_RECORDOUTCOMERESPONSE']._serialized_start=963
+  _globals['_RECORDOUTCOMERESPONSE']._serialized_end=1041
+  _globals['_PREDICTIONSERVICE']._serialized_start=1044
+  _globals['_PREDICTIONSERVICE']._serialized_end=1295
 # @@protoc_insertion_point(module_scope)

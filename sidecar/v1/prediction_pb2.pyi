@@ -45,18 +45,20 @@ class PredictRequest(_message.Message):
     def __init__(self, fields: _Optional[_Mapping[str, FieldValue]] = ..., request_id: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signature_digest: _Optional[str] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
-    __slots__ = ("request_id", "score", "decision", "model", "timings")
+    __slots__ = ("request_id", "score", "decision", "model", "timings", "explored")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    EXPLORED_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     score: float
     decision: bool
     model: ModelIdentity
     timings: StageTimings
-    def __init__(self, request_id: _Optional[str] = ..., score: _Optional[float] = ..., decision: _Optional[bool] = ..., model: _Optional[_Union[ModelIdentity, _Mapping]] = ..., timings: _Optional[_Union[StageTimings, _Mapping]] = ...) -> None: ...
+    explored: bool
+    def __init__(self, request_id: _Optional[str] = ..., score: _Optional[float] = ..., decision: _Optional[bool] = ..., model: _Optional[_Union[ModelIdentity, _Mapping]] = ..., timings: _Optional[_Union[StageTimings, _Mapping]] = ..., explored: _Optional[bool] = ...) -> None: ...
 
 class ModelIdentity(_message.Message):
     __slots__ = ("name", "version", "digest")

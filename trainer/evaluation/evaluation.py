@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sidecar.exploration import is_explored
+from trainer.days import DAY_NS
 from trainer.evaluation.holdout import HoldOut, HoldOutFigures, hold_outs, trained_until_ns
 from trainer.evaluation.ranking import Disagreement, disagreements, pairs_of
 from trainer.evaluation.run import Entrant, Run, figures_of, run
@@ -36,16 +38,21 @@ TIMED_ROWS = 1_000
 
 @dataclass(frozen=True)
 class Coverage:
-    """Rows served, of them those with an outcome, and of those the ones that the version gave a value for."""
+    """Rows served, of them those with an outcome, and of those the ones that the version gave a value for.
+
+    hidden: rows served whose reply hid their outcome.
+    """
 
     served: int
+    hidden: int
     labelled: int
     scored: int
 
     @property
     def labelled_share(self) -> float:
-        """Of the rows served; 0 without any."""
-        return self.labelled / self.served if self.served else 0.0
+        """Of the rows served that did not hide their outcome; 0 without any."""
+        shown = self.served - self.hidden
+        return self.labelled / shown if shown else 0.0
 
     @property
     def scored_share(self) -> float:
@@ -55,16 +62,21 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Censoring:
-    """Whether outcomes arrive alike for both decisions that were served; labelled shares, NaN without rows.
+    """Whether outcomes arrive alike for both decisions; labelled shares, NaN without rows.
 
-    Nothing is decided at random, so where acting hides or changes the outcome, a version that decides
-    otherwise is judged by outcomes that its own decisions would not have led to.
+    Where acting hides or changes the outcome and nothing is explored, a version that decides otherwise is
+    judged by outcomes that its own decisions would not have led to. declared: the task says which action
+    hides it. explored: rows that were, and stand for hidden ones. without_chance: hidden rows that none
+    stands for.
     """
 
     acted: int
     acted_labelled: float
     passed: int
     passed_labelled: float
+    declared: bool
+    explored: int
+    without_chance: int
 
 
 @dataclass(frozen=True)
@@ -138,7 +150,7 @@ def evaluate(
         span=span,
         champion=baseline.entrant.name if baseline else "",
         coverage=_coverage(rows, np.ones(len(rows), np.bool_), np.ones(len(rows), np.bool_)),
-        censoring=_censoring(rows),
+        censoring=_censoring(task, rows),
         versions=versions,
         hold_outs=tuple(holds),
         gains=gains,
@@ -161,7 +173,7 @@ def _report(
         model=bundle.model,
         state=one.entrant.state,
         trained_until_ns=trained_until_ns(bundle),
-        days_fitted=DayRows.of(rows.event_ns[~one.unseen]).days,
+        days_fitted=len(np.unique(rows.event_ns[~one.unseen] // DAY_NS)),
         coverage=_coverage(rows, one.unseen, one.scored.valued),
         unlike_served=float((one.scored.decision != rows.decision)[counted].mean()) if len(counted) else 0.0,
         figures=figures_of(one, rows, slice(0, len(rows)), confidence),
@@ -175,18 +187,22 @@ def _coverage(rows: JoinedRows, inside: NDArray[np.bool_], valued: NDArray[np.bo
     labelled = inside & rows.labelled
     return Coverage(
         served=int(np.count_nonzero(inside)),
+        hidden=int(np.count_nonzero(inside & rows.hidden)),
         labelled=int(np.count_nonzero(labelled)),
         scored=int(np.count_nonzero(labelled & valued)),
     )
 
 
-def _censoring(rows: JoinedRows) -> Censoring:
+def _censoring(task: Task, rows: JoinedRows) -> Censoring:
     acted, passed = rows.labelled[rows.decision], rows.labelled[~rows.decision]
     return Censoring(
         acted=len(acted),
         acted_labelled=float(acted.mean()) if len(acted) else float("nan"),
         passed=len(passed),
         passed_labelled=float(passed.mean()) if len(passed) else float("nan"),
+        declared=task.hidden_by is not None,
+        explored=int(np.count_nonzero(is_explored(rows.propensity) & ~rows.hidden)),
+        without_chance=int(np.count_nonzero(rows.hidden & (rows.propensity == 1))),
     )
 
 
@@ -197,7 +213,7 @@ def _gains(runs: Sequence[Run], rows: JoinedRows, confidence: float) -> dict[tup
     for first, second in pairs_of(list(fair)):
         one, other = fair[first], fair[second]
         both = np.flatnonzero(one.counted(rows) & other.counted(rows))
-        days = DayRows.of(rows.event_ns[both])
+        days = DayRows.of(rows.event_ns[both], rows.weight[both])
         gains[first, second] = days.mean(other.money[both] - one.money[both], confidence, per=PER)
     return gains
 

@@ -122,8 +122,8 @@ def _scored(
     valued = scored.valued.nonzero()[0]
     blocks, label, scored = blocks.take(valued), label[valued], scored.take(valued)
     money = task.costs.utility(task.signature, blocks, scored.decision, label)
-    event_ns = snapshot.event_ns[first:][valued]
-    figures = measure(Judged(money, scored.score, scored.decision, label, event_ns), confidence)
+    event_ns, weight = snapshot.event_ns[first:][valued], snapshot.weight[first:][valued]
+    figures = measure(Judged(money, scored.score, scored.decision, label, event_ns, weight), confidence)
     return HoldOutFigures(
         of_recipe=False,
         rows=figures.rows,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from trainer.days import DAY_NS
 from trainer.evaluation.periods import By, split
 from trainer.evaluation.run import figures_of, run
 from trainer.figures import DayRows
@@ -44,10 +47,10 @@ def roll(task: Task, entrants: Sequence[Entrant], rows: JoinedRows, by: By) -> l
         reports.append(
             PeriodReport(
                 period=period.name,
-                days=DayRows.of(rows.event_ns[inside]).days,
+                days=len(np.unique(rows.event_ns[inside] // DAY_NS)),
                 served=len(labelled),
                 labelled=int(labelled.sum()),
-                label_rate=DayRows.of(rows.event_ns[inside][labelled]).mean(
+                label_rate=DayRows.of(rows.event_ns[inside][labelled], rows.weight[inside][labelled]).mean(
                     rows.label[inside][labelled], confidence
                 ),
                 figures={one.entrant.name: figures_of(one, rows, inside, confidence) for one in runs},

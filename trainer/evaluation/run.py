@@ -67,5 +67,6 @@ def figures_of(one: Run, rows: JoinedRows, inside: slice, confidence: float) -> 
         one.scored.decision[chosen],
         rows.label[chosen],
         rows.event_ns[chosen],
+        rows.weight[chosen],
     )
     return measure(judged, confidence)

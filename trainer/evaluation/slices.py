@@ -62,7 +62,8 @@ def slices_of(
     found = []
     for part in _parts(task, rows, counted):
         inside = part.rows[counted[part.rows]]
-        days = DayRows.of(rows.event_ns[inside])
+        shown = part.rows[(one.unseen & ~rows.hidden)[part.rows]]
+        days = DayRows.of(rows.event_ns[inside], rows.weight[inside])
         gap, gain = days.mean(difference[inside], confidence), None
         if champion is not None:
             gain = days.mean(one.money[inside] - champion.money[inside], confidence, per=PER)
@@ -72,7 +73,7 @@ def slices_of(
                 value=part.value,
                 rows=len(inside),
                 days=days.days,
-                labelled_share=float(rows.labelled[part.rows][one.unseen[part.rows]].mean()),
+                labelled_share=float(rows.labelled[shown].mean()),
                 utility_per_1000=days.mean(one.money[inside], confidence, per=PER),
                 label_rate=days.mean(rows.label[inside], confidence),
                 gap=gap,

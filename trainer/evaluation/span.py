@@ -46,7 +46,9 @@ def read_span(
     end_ns = matured_ns if until_ns is None else min(until_ns, matured_ns)
     if since_ns is None and days is not None:
         since_ns = end_ns - days * DAY_NS
-    rows = read_rows(reader, task.signature, task.maturity, as_of_ns=now_ns, since_ns=since_ns)
+    rows = read_rows(
+        reader, task.signature, task.maturity, as_of_ns=now_ns, since_ns=since_ns, hidden_by=task.hidden_by
+    )
     rows = rows.take(np.flatnonzero(rows.event_ns < end_ns))
     if not len(rows):
         began = "its beginning" if since_ns is None else iso_day(since_ns)

@@ -15,11 +15,11 @@ from trainer.evaluation.slices import LEAST_ROWS
 from trainer.interval import PER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
 
-    from trainer.evaluation.evaluation import Evaluation, VersionReport
+    from trainer.evaluation.evaluation import Censoring, Evaluation, VersionReport
     from trainer.evaluation.holdout import HoldOut, HoldOutFigures
     from trainer.evaluation.rolling import PeriodReport
     from trainer.evaluation.slices import SliceFigures
@@ -72,17 +72,7 @@ def footnotes(found: Evaluation, left_out: Mapping[str, str]) -> list[str]:
         f"{coverage.labelled_share:.2%} with an outcome. Intervals: {found.confidence:.0%}, whole days are "
         "the units."
     )
-    censored = (
-        "Outcomes are those that came of what was served; nothing is decided at random. If acting changes or "
-        "hides an outcome, a version that decides otherwise is judged by the wrong one."
-    )
-    lines = [rows, censored]
-    difference = abs(censoring.acted_labelled - censoring.passed_labelled)
-    if difference > _UNEVEN:
-        lines.append(
-            f"Censored: {censoring.acted_labelled:.2%} of the rows acted on have an outcome, "
-            f"{censoring.passed_labelled:.2%} of the others. The figures are of the rows that have one."
-        )
+    lines = [rows, *(_hidden(found) if censoring.declared else _censored(censoring))]
     for one in found.versions:
         if one.days_fitted:
             until = iso_day(one.trained_until_ns or 0)
@@ -91,6 +81,31 @@ def footnotes(found: Evaluation, left_out: Mapping[str, str]) -> list[str]:
                 "and it is not ranked against the others."
             )
     return lines + [f"{name} is left out: {why}" for name, why in left_out.items()]
+
+
+def _censored(censoring: Censoring) -> Iterator[str]:
+    yield (
+        "Outcomes are those that came of what was served; nothing is decided at random. If acting changes or "
+        "hides an outcome, a version that decides otherwise is judged by the wrong one."
+    )
+    if abs(censoring.acted_labelled - censoring.passed_labelled) > _UNEVEN:
+        yield (
+            f"Censored: {censoring.acted_labelled:.2%} of the rows acted on have an outcome, "
+            f"{censoring.passed_labelled:.2%} of the others. The figures are of the rows that have one."
+        )
+
+
+def _hidden(found: Evaluation) -> Iterator[str]:
+    censoring, hidden = found.censoring, found.coverage.hidden
+    yield (
+        f"{hidden:,} replies hid their outcome; {censoring.explored:,} explored ones stand for them, each "
+        "for 1 / its propensity."
+    )
+    if censoring.without_chance:
+        yield (
+            f"Not identifiable: {censoring.without_chance:,} of the hidden rows had no chance to be explored "
+            "and no figure counts them, so a version that decides otherwise there is not judged for it."
+        )
 
 
 def rolling_table(reports: Sequence[PeriodReport], names: Sequence[str], currency: str) -> RenderableType:

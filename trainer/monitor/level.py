@@ -37,13 +37,19 @@ class Daily:
         return len(self.start_ns)
 
     @classmethod
-    def of(cls, event_ns: NDArray[np.int64], values: NDArray[np.float64]) -> Daily:
-        """The days of rows; both [n]."""
+    def of(
+        cls,
+        event_ns: NDArray[np.int64],
+        values: NDArray[np.float64],
+        weight: NDArray[np.float64] | None = None,
+    ) -> Daily:
+        """The days of rows; all [n]. weight: how many rows each stands for; itself when not given."""
         days, place = np.unique(event_ns // DAY_NS, return_inverse=True)
+        each = np.ones(len(values)) if weight is None else weight
         return cls(
             days * DAY_NS,
-            np.bincount(place, weights=values, minlength=len(days)).astype(np.float64),
-            np.bincount(place, minlength=len(days)).astype(np.float64),
+            np.bincount(place, weights=each * values, minlength=len(days)).astype(np.float64),
+            np.bincount(place, weights=each, minlength=len(days)).astype(np.float64),
         )
 
     def between(self, since_ns: int, until_ns: int) -> Daily:

@@ -82,7 +82,12 @@ def look(
     now_ns = clock_ns(reader) if as_of_ns is None else as_of_ns
     matured_ns, ended_ns = day_start(now_ns + 1 - nanoseconds(task.maturity)), day_start(now_ns + 1)
     rows = read_rows(
-        reader, task.signature, task.maturity, as_of_ns=now_ns, since_ns=matured_ns - HISTORY_DAYS * DAY_NS
+        reader,
+        task.signature,
+        task.maturity,
+        as_of_ns=now_ns,
+        since_ns=matured_ns - HISTORY_DAYS * DAY_NS,
+        hidden_by=task.hidden_by,
     )
     if not len(rows):
         raise NotFoundError("no row was logged in the days looked at; choose another --as-of")
@@ -92,14 +97,15 @@ def look(
     snapshot = _snapshot(snapshots, str(model.bundle.manifest.get("snapshot", "")))
 
     labelled = np.flatnonzero(rows.labelled & (rows.event_ns < matured_ns))
-    labels = Daily.of(rows.event_ns[labelled], rows.label[labelled])
+    weight = rows.weight
+    labels = Daily.of(rows.event_ns[labelled], rows.label[labelled], weight[labelled])
     earned = np.flatnonzero(one.counted(rows) & (rows.event_ns < matured_ns))
-    money = Daily.of(rows.event_ns[earned], one.money[earned])
+    money = Daily.of(rows.event_ns[earned], one.money[earned], weight[earned])
     label, utility = _newest(labels, matured_ns), _newest(money, matured_ns)
     label_trained = None
     if snapshot is not None:
         recent = labels.between(matured_ns - task.policy.slice_days * DAY_NS, matured_ns)
-        label_trained = compare(Daily.of(snapshot.event_ns, snapshot.label), recent)
+        label_trained = compare(Daily.of(snapshot.event_ns, snapshot.label, snapshot.weight), recent)
     fields = _fields(task, rows, ended_ns, snapshot)
     expected = (
         estimate(

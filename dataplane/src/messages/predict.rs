@@ -160,7 +160,7 @@ fn mismatch(digest: &str, signature: &Signature) -> Refusal {
 pub fn encode(answered: &Answered, timings: Timings, encoding_since_ns: i64, reply: &mut Vec<u8>) -> i64 {
     put_bytes(reply, 1, answered.request_id.as_bytes());
     put_float(reply, 2, answered.prediction.score.first().copied().unwrap_or_default());
-    put_integer(reply, 3, answered.prediction.decision.first().copied().unwrap_or_default().into());
+    put_integer(reply, 3, answered.taken().next().unwrap_or_default().into());
     if let Some(model) = &answered.model {
         put_message(reply, 4, |reply| {
             put_bytes(reply, 1, model.name.as_bytes());
@@ -176,6 +176,7 @@ pub fn encode(answered: &Answered, timings: Timings, encoding_since_ns: i64, rep
         encode_ns = monotonic_ns() - encoding_since_ns;
         put_integer(reply, 4, encode_ns as u64);
     });
+    put_integer(reply, 6, answered.explored(0).into());
     encode_ns
 }
 
@@ -386,6 +387,17 @@ mod tests {
             put_integer(timings, 4, encode_ns as u64);
         });
         assert_eq!(reply, expected);
+    }
+
+    #[test]
+    fn an_explored_row_gets_the_other_action_and_says_so() {
+        let mut answered = Answered::default();
+        answered.prediction.decision.push(true);
+        answered.propensity.push(0.02);
+        let mut reply = Vec::new();
+        encode(&answered, Timings::default(), 0, &mut reply);
+        assert!(reply.starts_with(b"\x2a"), "neither score nor decision");
+        assert!(reply.ends_with(b"\x30\x01"));
     }
 
     #[test]

@@ -41,6 +41,7 @@ impl Thread {
             ring.give_back(call.answered);
             return Err(failure);
         }
+        call.model.exploration().draw(&mut call.answered);
         self.encode(&call, reply);
         ring.push(call.answered);
         Ok(())
@@ -75,9 +76,11 @@ impl Thread {
                 continue;
             }
             take_row(&common, place, &mut call.answered);
+            call.model.exploration().draw(&mut call.answered);
             self.encode(&call, &mut reply);
             told(place, Ok(reply));
             common.members.push(member(&mut call.answered));
+            common.propensity.append(&mut call.answered.propensity);
             ring.give_back(call.answered);
         }
         if scored {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use arc_swap::{ArcSwapOption, Guard};
 use crossbeam_queue::SegQueue;
 
+use crate::exploration::Exploration;
 use crate::model::onnxruntime::OnnxRuntime;
 use crate::model::session::{Runner, Session};
 use crate::rows::answered::{ModelInfo, Prediction};
@@ -15,6 +16,7 @@ use crate::rows::blocks::Blocks;
 /// A loaded and warm model, and what its runs cost.
 pub struct Loaded {
     session: Arc<Session>,
+    exploration: Exploration,
     costs: Costs,
 }
 
@@ -26,6 +28,7 @@ impl Loaded {
         runtime: &Arc<OnnxRuntime>,
         graph: &Path,
         info: Arc<ModelInfo>,
+        exploration: Exploration,
         plain_row: &Blocks,
         runs: usize,
     ) -> Result<Arc<Self>, String> {
@@ -34,7 +37,7 @@ impl Loaded {
             .map_err(|error| format!("ONNX Runtime cannot load the graph: {error}"))?;
         let fails = |error| format!("bundle {model} fails on a plain row: {error}");
         let mut runner = session.runner().map_err(fails)?;
-        let loaded = Arc::new(Self { session, costs: Costs::default() });
+        let loaded = Arc::new(Self { session, exploration, costs: Costs::default() });
         let mut prediction = Prediction::default();
         for _ in 0..runs.max(1) {
             runner.run(plain_row, &mut prediction).map_err(fails)?;
@@ -46,6 +49,11 @@ impl Loaded {
     /// Which model this is.
     pub fn info(&self) -> &Arc<ModelInfo> {
         self.session.info()
+    }
+
+    /// What of its replies is explored.
+    pub const fn exploration(&self) -> Exploration {
+        self.exploration
     }
 
     /// What its runs cost.

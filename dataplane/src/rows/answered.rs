@@ -6,6 +6,9 @@ use crate::client_version::ClientVersion;
 use crate::rows::blocks::Blocks;
 use crate::signature::Signature;
 
+/// Less than half of the rows are explored, so a smaller chance is an explored row's.
+const LEAST_USUAL: f32 = 0.5;
+
 /// Which model, to the byte, and what it takes.
 #[derive(Debug)]
 pub struct ModelInfo {
@@ -79,6 +82,8 @@ pub struct Answered {
     pub blocks: Blocks,
     /// What the model made of them.
     pub prediction: Prediction,
+    /// For each row the chance that the reply takes the action it does; empty where nothing is explored.
+    pub propensity: Vec<f32>,
 }
 
 impl Answered {
@@ -91,5 +96,16 @@ impl Answered {
         self.prediction.features.clear();
         self.prediction.score.clear();
         self.prediction.decision.clear();
+        self.propensity.clear();
+    }
+
+    /// Whether the reply takes the other action than the rule decided, so that its outcome is seen.
+    pub fn explored(&self, row: usize) -> bool {
+        self.propensity.get(row).is_some_and(|&chance| chance < LEAST_USUAL)
+    }
+
+    /// The action that the reply takes, for each row; true is act.
+    pub fn taken(&self) -> impl Iterator<Item = bool> {
+        self.prediction.decision.iter().enumerate().map(|(row, &decision)| decision != self.explored(row))
     }
 }

@@ -52,7 +52,10 @@ impl Blanks {
 /// Bytes that it keeps when it is cleared.
 fn memory(answered: &Answered) -> usize {
     let (blocks, prediction) = (&answered.blocks, &answered.prediction);
-    let floats = blocks.numbers.capacity() + prediction.features.capacity() + prediction.score.capacity();
+    let floats = blocks.numbers.capacity()
+        + prediction.features.capacity()
+        + prediction.score.capacity()
+        + answered.propensity.capacity();
     size_of::<Answered>()
         + answered.request_id.capacity()
         + floats * size_of::<f32>()

@@ -46,8 +46,10 @@ pub struct Columns {
     pub features: Vec<f32>,
     /// `[rows]`.
     pub score: Vec<f32>,
-    /// `[rows]`, 0 or 1.
+    /// `[rows]`, 0 or 1; what the rule decided.
     pub decision: Vec<u8>,
+    /// `[rows]`.
+    pub propensity: Vec<f32>,
 }
 
 impl Columns {
@@ -71,6 +73,7 @@ impl Columns {
             features: Vec::with_capacity(rows * model.features),
             score: Vec::with_capacity(rows),
             decision: Vec::with_capacity(rows),
+            propensity: Vec::with_capacity(rows),
         };
         for (call, group) in calls.iter().zip(first_group..) {
             columns.append(call, group);
@@ -93,6 +96,8 @@ impl Columns {
         self.features.extend_from_slice(&call.prediction.features);
         self.score.extend_from_slice(&call.prediction.score);
         self.decision.extend(call.prediction.decision.iter().map(|&yes| u8::from(yes)));
+        self.propensity.extend_from_slice(&call.propensity);
+        self.propensity.resize(self.score.len(), 1.0); // where nothing is explored, no chance was drawn
     }
 
     fn append_one_request(&mut self, call: &Answered, rows: usize) {

@@ -2,7 +2,7 @@
 
 use super::{Asked, Output};
 use crate::messages::wire::{put_bytes, put_element, put_message, put_varint};
-use crate::rows::answered::{Answered, ModelInfo, Prediction};
+use crate::rows::answered::Answered;
 
 /// What a reply takes beside its elements: names, digest, shapes and lengths.
 const USUAL_BYTES: usize = 512;
@@ -17,30 +17,40 @@ pub fn encode(answered: &Answered, asked: &Asked, reply: &mut Vec<u8>) {
     put_bytes(reply, 1, model.name.as_bytes());
     put_bytes(reply, 2, model.version.as_bytes());
     put_bytes(reply, 3, answered.request_id.as_bytes());
-    put_digest(reply, model);
+    put_parameter(reply, b"digest", model.digest.as_bytes());
+    put_explored(reply, answered);
     for &output in &asked.outputs {
         put_message(reply, 5, |tensor| {
             put_bytes(tensor, 1, output.name().as_bytes());
             put_bytes(tensor, 2, output.datatype().as_bytes());
             put_shape(tensor, output, answered.blocks.rows, model.features);
             if !asked.raw {
-                put_message(tensor, 5, |contents| put_contents(contents, output, prediction));
+                put_message(tensor, 5, |contents| put_contents(contents, output, answered));
             }
         });
     }
     if asked.raw {
         for &output in &asked.outputs {
-            put_elements(reply, 6, output, prediction);
+            put_elements(reply, 6, output, answered);
         }
     }
 }
 
-/// The parameter `digest`: an entry of a map, whose value is a text.
-fn put_digest(reply: &mut Vec<u8>, model: &ModelInfo) {
+/// A parameter: an entry of a map, whose value is a text.
+fn put_parameter(reply: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     put_message(reply, 4, |entry| {
-        put_element(entry, 1, b"digest");
-        put_message(entry, 2, |parameter| put_element(parameter, 3, model.digest.as_bytes()));
+        put_element(entry, 1, name);
+        put_message(entry, 2, |parameter| put_element(parameter, 3, value));
     });
+}
+
+/// The parameter `explored`: the numbers of the rows that are, by comma; left out where none is.
+fn put_explored(reply: &mut Vec<u8>, answered: &Answered) {
+    let explored = (0..answered.propensity.len()).filter(|&row| answered.explored(row));
+    let rows = explored.map(|row| row.to_string()).collect::<Vec<_>>().join(",");
+    if !rows.is_empty() {
+        put_parameter(reply, b"explored", rows.as_bytes());
+    }
 }
 
 fn put_shape(tensor: &mut Vec<u8>, output: Output, rows: usize, features: usize) {
@@ -53,24 +63,26 @@ fn put_shape(tensor: &mut Vec<u8>, output: Output, rows: usize, features: usize)
 }
 
 /// The elements in the packed field of their type, whose bytes are the same as the raw ones.
-fn put_contents(contents: &mut Vec<u8>, output: Output, prediction: &Prediction) {
+fn put_contents(contents: &mut Vec<u8>, output: Output, answered: &Answered) {
+    let prediction = &answered.prediction;
     let (field, count) = match output {
         Output::Score => (6, prediction.score.len()),
         Output::Decision => (1, prediction.decision.len()),
         Output::Features => (6, prediction.features.len()),
     };
     if count > 0 {
-        put_elements(contents, field, output, prediction);
+        put_elements(contents, field, output, answered);
     }
 }
 
-fn put_elements(to: &mut Vec<u8>, field: u32, output: Output, prediction: &Prediction) {
+fn put_elements(to: &mut Vec<u8>, field: u32, output: Output, answered: &Answered) {
+    let prediction = &answered.prediction;
     match output {
         Output::Score => put_floats(to, field, &prediction.score),
         Output::Features => put_floats(to, field, &prediction.features),
         Output::Decision => {
             put_head(to, field, prediction.decision.len());
-            to.extend(prediction.decision.iter().map(|&act| u8::from(act)));
+            to.extend(answered.taken().map(u8::from));
         }
     }
 }
@@ -138,6 +150,15 @@ mod tests {
             \x1a\x01\x02\x32\x08\0\0\0\0\0\0\x80\x3f\x32\x02\x01\x00";
         let reply = encoded(&answered(), &[Output::Score, Output::Decision], true);
         assert_eq!(reply, [HEAD, tensors].concat());
+    }
+
+    #[test]
+    fn explored_rows_get_the_other_action_and_are_numbered() {
+        let explored = Answered { propensity: vec![0.02, 1.0], ..answered() };
+        let reply = encoded(&explored, &[Output::Decision], true);
+        let parameter = b"\x22\x0f\x0a\x08explored\x12\x03\x1a\x010";
+        let tensor = b"\x2a\x13\x0a\x08decision\x12\x04BOOL\x1a\x01\x02\x32\x02\x00\x00";
+        assert_eq!(reply, [HEAD, parameter, tensor].concat());
     }
 
     #[test]

@@ -62,6 +62,9 @@ fn answered(ring: &Ring, number: i64, rows: usize, model: &Arc<ModelInfo>) -> Bo
         call.prediction.features.extend([number as f32; 3]);
         call.prediction.score.push((number + row as i64) as f32);
         call.prediction.decision.push(number % 2 == 0);
+        if number % 2 == 0 {
+            call.propensity.push(0.75);
+        }
     }
     call
 }
@@ -98,6 +101,7 @@ fn calls_become_columns_in_order() {
     assert_eq!(batch.queue_ns, [2, 2, 4]);
     assert_eq!((&batch.infer_ns[..], &batch.cpu_ns[..]), (&[10, 10, 20][..], &[5, 5, 10][..]));
     assert_eq!((&batch.score[..], &batch.decision[..]), (&[1.0, 2.0, 2.0][..], &[0, 0, 1][..]));
+    assert_eq!(batch.propensity, [1.0, 1.0, 0.75]);
     assert_eq!(batch.features, [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
     assert_eq!(
         (&batch.numbers[..], &batch.integers[..]),

@@ -219,16 +219,26 @@ class BundleRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """A candidate that answers a part of the calls. share: above 0, below 1; see `sidecar.canary`."""
+
+    ref: BundleRef
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """What serves. Replaced whole, never edited; the generation grows with every change.
 
-    standby: the former champion, while the new one is on probation.
+    candidates: those that answer nothing. standby: the former champion, while the new one is on probation.
+    canary: the candidate that answers a part of the calls in the champion's place.
     """
 
     generation: int
     champion: BundleRef | None
     candidates: tuple[BundleRef, ...] = ()
     standby: BundleRef | None = None
+    canary: Canary | None = None
 
     @property
     def shadows(self) -> tuple[BundleRef, ...]:

@@ -134,7 +134,13 @@ VERDICTS = {
     "speed not known": ([EVEN], {"days": 12}, None, Action.RELEASE, "It passed"),
     "too few scores": ([AHEAD], {"days": 12, "valued": 900}, speed(), Action.HOLD, "evidence is incomplete"),
     "a bound broken": ([AHEAD], {"days": 3, "worst": -101.0}, speed(), Action.HOLD, "bound does not hold"),
-    "outcomes hidden": ([AHEAD], {"days": 3, "hidden": hidden(explored=0)}, speed(), Action.HOLD, "Not identifiable"),
+    "outcomes hidden": (
+        [AHEAD],
+        {"days": 3, "hidden": hidden(explored=0)},
+        speed(),
+        Action.HOLD,
+        "Not identifiable",
+    ),
 }
 
 

@@ -1,7 +1,7 @@
 """Which calls a canary answers: a part of them, drawn by a hash of the call's id.
 
-The same call is drawn again when it is repeated, on every machine and in both engines, and what is drawn at one
-share is drawn at every greater one. A call of several rows is drawn as one.
+The same call is drawn again when it is repeated, on every machine and in both engines, and what is drawn at
+one share is drawn at every greater one. A call of several rows is drawn as one.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from sidecar.audit_chain import GENESIS, Audit, Entry, append_link, read_entries, verify_chain
-from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Deployment, ModelId
+from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Canary, Deployment, ModelId
 from sidecar.errors import (
     ConflictError,
     InvalidRequestError,
@@ -125,6 +125,8 @@ class Registry:
         check_arrow(expected, to)
         if ModelState.CHAMPION in (expected, to):
             raise ConflictError("a champion changes together with its successor: promote or roll back")
+        if to is ModelState.CANARY:
+            raise ConflictError("a canary needs a share of the calls: start one with `trainer canary`")
         if expected is ModelState.ROLLED_BACK and not override:
             raise ConflictError(
                 f"{self.find(digest).model} was rolled back; it comes back only by an override"
@@ -139,10 +141,39 @@ class Registry:
             self._swap(db, version, expected, to, reason)
             return self._version(db, digest)
 
-    def promote(self, digest: str, reason: Reason, *, over: str | None = None) -> Deployment:
-        """Make a version that is ADMITTED or SHADOW the champion; the one before it stands by.
+    def start_canary(
+        self, digest: str, share: float, reason: Reason, *, over: str | None = None
+    ) -> Deployment:
+        """Let a version that is SHADOW or CANARY answer a share of the calls, above 0 and below 1.
 
-        One that stood by until now retires.
+        over: the digest of the champion that the version was judged against; None for whoever it is.
+        Raises InvalidRequestError for another share, ConflictError when the version is in another state, when
+        another is the canary, or when `over` is not the champion now, NotFoundError when there is no such
+        version, and NoChampionError when there is no champion.
+        """
+        if not 0 < share < 1:
+            raise InvalidRequestError(f"share is {share:g}; give more than 0 and less than 1")
+        with self._file.write() as db:
+            version = self._version(db, digest)
+            check_arrow(version.state, ModelState.CANARY)
+            champion, canary = self._only(db, ModelState.CHAMPION), self._only(db, ModelState.CANARY)
+            if champion is None:
+                raise NoChampionError("there is no champion in whose place a canary could answer")
+            if over not in (None, champion.model.digest):
+                raise ConflictError(
+                    f"{version.model} was judged against {over[:8]}, but the champion is now "
+                    f"{champion.model}; judge it again"
+                )
+            if canary is not None and canary.model != version.model:
+                raise ConflictError(f"{canary.model} is the canary; end that first")
+            _check_signature(version, champion, ConflictError)
+            self._swap(db, version, version.state, ModelState.CANARY, reason, share=share)
+            return self._deployment(db)
+
+    def promote(self, digest: str, reason: Reason, *, over: str | None = None) -> Deployment:
+        """Make a version that is ADMITTED, SHADOW or CANARY the champion; the one before it stands by.
+
+        One that stood by until now retires, and another that was the canary goes back to the shadow.
 
         over: the digest of the champion that the version was judged against, NOBODY when there was none to
         judge it against; None promotes over whoever it is.
@@ -170,10 +201,11 @@ class Registry:
                     self._swap(db, standby, ModelState.STANDBY, ModelState.RETIRED, reason)
                 self._swap(db, champion, ModelState.CHAMPION, ModelState.STANDBY, reason)
             self._swap(db, version, version.state, ModelState.CHAMPION, reason)
+            self._end_canary(db, reason)
             return self._deployment(db)
 
     def roll_back(self, reason: Reason, *, over: str | None = None) -> Deployment:
-        """Take the champion back and return to the one before it.
+        """Take the champion back and return to the one before it; a canary goes back to the shadow.
 
         over: the digest of the champion that shall be taken back; None takes back whoever it is.
         Raises NoChampionError when there is no champion, ConflictError when there is none before it, or when
@@ -192,6 +224,7 @@ class Registry:
                 raise ConflictError(f"{champion.model} is the first champion; there is none to return to")
             self._swap(db, champion, ModelState.CHAMPION, ModelState.ROLLED_BACK, reason)
             self._swap(db, former, former.state, ModelState.CHAMPION, reason)
+            self._end_canary(db, reason)
             return self._deployment(db)
 
     def record_activation(self, generation: int, sidecar: str, error: str) -> None:
@@ -301,6 +334,12 @@ class Registry:
         with self._file.read() as db:
             return verify_chain(db) if db else Audit(0, GENESIS, ())
 
+    def _end_canary(self, db: sqlite3.Connection, reason: Reason) -> None:
+        """What a canary showed beside one champion says nothing about another."""
+        canary = self._only(db, ModelState.CANARY)
+        if canary is not None:
+            self._swap(db, canary, ModelState.CANARY, ModelState.SHADOW, reason)
+
     def _swap(
         self,
         db: sqlite3.Connection,
@@ -308,6 +347,8 @@ class Registry:
         expected: ModelState,
         to: ModelState,
         reason: Reason,
+        *,
+        share: float | None = None,
     ) -> None:
         digest = version.model.digest
         swapped = db.execute(
@@ -315,7 +356,7 @@ class Registry:
         )
         if swapped.rowcount != 1:
             raise ConflictError(f"{version.model} is {version.state}, not {expected}; somebody moved first")
-        _audit(db, digest, (expected, to), reason)
+        _audit(db, digest, (expected, to), reason, share)
 
     def _version(self, db: sqlite3.Connection, digest: str) -> Version:
         row = db.execute("SELECT * FROM versions WHERE digest = ?", (digest,)).fetchone()
@@ -350,7 +391,18 @@ class Registry:
                 BundleRef(version.model, version.path) for version in map(self._row_version, shadows)
             ),
             standby=None if standby is None else BundleRef(standby.model, standby.path),
+            canary=self._canary(db),
         )
+
+    def _canary(self, db: sqlite3.Connection) -> Canary | None:
+        version = self._only(db, ModelState.CANARY)
+        if version is None:
+            return None
+        newest = db.execute(
+            "SELECT share FROM transitions WHERE digest = ? ORDER BY sequence DESC LIMIT 1",
+            (version.model.digest,),
+        ).fetchone()
+        return Canary(BundleRef(version.model, version.path), newest["share"])
 
     def _row_version(self, row: Any) -> Version:
         return Version(
@@ -369,13 +421,18 @@ class Registry:
 
 
 def _audit(
-    db: sqlite3.Connection, digest: str, arrow: tuple[ModelState | None, ModelState], reason: Reason
+    db: sqlite3.Connection,
+    digest: str,
+    arrow: tuple[ModelState | None, ModelState],
+    reason: Reason,
+    share: float | None = None,
 ) -> None:
     state, to = arrow
     check_arrow(state, to)
     added = db.execute(
-        "INSERT INTO transitions (digest, from_state, to_state, serving, actor, why, evidence_digest, at_ns)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO transitions"
+        " (digest, from_state, to_state, serving, actor, why, evidence_digest, at_ns, share)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             digest,
             state,
@@ -385,6 +442,7 @@ def _audit(
             reason.why,
             reason.evidence_digest,
             time.time_ns(),
+            share,
         ),
     )
     append_link(db, "transitions", int(added.lastrowid or 0))
@@ -402,6 +460,7 @@ def _transitions(db: sqlite3.Connection, digest: str | None) -> list[Transition]
             to_state=ModelState(row["to_state"]),
             reason=Reason(row["actor"], row["why"], row["evidence_digest"]),
             at_ns=row["at_ns"],
+            share=row["share"],
         )
         for row in rows
     ]

@@ -100,7 +100,7 @@ def settle(registry: Registry, judged: Sequence[tuple[Evidence, Decision]], poli
     for evidence, decision in judged:
         save(registry, evidence, decision, policy)
         if decision.action is Action.REJECT and _in_shadow(registry, decision):
-            act(registry, decision)
+            act(registry, decision, policy)
 
 
 def open_findings(config: Config) -> list[Finding]:

@@ -72,12 +72,14 @@ class StageTimes:
 class EngineStats:
     """Counters since the start. Rows, not calls, except for `errors` (calls by gRPC status name).
 
-    stages: the times of each of STAGES.
+    stages: the times of each of STAGES. canary_failures: calls on which a canary failed, and which the
+    champion answered instead.
     """
 
     served: int = 0
     dropped: int = 0
     queued: int = 0
+    canary_failures: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
     stages: Mapping[str, StageTimes] = field(default_factory=dict)
 

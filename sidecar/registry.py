@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from sidecar.audit_chain import GENESIS, Audit, Entry, append_link, read_entries, verify_chain
-from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Canary, Deployment, ModelId
+from sidecar.domain import NOTHING_DEPLOYED, Deployment
 from sidecar.errors import (
     ConflictError,
     InvalidRequestError,
@@ -23,6 +23,7 @@ from sidecar.errors import (
 from sidecar.lifecycle import ModelState, Reason, Transition, Version, changes_serving, check_arrow
 from sidecar.registry_decisions import StoredDecision, add_decision, read_decisions
 from sidecar.registry_file import RegistryFile
+from sidecar.registry_versions import Versions
 
 if TYPE_CHECKING:
     import sqlite3
@@ -104,7 +105,7 @@ class Registry:
                     ),
                 )
                 _audit(db, digest, (None, ModelState.REGISTERED), reason)
-            return self._version(db, digest)
+            return self._versions(db).find(digest)
 
     def move(
         self,
@@ -132,14 +133,14 @@ class Registry:
                 f"{self.find(digest).model} was rolled back; it comes back only by an override"
             )
         with self._file.write() as db:
-            version = self._version(db, digest)
+            version = self._versions(db).find(digest)
             if to is ModelState.SHADOW:
-                champion = self._only(db, ModelState.CHAMPION)
+                champion = self._versions(db).only(ModelState.CHAMPION)
                 if champion is None:
                     raise NoChampionError("nothing to shadow yet: promote a first champion")
                 _check_signature(version, champion, SignatureMismatchError)
             self._swap(db, version, expected, to, reason)
-            return self._version(db, digest)
+            return self._versions(db).find(digest)
 
     def start_canary(
         self, digest: str, share: float, reason: Reason, *, over: str | None = None
@@ -154,9 +155,10 @@ class Registry:
         if not 0 < share < 1:
             raise InvalidRequestError(f"share is {share:g}; give more than 0 and less than 1")
         with self._file.write() as db:
-            version = self._version(db, digest)
+            version = self._versions(db).find(digest)
             check_arrow(version.state, ModelState.CANARY)
-            champion, canary = self._only(db, ModelState.CHAMPION), self._only(db, ModelState.CANARY)
+            champion = self._versions(db).only(ModelState.CHAMPION)
+            canary = self._versions(db).only(ModelState.CANARY)
             if champion is None:
                 raise NoChampionError("there is no champion in whose place a canary could answer")
             if over not in (None, champion.model.digest):
@@ -168,7 +170,7 @@ class Registry:
                 raise ConflictError(f"{canary.model} is the canary; end that first")
             _check_signature(version, champion, ConflictError)
             self._swap(db, version, version.state, ModelState.CANARY, reason, share=share)
-            return self._deployment(db)
+            return self._versions(db).deployment()
 
     def promote(self, digest: str, reason: Reason, *, over: str | None = None) -> Deployment:
         """Make a version that is ADMITTED, SHADOW or CANARY the champion; the one before it stands by.
@@ -181,13 +183,13 @@ class Registry:
         when the champion expects other fields; NotFoundError when there is no such version.
         """
         with self._file.write() as db:
-            version = self._version(db, digest)
+            version = self._versions(db).find(digest)
             check_arrow(version.state, ModelState.CHAMPION)
             if version.state in (ModelState.STANDBY, ModelState.RETIRED):
                 raise ConflictError(
                     f"{version.model} is {version.state}; roll back to return to a former champion"
                 )
-            champion = self._only(db, ModelState.CHAMPION)
+            champion = self._versions(db).only(ModelState.CHAMPION)
             if over is not None and over != (champion.model.digest if champion else NOBODY):
                 now = "there is none" if champion is None else f"it is {champion.model}"
                 then = f"champion {over[:8]}" if over else "nobody, as the first champion"
@@ -196,13 +198,13 @@ class Registry:
                 )
             if champion is not None:
                 _check_signature(version, champion, ConflictError)
-                standby = self._only(db, ModelState.STANDBY)
+                standby = self._versions(db).only(ModelState.STANDBY)
                 if standby is not None:
                     self._swap(db, standby, ModelState.STANDBY, ModelState.RETIRED, reason)
                 self._swap(db, champion, ModelState.CHAMPION, ModelState.STANDBY, reason)
             self._swap(db, version, version.state, ModelState.CHAMPION, reason)
             self._end_canary(db, reason)
-            return self._deployment(db)
+            return self._versions(db).deployment()
 
     def roll_back(self, reason: Reason, *, over: str | None = None) -> Deployment:
         """Take the champion back and return to the one before it; a canary goes back to the shadow.
@@ -212,20 +214,20 @@ class Registry:
         `over` is not the champion now.
         """
         with self._file.write() as db:
-            champion = self._only(db, ModelState.CHAMPION)
+            champion = self._versions(db).only(ModelState.CHAMPION)
             if champion is None:
                 raise NoChampionError("there is no champion to roll back")
             if over not in (None, champion.model.digest):
                 raise ConflictError(
                     f"champion {over[:8]} is to be taken back, but now it is {champion.model}"
                 )
-            former = self._only(db, ModelState.STANDBY) or self._newest_retired(db)
+            former = self._versions(db).only(ModelState.STANDBY) or self._versions(db).newest_retired()
             if former is None:
                 raise ConflictError(f"{champion.model} is the first champion; there is none to return to")
             self._swap(db, champion, ModelState.CHAMPION, ModelState.ROLLED_BACK, reason)
             self._swap(db, former, former.state, ModelState.CHAMPION, reason)
             self._end_canary(db, reason)
-            return self._deployment(db)
+            return self._versions(db).deployment()
 
     def record_activation(self, generation: int, sidecar: str, error: str) -> None:
         """Say that `sidecar` serves a generation, or why not; what it said before of it is replaced."""
@@ -261,38 +263,38 @@ class Registry:
                 raise InvalidRequestError(
                     f"several versions have a digest that begins with {prefix!r}; give more of it"
                 )
-            return self._row_version(found[0])
+            assert db is not None, "what was found was read from it"
+            return self._versions(db).of_row(found[0])
 
     def champion(self) -> Version | None:
         """The champion, or None."""
         with self._file.read() as db:
-            return self._only(db, ModelState.CHAMPION) if db else None
+            return self._versions(db).only(ModelState.CHAMPION) if db else None
 
     def standby(self) -> Version | None:
         """The former champion, while the new one is on probation; None when none stands by."""
         with self._file.read() as db:
-            return self._only(db, ModelState.STANDBY) if db else None
+            return self._versions(db).only(ModelState.STANDBY) if db else None
 
     def versions(self) -> list[Version]:
         """All versions, newest first."""
         with self._file.read() as db:
-            rows = db.execute("SELECT * FROM versions ORDER BY rowid DESC").fetchall() if db else []
-            return [self._row_version(row) for row in rows]
+            return self._versions(db).newest_first() if db else []
 
     def transitions(self, digest: str | None = None) -> list[Transition]:
         """The audit trail, oldest first; of one version if its digest is given."""
         with self._file.read() as db:
-            return _transitions(db, digest) if db else []
+            return self._versions(db).transitions(digest) if db else []
 
     def generation(self) -> int:
         """The number of the newest transition that changed what is deployed; 0 before the first."""
         with self._file.read() as db:
-            return _generation(db) if db else 0
+            return self._versions(db).generation() if db else 0
 
     def deployment(self) -> Deployment:
         """What should serve: the champion, and the shadows in the order in which they became such."""
         with self._file.read() as db:
-            return self._deployment(db) if db else NOTHING_DEPLOYED
+            return self._versions(db).deployment() if db else NOTHING_DEPLOYED
 
     def activation(self, generation: int) -> Activation | None:
         """What a sidecar said last about this generation, or about a later one that contains it."""
@@ -319,7 +321,7 @@ class Registry:
             if db is None:
                 return []
             rows: dict[tuple[str, int], Transition | StoredDecision] = {
-                ("transitions", step.sequence): step for step in _transitions(db, None)
+                ("transitions", step.sequence): step for step in self._versions(db).transitions()
             }
             rows |= {("decisions", one.sequence): one for one in read_decisions(db)}
             return [rows[entry.kind, entry.row] for entry in read_entries(db)]
@@ -334,9 +336,12 @@ class Registry:
         with self._file.read() as db:
             return verify_chain(db) if db else Audit(0, GENESIS, ())
 
+    def _versions(self, db: sqlite3.Connection) -> Versions:
+        return Versions(db, self.path.parent)
+
     def _end_canary(self, db: sqlite3.Connection, reason: Reason) -> None:
         """What a canary showed beside one champion says nothing about another."""
-        canary = self._only(db, ModelState.CANARY)
+        canary = self._versions(db).only(ModelState.CANARY)
         if canary is not None:
             self._swap(db, canary, ModelState.CANARY, ModelState.SHADOW, reason)
 
@@ -357,61 +362,6 @@ class Registry:
         if swapped.rowcount != 1:
             raise ConflictError(f"{version.model} is {version.state}, not {expected}; somebody moved first")
         _audit(db, digest, (expected, to), reason, share)
-
-    def _version(self, db: sqlite3.Connection, digest: str) -> Version:
-        row = db.execute("SELECT * FROM versions WHERE digest = ?", (digest,)).fetchone()
-        if row is None:
-            raise NotFoundError(f"no version has the digest {digest!r}")
-        return self._row_version(row)
-
-    def _only(self, db: sqlite3.Connection, state: ModelState) -> Version | None:
-        """The version in a state that one version at a time can have."""
-        row = db.execute("SELECT * FROM versions WHERE state = ?", (state,)).fetchone()
-        return None if row is None else self._row_version(row)
-
-    def _newest_retired(self, db: sqlite3.Connection) -> Version | None:
-        row = db.execute(
-            "SELECT versions.* FROM transitions JOIN versions USING (digest)"
-            " WHERE to_state = ? AND state = ? ORDER BY sequence DESC LIMIT 1",
-            (ModelState.RETIRED, ModelState.RETIRED),
-        ).fetchone()
-        return None if row is None else self._row_version(row)
-
-    def _deployment(self, db: sqlite3.Connection) -> Deployment:
-        champion, standby = self._only(db, ModelState.CHAMPION), self._only(db, ModelState.STANDBY)
-        shadows = db.execute(
-            "SELECT versions.*, max(sequence) AS since FROM versions JOIN transitions USING (digest)"
-            " WHERE state = ? GROUP BY digest ORDER BY since",
-            (ModelState.SHADOW,),
-        ).fetchall()
-        return Deployment(
-            generation=_generation(db),
-            champion=None if champion is None else BundleRef(champion.model, champion.path),
-            candidates=tuple(
-                BundleRef(version.model, version.path) for version in map(self._row_version, shadows)
-            ),
-            standby=None if standby is None else BundleRef(standby.model, standby.path),
-            canary=self._canary(db),
-        )
-
-    def _canary(self, db: sqlite3.Connection) -> Canary | None:
-        version = self._only(db, ModelState.CANARY)
-        if version is None:
-            return None
-        newest = db.execute(
-            "SELECT share FROM transitions WHERE digest = ? ORDER BY sequence DESC LIMIT 1",
-            (version.model.digest,),
-        ).fetchone()
-        return Canary(BundleRef(version.model, version.path), newest["share"])
-
-    def _row_version(self, row: Any) -> Version:
-        return Version(
-            model=ModelId(row["name"], row["version"], row["digest"]),
-            state=ModelState(row["state"]),
-            signature_digest=row["signature_digest"],
-            path=self.path.parent / row["path"],
-            registered_ns=row["registered_ns"],
-        )
 
     def _stored_path(self, path: Path) -> str:
         """Relative where the bundle lies beside the registry, so that the whole folder can be moved."""
@@ -446,29 +396,6 @@ def _audit(
         ),
     )
     append_link(db, "transitions", int(added.lastrowid or 0))
-
-
-def _transitions(db: sqlite3.Connection, digest: str | None) -> list[Transition]:
-    rows = db.execute(
-        "SELECT * FROM transitions WHERE ?1 IS NULL OR digest = ?1 ORDER BY sequence", (digest,)
-    )
-    return [
-        Transition(
-            sequence=row["sequence"],
-            digest=row["digest"],
-            from_state=ModelState(row["from_state"]) if row["from_state"] else None,
-            to_state=ModelState(row["to_state"]),
-            reason=Reason(row["actor"], row["why"], row["evidence_digest"]),
-            at_ns=row["at_ns"],
-            share=row["share"],
-        )
-        for row in rows
-    ]
-
-
-def _generation(db: sqlite3.Connection) -> int:
-    newest = db.execute("SELECT max(sequence) FROM transitions WHERE serving").fetchone()[0]
-    return int(newest or 0)
 
 
 def _check_signature(

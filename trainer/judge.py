@@ -84,7 +84,7 @@ def judge(
         as_of_ns=as_of_ns,
         known=Known(
             shares=error_shares(registry, champion.digest),
-            trained_until_ns=_trained_until(candidates),
+            trained_until_ns={ref.model.digest: _trained_until(registry, ref) for ref in candidates},
             findings={
                 ref.model.digest: _concerning(findings, {"", champion.digest, ref.model.digest})
                 for ref in candidates
@@ -125,10 +125,14 @@ def _concerning(findings: Sequence[Finding], models: set[str]) -> tuple[OpenFind
     )
 
 
-def _trained_until(candidates: Sequence[BundleRef]) -> dict[str, int]:
-    """The newest event that each was fitted on, by digest, for those whose bundle says it."""
-    training = {ref.model.digest: open_bundle(ref.path).manifest.get("training", {}) for ref in candidates}
-    return {digest: facts["last_event_ns"] for digest, facts in training.items() if facts}
+def _trained_until(registry: Registry, ref: BundleRef) -> int:
+    """The newest event that a candidate can have been fitted on.
+
+    One whose bundle does not say it cannot know what happened after it was registered. Live, that costs it
+    nothing; where old traffic is replayed, it may know all of it, and none of that is evidence.
+    """
+    training = open_bundle(ref.path).manifest.get("training")
+    return int(training["last_event_ns"]) if training else registry.find(ref.model.digest).registered_ns
 
 
 def _in_shadow(registry: Registry, decision: Decision) -> bool:

@@ -54,6 +54,11 @@ def test_a_registered_model_earns_its_promotion_on_rows_that_are_new_to_it(begun
     with begun.registry as registry:
         assert registry.champion().model.digest == known["bundle"]
     assert "does not say what it was fitted on" in begun.error("simulate", TASK, unknown["bundle"][:12])
+    evaluated = begun.json("evaluate", TASK)
+    figures = {one["name"]: one["figures"] for one in evaluated["versions"]}
+    assert figures[known["version"]]["utility_per_1000"]["estimate"] > 0
+    assert figures["nobody-knows"] is None
+    assert any("nobody-knows does not say what it was fitted on" in line for line in evaluated["footnotes"])
 
 
 def test_a_registered_model_may_be_the_first_champion(begun, tmp_path):

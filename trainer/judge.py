@@ -11,6 +11,7 @@ from sidecar.findings import FindingStore
 from sidecar.lifecycle import ModelState
 from trainer.budget import error_shares
 from trainer.evidence import OpenFinding
+from trainer.fitted_until import may_know_until_ns
 from trainer.gate import Action, decide
 from trainer.gather import Known, gather
 from trainer.promote import act, save
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sidecar.config import Config
-    from sidecar.domain import BundleRef
     from sidecar.findings import Finding
     from sidecar.lifecycle import Version
     from sidecar.registry import Registry
@@ -84,7 +84,10 @@ def judge(
         as_of_ns=as_of_ns,
         known=Known(
             shares=error_shares(registry, champion.digest),
-            trained_until_ns={ref.model.digest: _trained_until(registry, ref) for ref in candidates},
+            trained_until_ns={
+                ref.model.digest: may_know_until_ns(open_bundle(ref.path), registry.find(ref.model.digest))
+                for ref in candidates
+            },
             findings={
                 ref.model.digest: _concerning(findings, {"", champion.digest, ref.model.digest})
                 for ref in candidates
@@ -123,16 +126,6 @@ def _concerning(findings: Sequence[Finding], models: set[str]) -> tuple[OpenFind
             key=lambda one: (one.monitor, one.subject, one.what, one.text),
         )
     )
-
-
-def _trained_until(registry: Registry, ref: BundleRef) -> int:
-    """The newest event that a candidate can have been fitted on.
-
-    One whose bundle does not say it cannot know what happened after it was registered. Live, that costs it
-    nothing; where old traffic is replayed, it may know all of it, and none of that is evidence.
-    """
-    training = open_bundle(ref.path).manifest.get("training")
-    return int(training["last_event_ns"]) if training else registry.find(ref.model.digest).registered_ns
 
 
 def _in_shadow(registry: Registry, decision: Decision) -> bool:

@@ -20,6 +20,7 @@ from sidecar.errors import NotFoundError
 from sidecar.session import load_model
 from trainer.betting import BETS
 from trainer.days import DAY_NS
+from trainer.fitted_until import fitted_until_ns
 from trainer.interval import PER
 from trainer.task import History
 from trainer.units import pair, sum_units
@@ -213,13 +214,13 @@ def _first(reached: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 def _trained_until(path: Path) -> int:
     bundle = open_bundle(path)
-    training = bundle.manifest.get("training")
-    if not training:
+    until_ns = fitted_until_ns(bundle)
+    if until_ns is None:
         raise NotFoundError(
             f"{bundle.model} does not say what it was fitted on, so it may know the history by heart; "
             "register it with --trained-until"
         )
-    return int(training["last_event_ns"])
+    return until_ns
 
 
 def _decide(path: Path, blocks: Blocks) -> NDArray[np.bool_]:

@@ -54,8 +54,8 @@ the gate promotes? All begin with the same first champion, `logistic` on the fli
 decide on the {len(rows):,} flights from {first} to the end of the year. On the first of each month, from
 April on, the recipes are fitted on what the log knows by then ({recipes}). Then
 
-* **managed**: they are shadowed beside those that are there already; every seventh day the gate looks, as known
-  at that midnight (UTC), and the best of those that it promotes becomes champion;
+* **managed**: they are shadowed beside those that are there already; every seventh day the gate looks, as
+  known at that midnight (UTC), and the best of those that it promotes becomes champion;
 * **frozen**: nothing ever changes;
 * **always the newest**: the recipe with the best hold-out figure takes over at once, unjudged.
 
@@ -64,8 +64,8 @@ promotions, by the functions that `trainer run` calls. The pipelines ran in the 
 batch a day (`examples/flights/year.py`); a batch gives, bit for bit, what single requests give
 (`tests/test_served_parity.py`). **It says nothing of latency**: a row's time in this log is its batch's,
 divided. So the task's policy is used with a budget of {budget_s:g} s of CPU a row in place of its own, and
-`big_forest`, which the demo turns down for its latency, is not retrained. No monitor's finding is given to the
-gate, and nothing is rolled back. Money is USD per 1,000 flights, with 95 % intervals of whole UTC days;
+`big_forest`, which the demo turns down for its latency, is not retrained. No monitor's finding is given to
+the gate, and nothing is rolled back. Money is USD per 1,000 flights, with 95 % intervals of whole UTC days;
 differences are paired, on the same flights.
 
 ## The whole year

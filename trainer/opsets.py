@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import onnx
-from onnx import defs, helper, inliner, shape_inference, version_converter
+from onnx import defs, helper, shape_inference, version_converter
 
 from trainer.errors import ExportError
 from trainer.graph import ML, OPSETS
@@ -13,7 +13,7 @@ _WIDENED = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"})
 
 
 def in_our_opsets(file: str, model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same model, with its functions written out and the shapes of its outputs worked out.
+    """The same model, with the shapes of its outputs worked out.
 
     file: its name. Raises ExportError for an operator that means something else in our version of its set.
     """
@@ -26,10 +26,7 @@ def in_our_opsets(file: str, model: onnx.ModelProto) -> onnx.ModelProto:
         helper.make_opsetid(domain, version) for domain, version in {"": OPSETS[""], **opsets}.items()
     )
     try:
-        if model.functions:
-            model = inliner.inline_local_functions(model)
-        model = version_converter.convert_version(model, OPSETS[""])
-        return shape_inference.infer_shapes(model)
+        return shape_inference.infer_shapes(version_converter.convert_version(model, OPSETS[""]))
     except Exception as error:  # the converter raises whatever its authors thought of
         text = str(error).strip().split("\n", 1)[0]
         raise ExportError(

@@ -36,7 +36,7 @@ def test_a_registered_model_earns_its_promotion_on_rows_that_are_new_to_it(begun
     known = register(begun, "--trained-until", "2024-01-20")
     unknown = register(begun, "--version", "nobody-knows")
     assert known["holdout"]["utility_per_1000"] > 0
-    assert (unknown["holdout"], unknown["unknown"]) == (None, ["it is not declared what it was fitted on"])
+    assert (unknown["holdout"], unknown["unknown"]) == (None, "it is not declared what it was fitted on")
     with begun.registry as registry:
         assert registry.find(known["bundle"]).state is ModelState.ADMITTED
 

@@ -98,7 +98,7 @@ def test_a_scikit_learn_model_is_a_bundle_with_the_recipes_features(snapshot, re
     assert manifest["training"] == {"last_event_ns": until_ns}
     assert manifest["parity"]["golden"]["rows"] == made.golden.rows == 58
     assert manifest["parity"]["golden"]["score_difference"] <= 1e-6
-    assert manifest["unknown"] == []
+    assert manifest["unknown"] == ""
     served = load_model(made.bundle.path).run(snapshot.blocks)
     np.testing.assert_allclose(served.score, score, atol=1e-6)
     # The very transform that a fit of the recipe ships, and the figures that its own hold-out gives.
@@ -122,10 +122,10 @@ def test_what_it_was_fitted_on_is_unknown_unless_somebody_says_it(snapshot, regi
     made = register(path)
     assert made.measured is None
     assert made.bundle.manifest["training"] is made.bundle.manifest["holdout"] is None
-    assert made.unknown == ("it is not declared what it was fitted on",)
+    assert made.unknown == "it is not declared what it was fitted on"
     late = register(path, trained_until_ns=int(snapshot.event_ns[-1]))
     assert late.measured is None
-    assert "and the hold-out begins on" in late.unknown[0]
+    assert "and the hold-out begins on" in late.unknown
 
 
 def test_a_threshold_is_chosen_on_rows_that_are_new_to_the_model_or_not_at_all(

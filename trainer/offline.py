@@ -77,8 +77,8 @@ class FitReport(Timed, Measured):
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
-    """What a pipeline made of the newest rows of a snapshot, score float32 [m] and decision bool [m]."""
+class Scored:
+    """What a pipeline made of m rows: score float32 [m], decision bool [m]."""
 
     score: NDArray[np.float32]
     decision: NDArray[np.bool_]
@@ -109,13 +109,13 @@ def choose_rule(
     return choose_threshold(task.signature, task.costs, choosing, label, score), measured_from
 
 
-def run_pipeline(pipeline: bytes, blocks: Blocks) -> HeldOut:
+def run_pipeline(pipeline: bytes, blocks: Blocks) -> Scored:
     """What a pipeline makes of rows."""
     score, decision = open_session(pipeline).run([SCORE, DECISION], feed(blocks))
-    return HeldOut(score, decision)
+    return Scored(score, decision)
 
 
-def measure(task: Task, snapshot: Snapshot, held_out: HeldOut) -> Measured:
+def measure(task: Task, snapshot: Snapshot, held_out: Scored) -> Measured:
     """The figures of the newest rows of the snapshot, which `held_out` is of."""
     rows = slice(len(snapshot.label) - len(held_out.score), None)
     blocks, label = snapshot.blocks.take(rows), snapshot.label[rows]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer.export import Rule
-    from trainer.offline import HeldOut, Measured
+    from trainer.offline import Measured, Scored
     from trainer.snapshot import Snapshot
     from trainer.task import Task
 
@@ -38,7 +38,7 @@ class Parts:
     pipeline: bytes
     feature_names: tuple[str, ...]
     rule: Rule
-    held_out: HeldOut
+    held_out: Scored
 
 
 def pack(

@@ -111,7 +111,7 @@ def register(
         "holdout": asdict(made.measured) if made.measured else None,
         **asdict(made.timed),
         "parity": made.bundle.manifest["parity"],
-        "unknown": list(made.unknown),
+        "unknown": made.unknown,
     }
     session.show(data, _words(made, task.costs.currency))
 
@@ -139,7 +139,7 @@ def _words(made: Registered, currency: str) -> str:
             f"{PER:,} [{measured.utility_lower:,.0f}; {measured.utility_upper:,.0f}], AUC {measured.auc:.4f}"
         )
     else:
-        lines.append(f"no figures on the hold-out: {made.unknown[0]}")
+        lines.append(f"no figures on the hold-out: {made.unknown}")
     given = f"scores differ from the file's by at most {parity['file']['score_difference']:g}"
     if made.golden:
         given += f", on {made.golden.rows:,} golden rows from the original's by {made.golden.difference:.1e}"

@@ -19,7 +19,7 @@ import numpy as np
 from sidecar.admission import admit
 from sidecar.bundle import PIPELINE, REFERENCE, TRANSFORM, Bundle, write_bundle
 from sidecar.errors import AdmissionError
-from sidecar.session import FEATURES, NUMBERS, feed, open_session
+from sidecar.session import FEATURES, NUMBERS, feed
 from sidecar.signature import Blocks
 from trainer.days import iso_day
 from trainer.decision import UtilityRule
@@ -27,9 +27,10 @@ from trainer.errors import ExportError
 from trainer.export import compute_features, export_transform, write_pipeline
 from trainer.fit import describe_transform
 from trainer.foreign import OwnDecision, read_features_model, read_raw_model
+from trainer.foreign_parity import check_foreign
 from trainer.golden import TOLERANCE, Likeness, compare, read_golden
 from trainer.graph import Graph, block_inputs, decision_info, features_info, score_info
-from trainer.offline import choose_rule, holdout_begins, measure, run_pipeline
+from trainer.offline import Scored, choose_rule, holdout_begins, measure, run_pipeline
 from trainer.packing import Parts, holdout_facts, pack, time_bundle
 from trainer.task import Threshold
 from trainer.transform import fit_transform, write_bounds
@@ -45,11 +46,6 @@ if TYPE_CHECKING:
     from trainer.offline import Measured, Timed
     from trainer.snapshot import Snapshot
     from trainer.task import Task
-
-SURE = 1e-6
-"""How far apart two classes must be before the given label must name the likelier one."""
-SUM_ERROR = 1e-3
-"""How far from 1 the probabilities of both classes may add up to, after rounding."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +67,16 @@ class Given:
 
 @dataclass(frozen=True)
 class Registered:
-    """A bundle and what is known of it. measured: None where the hold-out cannot say; unknown: why not."""
+    """A bundle and what is known of it.
+
+    measured: None where the hold-out cannot say; unknown: why not, "" where it can.
+    """
 
     bundle: Bundle
     measured: Measured | None
     timed: Timed
     golden: Likeness | None
-    unknown: tuple[str, ...]
+    unknown: str
 
 
 def register_model(
@@ -102,7 +101,7 @@ def register_model(
     own = OwnDecision(foreign, form.sources) if foreign.decides else None
     if isinstance(task.decision, Threshold) and unknown and own is None:
         raise ExportError(
-            f"the task's threshold is chosen on rows that the model was not fitted on, but {unknown[0]}; "
+            f"the task's threshold is chosen on rows that the model was not fitted on, but {unknown}; "
             "give --trained-until and a --snapshot with a later hold-out"
         )
 
@@ -112,9 +111,10 @@ def register_model(
     progress(f"{given.path.name}: comparing the bundle with the file")
     rule, measured_from = (own, split) if own else choose_rule(task, export, snapshot, split)
     pipeline = export(rule)
-    alike = _check_given(given, form, pipeline, snapshot)
+    bundled = run_pipeline(pipeline, snapshot.blocks)
+    alike = check_foreign(foreign, form.feed(snapshot.blocks), bundled, snapshot)
     golden = _check_golden(task, given, pipeline)
-    held_out = run_pipeline(pipeline, snapshot.blocks.take(slice(measured_from, None)))
+    held_out = Scored(bundled.score[measured_from:], bundled.decision[measured_from:])
     measured = None if unknown else measure(task, snapshot, held_out)
     bundle = pack(
         task,
@@ -130,7 +130,7 @@ def register_model(
             "holdout": None
             if measured is None
             else holdout_facts(measured, of_recipe=False, note="of the model itself, fitted on earlier rows"),
-            "unknown": list(unknown),
+            "unknown": unknown,
             "parity": {
                 "file": alike.to_json(),
                 "golden": golden and {**golden.to_json(), "tolerance": given.tolerance},
@@ -210,15 +210,15 @@ def _raw(task: Task, given: Given) -> _Form:
     return _Form(foreign, sources, transform, names, export, take)
 
 
-def _unknown(task: Task, given: Given, snapshot: Snapshot) -> tuple[str, ...]:
-    """Why the hold-out says nothing of this model; nothing where it does."""
+def _unknown(task: Task, given: Given, snapshot: Snapshot) -> str:
+    """Why the hold-out says nothing of this model; "" where it does."""
     begins_ns = holdout_begins(task, snapshot)
     if given.trained_until_ns is None:
-        return ("it is not declared what it was fitted on",)
+        return "it is not declared what it was fitted on"
     if given.trained_until_ns <= begins_ns:
-        return ()
+        return ""
     until, begins = iso_day(given.trained_until_ns), iso_day(begins_ns)
-    return (f"it was fitted on rows up to {until}, and the hold-out begins on {begins}",)
+    return f"it was fitted on rows up to {until}, and the hold-out begins on {begins}"
 
 
 def _admit(task: Task, given: Given, form: _Form, pipeline: bytes) -> None:
@@ -237,59 +237,6 @@ def _admit(task: Task, given: Given, form: _Form, pipeline: bytes) -> None:
             admit(trial.path)
         except AdmissionError as error:
             raise AdmissionError(f"{given.path.name} is not admitted: {error}") from error
-
-
-def _check_given(given: Given, form: _Form, pipeline: bytes, snapshot: Snapshot) -> Likeness:
-    """Compare the bundle with the given file run by itself, on all rows of the snapshot."""
-    foreign, blocks = form.foreign, snapshot.blocks
-    names = [foreign.probability.output, *([foreign.label] if foreign.label else [])]
-    found, *labels = open_session(foreign.data).run(names, form.feed(blocks))
-    by_class = _matrix(found)
-    score = run_pipeline(pipeline, blocks).score
-    _check_scores(given, score, snapshot)
-    if by_class.shape[1] > 1:
-        if np.abs(by_class.sum(axis=1) - 1).max() > SUM_ERROR:
-            raise ExportError(
-                f"the two columns of '{names[0]}' of {given.path.name} do not add up to 1; "
-                "end it with a softmax"
-            )
-        sure = np.abs(by_class[:, 1] - by_class[:, 0]) > SURE
-        if labels and (labels[0] != by_class.argmax(axis=1))[sure].any():
-            raise ExportError(
-                f"'{foreign.label}' of {given.path.name} is not the number of the likelier column of "
-                f"'{names[0]}'; fit the model on labels 0 and 1"
-            )
-    difference = float(np.abs(by_class[:, -1] - score).max())
-    if difference > TOLERANCE:
-        raise ExportError(
-            f"the bundle scores up to {difference:.2g} otherwise than {given.path.name} by itself; "
-            "report this as a bug"
-        )
-    return Likeness(len(score), difference)
-
-
-def _matrix(found: Any) -> NDArray[np.float32]:
-    """The probabilities as the given file gives them: float32 [n, 1], or [n, 2] by class."""
-    if isinstance(found, list):
-        return np.array([[row[0], row[1]] for row in found], np.float32)
-    return np.asarray(found).reshape(len(found), -1)
-
-
-def _check_scores(given: Given, score: NDArray[np.float32], snapshot: Snapshot) -> None:
-    odd = np.flatnonzero(~((score >= 0) & (score <= 1)))
-    if not len(odd):
-        return
-    row = int(odd[0])
-    missing = [
-        name for name, value in snapshot.signature.unpack(snapshot.blocks, row).items() if value is None
-    ]
-    said = f"{given.path.name} scores row {snapshot.request_ids[row]} of the snapshot {score[row]:g}"
-    if np.isnan(score[row]):
-        raise ExportError(
-            f"{said}, where {', '.join(missing) or 'nothing'} is missing; "
-            "use a recipe that imputes what is missing"
-        )
-    raise ExportError(f"{said}, which is no probability; export it with its sigmoid or softmax")
 
 
 def _check_golden(task: Task, given: Given, pipeline: bytes) -> Likeness | None:

@@ -4,7 +4,7 @@
 
 The first champion answers from 16 March on. On the first of each month every recipe but the forest is fitted
 on what the log knows, and shadowed; every week the gate looks, and its best promotion is carried out. Nothing
-is tuned: the page says what the data says. About ten minutes.
+is tuned: the page says what the data says. Ten to twenty minutes.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from trainer.judge import champion_of, judge, settle
 from trainer.monitor.cli import monitor
 from trainer.probation.command import probation
 from trainer.promote import act, promote_as_decided, promote_by_override, promote_first, shadow
+from trainer.register_command import register
 from trainer.replay_command import replay
 from trainer.run import Run, activation_words
 from trainer.simulate_command import simulate
@@ -349,6 +350,7 @@ main.add_command(audit)
 main.add_command(evaluate)
 main.add_command(monitor)
 main.add_command(probation)
+main.add_command(register)
 main.add_command(replay)
 main.add_command(simulate)
 main.add_command(skew)

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from sidecar.lifecycle import Version
     from sidecar.registry import Registry
     from trainer.evidence import Evidence
-    from trainer.fit import FitReport, Fitted
+    from trainer.fit import Fitted
     from trainer.gate import Decision
+    from trainer.offline import FitReport
     from trainer.snapshot import Snapshot
     from trainer.task import Task
 

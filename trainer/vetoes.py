@@ -15,6 +15,7 @@ from scipy.special import chdtri
 
 from sidecar.domain import Failure
 from trainer.betting import e_value, log_e_value
+from trainer.days import iso_day
 from trainer.latency import ALLOWED
 
 if TYPE_CHECKING:
@@ -104,6 +105,12 @@ def gaps(evidence: Evidence, policy: Policy) -> list[str]:
     if evidence.first_scored_ns is None:
         return ["Its shadow has not scored a row yet."]
     found = []
+    known_ns, now_ns = evidence.trained_until_ns, evidence.query.as_of_ns
+    if known_ns is not None and known_ns > now_ns:
+        found.append(
+            f"It may have been fitted on rows up to {iso_day(known_ns)}, and the log ends on "
+            f"{iso_day(now_ns)}: no row is known to be new to it."
+        )
     if not evidence.cycles:
         found.append(f"No whole cycle has matured: {evidence.judged.days} of {policy.cycle_days} days.")
     if evidence.joined < policy.min_rows:

@@ -232,7 +232,9 @@ def _flights(found: Mapping[str, Any]) -> str:
         f"against of 20 turns down.\n\n"
         f"{weeks}\n\n{bounds}\n\nWeek at whose end it would be promoted. The most that a day put at risk, "
         f"and the "
-        f"worst that one gained, in dollars: {risk}."
+        f"worst that one gained, in dollars: {risk}.\n\nWhat the gate decides when models are fitted anew "
+        "every month, and what that earns beside a frozen model and beside always taking the newest one, is "
+        "in [a year under the gate](managed-year.md)."
     )
 
 

@@ -81,11 +81,12 @@ def test_it_is_served_and_shadowed_like_any_other(task, home, registered):
     with SidecarProcess(home) as sidecar, Client(sidecar.target) as client:
         replies = [client.predict(record) for record in records]
         with LogReader(home / "log.db") as log:
-            wait_until(lambda: log.counts().scores == len(records))
+            pair = candidate.model.digest, champion.model.digest
+            wait_until(lambda: sum(map(len, log.scores(*pair))) == len(records))
         assert sidecar.stop() == 0
     np.testing.assert_allclose([reply.score for reply in replies], golden.score, atol=1e-6)
     with LogReader(home / "log.db") as log:
-        scored = list(log.scores(candidate.model.digest, champion.model.digest))
+        scored = list(log.scores(*pair))
     by_id = {
         request_id: score
         for batch in scored

@@ -107,16 +107,8 @@ class JoinedRows:
 
     @property
     def weight(self) -> NDArray[np.float64]:
-        """How many rows each stands for, where some hide their outcomes: none, itself, or more. float64 [n].
-
-        A row whose outcome is not hidden stands for 1 / its propensity (D. G. Horvitz and D. J. Thompson, "A
-        generalization of sampling without replacement from a finite universe", JASA 1952), so that sums over
-        such rows are right in expectation for all. The shortest decimal of a float32 is the share that was
-        declared, whose inverse is exact where the declared bounds are checked with it.
-        """
-        distinct, which = np.unique(self.propensity, return_inverse=True)
-        share = np.array([float(str(one)) for one in distinct], np.float64)
-        return np.where(self.hidden, 0.0, (1 / share)[which])
+        """How many rows each stands for, see `stands_for`. float64 [n]."""
+        return stands_for(self.propensity, self.hidden)
 
     def counts(self) -> dict[str, int]:
         """Rows by what became of their outcomes.
@@ -314,6 +306,22 @@ def _first_received(found: Columns) -> NDArray[np.int64]:
         rows = by_arrival[first_of_each(ids[by_arrival])]
         return rows[order_of_rows(event_ns[rows], ids[rows])]
     return order_of_rows(event_ns, ids)
+
+
+def stands_for(propensity: NDArray[np.float32], hidden: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How many rows each stands for, where some hide their outcome. float64 [n].
+
+    Such a row for none, another for 1 / its propensity (D. G. Horvitz and D. J. Thompson, "A generalization
+    of sampling without replacement from a finite universe", JASA 1952), so that sums over the latter are
+    right in expectation for all. The shortest decimal of a float32 is the share that was declared: with its
+    inverse the declared bounds hold exactly.
+
+    >>> stands_for(np.array([1, 0.02, 0.98], np.float32), np.array([False, False, True])).tolist()
+    [1.0, 50.0, 0.0]
+    """
+    distinct, which = np.unique(propensity, return_inverse=True)
+    share = np.array([float(str(one)) for one in distinct], np.float64)
+    return np.where(hidden, 0.0, (1 / share)[which])
 
 
 def _hidden(found: Columns, hidden_by: str | None) -> NDArray[np.bool_]:

@@ -141,7 +141,7 @@ def _exploration(found: Mapping[str, Any]) -> str:
         ["Nothing is gained, looked at after every row", "gate", "bar", "rows without outcome left out"],
         [
             [
-                f"{one['share']:.0%} explored ({one['streams']} streams of {one['rows']:,} rows)",
+                f"{one['share'] * 100:.0f} % explored ({one['streams']} streams of {one['rows']:,} rows)",
                 f"{one['gate']} of {one['streams']}",
                 "0",
                 f"{one['naive']} of {one['streams']}",
@@ -160,7 +160,7 @@ def _exploration(found: Mapping[str, Any]) -> str:
         ],
         [
             [
-                f"{one['share']:.0%} explored" if one["share"] < 1 else "nothing hidden",
+                f"{one['share'] * 100:.0f} % explored" if one["share"] < 1 else "nothing hidden",
                 f"{one['half']:,.0f}",
                 f"{one['most']:,.0f}",
                 f"{one['cost_per_1000']:,.1f}",
@@ -169,8 +169,9 @@ def _exploration(found: Mapping[str, Any]) -> str:
             for one in better
         ],
     )
-    gain = f"It earns USD {better[0]['gain_per_1000']:,.0f} more per 1,000 rows ({better[0]['streams']} streams)."
-    return f"{EXPLORATION_NOTE}\n\n{nulls}\n\n{price}\n\n{gain} {PRICE_NOTE}"
+    gain = f"It earns USD {better[0]['gain_per_1000']:,.0f} more per 1,000 rows"
+    note = f"{gain} ({better[0]['streams']} streams).\n{PRICE_NOTE}"
+    return f"{EXPLORATION_NOTE}\n\n{nulls}\n\n{price}\n\n{note}"
 
 
 def _speed(found: Mapping[str, Any]) -> str:

@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 
 from sidecar.domain import Failure
 from sidecar.errors import NotFoundError, SignatureMismatchError
-from sidecar.exploration import is_explored
 from sidecar.signature import Blocks
 from sidecar.store.parquet import arrow_ids, codes_of
 from sidecar.store.reader import joined_columns
 from trainer.days import DAY_NS, nanoseconds
+from trainer.hidden_outcomes import is_hidden, stands_for
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -229,7 +229,7 @@ def read_rows(
         score=found["score"],
         decision=found["decision"],
         propensity=np.ones_like(found["propensity"]) if hidden_by is None else found["propensity"],
-        hidden=_hidden(found, hidden_by),
+        hidden=is_hidden(found["decision"], found["propensity"], hidden_by),
         infer_ns=found["infer_ns"],
         cpu_ns=found["cpu_ns"],
         label=np.full(len(found["event_ns"]), np.nan),
@@ -306,28 +306,6 @@ def _first_received(found: Columns) -> NDArray[np.int64]:
         rows = by_arrival[first_of_each(ids[by_arrival])]
         return rows[order_of_rows(event_ns[rows], ids[rows])]
     return order_of_rows(event_ns, ids)
-
-
-def stands_for(propensity: NDArray[np.float32], hidden: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """How many rows each stands for, where some hide their outcome. float64 [n].
-
-    Such a row for none, another for 1 / its propensity (D. G. Horvitz and D. J. Thompson, "A generalization
-    of sampling without replacement from a finite universe", JASA 1952), so that sums over the latter are
-    right in expectation for all. The shortest decimal of a float32 is the share that was declared: with its
-    inverse the declared bounds hold exactly.
-
-    >>> stands_for(np.array([1, 0.02, 0.98], np.float32), np.array([False, False, True])).tolist()
-    [1.0, 50.0, 0.0]
-    """
-    distinct, which = np.unique(propensity, return_inverse=True)
-    share = np.array([float(str(one)) for one in distinct], np.float64)
-    return np.where(hidden, 0.0, (1 / share)[which])
-
-
-def _hidden(found: Columns, hidden_by: str | None) -> NDArray[np.bool_]:
-    """Where the reply's action hid the outcome."""
-    taken = found["decision"] != is_explored(found["propensity"])
-    return np.zeros(len(taken), np.bool_) if hidden_by is None else taken == (hidden_by == "act")
 
 
 def _labels(reader: LogReader, rows: JoinedRows, since_ns: int | None) -> NDArray[np.float64]:

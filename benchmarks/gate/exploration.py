@@ -11,8 +11,8 @@ from benchmarks.gate.procedures import passed, passed_at, rows_until
 from benchmarks.gate.streams import amounts
 from sidecar.exploration import Exploration, is_explored
 from sidecar.signature import Blocks, Field, Signature
+from trainer.hidden_outcomes import stands_for
 from trainer.interval import PER
-from trainer.join import stands_for
 from trainer.units import pair
 from trainer.utility import Amount, CostTable
 

@@ -98,7 +98,10 @@ class Columns:
 
     @property
     def propensity(self) -> bytes:
-        """float32 [rows]: the chance that the reply takes the action it does; see `sidecar.exploration`."""
+        """float32 [rows]: the chance that the reply takes the action it does; none where each is 1.
+
+        See `sidecar.exploration`.
+        """
 
 @final
 class Dataplane:

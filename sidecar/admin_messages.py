@@ -57,6 +57,7 @@ def transition(of: Transition) -> admin_pb2.Transition:
             actor=of.reason.actor, why=of.reason.why, evidence_digest=of.reason.evidence_digest
         ),
         time=time_of(of.at_ns),
+        share=of.share,
     )
 
 
@@ -67,6 +68,8 @@ def deployment(of: Deployment) -> admin_pb2.Deployment:
         champion=identity(of.champion.model) if of.champion else None,
         candidates=[identity(candidate.model) for candidate in of.candidates],
         standby=identity(of.standby.model) if of.standby else None,
+        canary=identity(of.canary.ref.model) if of.canary else None,
+        canary_share=of.canary.share if of.canary else 0.0,
     )
 
 

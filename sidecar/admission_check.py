@@ -74,9 +74,12 @@ def check(path: Path) -> Admitted:
     outputs = {FEATURES: "tensor(float)", SCORE: "tensor(float)", DECISION: "tensor(bool)"}
     pipeline = _open(bundle, PIPELINE, outputs)
     model = Model(bundle, pipeline)
-    model.run(warm_up_row(bundle.signature))
     rows = sample_rows(bundle.signature, SAMPLE_ROWS)
-    _check_runs(model, transform, rows)
+    try:
+        model.run(warm_up_row(bundle.signature))
+        _check_runs(model, transform, rows)
+    except ModelFailedError as error:
+        raise AdmissionError(f"{error}; it must score every row that the signature allows") from error
     cpu_us = _time_in_turn((pipeline, transform, open_session(empty_graph(bundle.signature))), rows)
     data = (path / PIPELINE).read_bytes()
     median, transform_median, empty_median = np.round(np.median(cpu_us, axis=1), 1).tolist()
@@ -125,7 +128,7 @@ def _range(field: Field) -> tuple[float, float]:
 
 
 def _open(bundle: Bundle, file: str, outputs: Mapping[str, str]) -> ort.InferenceSession:
-    _check_facts(file, read_graph((bundle.path / file).read_bytes()))
+    check_facts(file, read_graph((bundle.path / file).read_bytes()))
     try:
         session = open_session(bundle.path / file)
     except BundleError as error:
@@ -143,7 +146,8 @@ def _open(bundle: Bundle, file: str, outputs: Mapping[str, str]) -> ort.Inferenc
     return session
 
 
-def _check_facts(file: str, facts: GraphFacts) -> None:
+def check_facts(file: str, facts: GraphFacts) -> None:
+    """Raise AdmissionError for a graph that asks for more than standard operators and its own tensors."""
     if facts.external_data:
         raise AdmissionError(f"{file} keeps tensors in other files; export it whole")
     for domain, operator in sorted(facts.operators):

@@ -241,9 +241,17 @@ class Deployment:
     canary: Canary | None = None
 
     @property
+    def answering(self) -> tuple[BundleRef, ...]:
+        """All that answer calls: the champion and the canary."""
+        champion = () if self.champion is None else (self.champion,)
+        return champion if self.canary is None else (*champion, self.canary.ref)
+
+    @property
     def shadows(self) -> tuple[BundleRef, ...]:
-        """All that score what the champion answers: the candidates and the standby."""
-        return self.candidates if self.standby is None else (*self.candidates, self.standby)
+        """All that score what the champion answers: the candidates, the canary and the standby."""
+        canary = () if self.canary is None else (self.canary.ref,)
+        standby = () if self.standby is None else (self.standby,)
+        return (*self.candidates, *canary, *standby)
 
 
 NOTHING_DEPLOYED = Deployment(generation=0, champion=None)

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 class ModelState(StrEnum):
     """Where a version stands.
 
-        (new) ──▶ REGISTERED ──▶ ADMITTED ──▶ SHADOW ──▶ CHAMPION ──▶ STANDBY ──▶ RETIRED ──┐
-                      │            │  │        ▲ │        ▲  │  ▲        │                  │
-                      ▼            ▼  └────────┼─┼────────┘  │  └────────┴──────────────────┘
-                   REFUSED      REFUSED        │ ▼           ▼         (on a roll-back)
-                                               │ REJECTED  ROLLED_BACK
-                                               └─────────────┘ (by an override)
+        (new) ──▶ REGISTERED ──▶ ADMITTED ──▶ SHADOW ◀─▶ CANARY ──▶ CHAMPION ──▶ STANDBY ──▶ RETIRED
+                      │            │            │           │        │
+                      ▼            ▼            ▼           ▼        ▼
+                   REFUSED      REFUSED      REJECTED    REJECTED  ROLLED_BACK
 
+    ADMITTED and SHADOW may become CHAMPION without a CANARY; a roll-back leads from STANDBY or RETIRED to
+    CHAMPION, and an override from ROLLED_BACK to SHADOW. A CANARY that becomes one again has another share.
     REFUSED and REJECTED have no way out: to try again, export a new version.
     """
 
@@ -33,6 +33,9 @@ class ModelState(StrEnum):
     """Passed the admission check."""
     SHADOW = "shadow"
     """Scores live traffic beside the champion."""
+    CANARY = "canary"
+    """Answers a part of the calls in the champion's place, and scores the rest. At most one version at a
+    time."""
     CHAMPION = "champion"
     """Makes the replies. At most one version at a time."""
     STANDBY = "standby"
@@ -59,6 +62,11 @@ ARROWS: frozenset[tuple[ModelState | None, ModelState]] = frozenset(
         (ModelState.ADMITTED, ModelState.CHAMPION),
         (ModelState.SHADOW, ModelState.CHAMPION),
         (ModelState.SHADOW, ModelState.REJECTED),
+        (ModelState.SHADOW, ModelState.CANARY),
+        (ModelState.CANARY, ModelState.CANARY),
+        (ModelState.CANARY, ModelState.CHAMPION),
+        (ModelState.CANARY, ModelState.REJECTED),
+        (ModelState.CANARY, ModelState.SHADOW),
         (ModelState.CHAMPION, ModelState.STANDBY),
         (ModelState.CHAMPION, ModelState.ROLLED_BACK),
         (ModelState.STANDBY, ModelState.CHAMPION),
@@ -69,7 +77,7 @@ ARROWS: frozenset[tuple[ModelState | None, ModelState]] = frozenset(
 )
 """Every change of state there is; None stands for a version the registry does not know yet."""
 
-SERVING = frozenset({ModelState.SHADOW, ModelState.CHAMPION, ModelState.STANDBY})
+SERVING = frozenset({ModelState.SHADOW, ModelState.CANARY, ModelState.CHAMPION, ModelState.STANDBY})
 """The states of the versions that a deployment holds."""
 
 
@@ -120,7 +128,11 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One arrow of the lifecycle, as it was taken. `sequence` is the registry's running number."""
+    """One arrow of the lifecycle, as it was taken.
+
+    sequence: the registry's running number. share: of the calls that a canary answers from then on; None for
+    any other.
+    """
 
     sequence: int
     digest: str
@@ -128,3 +140,4 @@ class Transition:
     to_state: ModelState
     reason: Reason
     at_ns: int
+    share: float | None = None

@@ -64,6 +64,11 @@ class SidecarCollector(Collector):
             "sidecar_rows_queued", "Answered rows on their way to the log.", engine.queued
         )
         yield CounterMetricFamily("sidecar_outcomes", "Outcomes newly stored.", value=recorder.outcomes)
+        yield CounterMetricFamily(
+            "sidecar_canary_failures",
+            "Calls on which a canary failed, and which the champion answered.",
+            value=engine.canary_failures,
+        )
         errors = CounterMetricFamily("sidecar_errors", "Calls that ended with an error.", labels=["status"])
         for status, count in sorted(engine.errors.items()):
             errors.add_metric([status], count)
@@ -89,15 +94,18 @@ class SidecarCollector(Collector):
 
     def _candidates(self) -> Iterator[Metric]:
         rows = GaugeMetricFamily(
-            "sidecar_shadow_rows", "Rows of a candidate since it was deployed.", labels=["model", "fate"]
+            "sidecar_shadow_rows",
+            "Rows of a model in the shadow since it was deployed.",
+            labels=["model", "role", "fate"],
         )
         state = GaugeMetricFamily(
-            "sidecar_shadow_state", "1 for the state it is in.", labels=["model", "state"]
+            "sidecar_shadow_state", "1 for the state it is in.", labels=["model", "role", "state"]
         )
         for shadow in self._shadows.status():
-            state.add_metric([str(shadow.model), shadow.state], 1)
+            labels = [str(shadow.model), shadow.role]
+            state.add_metric([*labels, shadow.state], 1)
             for fate in _OF_A_SHADOW:
-                rows.add_metric([str(shadow.model), fate], getattr(shadow, fate))
+                rows.add_metric([*labels, fate], getattr(shadow, fate))
         yield rows
         yield state
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from sidecar.audit_chain import GENESIS, Audit, Entry, append_link, read_entries, verify_chain
-from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Deployment, ModelId
+from sidecar.domain import NOTHING_DEPLOYED, Deployment
 from sidecar.errors import (
     ConflictError,
     InvalidRequestError,
@@ -23,6 +23,7 @@ from sidecar.errors import (
 from sidecar.lifecycle import ModelState, Reason, Transition, Version, changes_serving, check_arrow
 from sidecar.registry_decisions import StoredDecision, add_decision, read_decisions
 from sidecar.registry_file import RegistryFile
+from sidecar.registry_versions import Versions
 
 if TYPE_CHECKING:
     import sqlite3
@@ -104,7 +105,7 @@ class Registry:
                     ),
                 )
                 _audit(db, digest, (None, ModelState.REGISTERED), reason)
-            return self._version(db, digest)
+            return self._versions(db).find(digest)
 
     def move(
         self,
@@ -125,24 +126,56 @@ class Registry:
         check_arrow(expected, to)
         if ModelState.CHAMPION in (expected, to):
             raise ConflictError("a champion changes together with its successor: promote or roll back")
+        if to is ModelState.CANARY:
+            raise ConflictError("a canary needs a share of the calls: start one with `trainer canary`")
         if expected is ModelState.ROLLED_BACK and not override:
             raise ConflictError(
                 f"{self.find(digest).model} was rolled back; it comes back only by an override"
             )
         with self._file.write() as db:
-            version = self._version(db, digest)
+            version = self._versions(db).find(digest)
             if to is ModelState.SHADOW:
-                champion = self._only(db, ModelState.CHAMPION)
+                champion = self._versions(db).only(ModelState.CHAMPION)
                 if champion is None:
                     raise NoChampionError("nothing to shadow yet: promote a first champion")
                 _check_signature(version, champion, SignatureMismatchError)
             self._swap(db, version, expected, to, reason)
-            return self._version(db, digest)
+            return self._versions(db).find(digest)
+
+    def start_canary(
+        self, digest: str, share: float, reason: Reason, *, over: str | None = None
+    ) -> Deployment:
+        """Let a version that is SHADOW or CANARY answer a share of the calls, above 0 and below 1.
+
+        over: the digest of the champion that the version was judged against; None for whoever it is.
+        Raises InvalidRequestError for another share, ConflictError when the version is in another state, when
+        another is the canary, or when `over` is not the champion now, NotFoundError when there is no such
+        version, and NoChampionError when there is no champion.
+        """
+        if not 0 < share < 1:
+            raise InvalidRequestError(f"share is {share:g}; give more than 0 and less than 1")
+        with self._file.write() as db:
+            version = self._versions(db).find(digest)
+            check_arrow(version.state, ModelState.CANARY)
+            champion = self._versions(db).only(ModelState.CHAMPION)
+            canary = self._versions(db).only(ModelState.CANARY)
+            if champion is None:
+                raise NoChampionError("there is no champion in whose place a canary could answer")
+            if over not in (None, champion.model.digest):
+                raise ConflictError(
+                    f"{version.model} was judged against {over[:8]}, but the champion is now "
+                    f"{champion.model}; judge it again"
+                )
+            if canary is not None and canary.model != version.model:
+                raise ConflictError(f"{canary.model} is the canary; end that first")
+            _check_signature(version, champion, ConflictError)
+            self._swap(db, version, version.state, ModelState.CANARY, reason, share=share)
+            return self._versions(db).deployment()
 
     def promote(self, digest: str, reason: Reason, *, over: str | None = None) -> Deployment:
-        """Make a version that is ADMITTED or SHADOW the champion; the one before it stands by.
+        """Make a version that is ADMITTED, SHADOW or CANARY the champion; the one before it stands by.
 
-        One that stood by until now retires.
+        One that stood by until now retires, and another that was the canary goes back to the shadow.
 
         over: the digest of the champion that the version was judged against, NOBODY when there was none to
         judge it against; None promotes over whoever it is.
@@ -150,13 +183,13 @@ class Registry:
         when the champion expects other fields; NotFoundError when there is no such version.
         """
         with self._file.write() as db:
-            version = self._version(db, digest)
+            version = self._versions(db).find(digest)
             check_arrow(version.state, ModelState.CHAMPION)
             if version.state in (ModelState.STANDBY, ModelState.RETIRED):
                 raise ConflictError(
                     f"{version.model} is {version.state}; roll back to return to a former champion"
                 )
-            champion = self._only(db, ModelState.CHAMPION)
+            champion = self._versions(db).only(ModelState.CHAMPION)
             if over is not None and over != (champion.model.digest if champion else NOBODY):
                 now = "there is none" if champion is None else f"it is {champion.model}"
                 then = f"champion {over[:8]}" if over else "nobody, as the first champion"
@@ -165,34 +198,36 @@ class Registry:
                 )
             if champion is not None:
                 _check_signature(version, champion, ConflictError)
-                standby = self._only(db, ModelState.STANDBY)
+                standby = self._versions(db).only(ModelState.STANDBY)
                 if standby is not None:
                     self._swap(db, standby, ModelState.STANDBY, ModelState.RETIRED, reason)
                 self._swap(db, champion, ModelState.CHAMPION, ModelState.STANDBY, reason)
             self._swap(db, version, version.state, ModelState.CHAMPION, reason)
-            return self._deployment(db)
+            self._end_canary(db, reason)
+            return self._versions(db).deployment()
 
     def roll_back(self, reason: Reason, *, over: str | None = None) -> Deployment:
-        """Take the champion back and return to the one before it.
+        """Take the champion back and return to the one before it; a canary goes back to the shadow.
 
         over: the digest of the champion that shall be taken back; None takes back whoever it is.
         Raises NoChampionError when there is no champion, ConflictError when there is none before it, or when
         `over` is not the champion now.
         """
         with self._file.write() as db:
-            champion = self._only(db, ModelState.CHAMPION)
+            champion = self._versions(db).only(ModelState.CHAMPION)
             if champion is None:
                 raise NoChampionError("there is no champion to roll back")
             if over not in (None, champion.model.digest):
                 raise ConflictError(
                     f"champion {over[:8]} is to be taken back, but now it is {champion.model}"
                 )
-            former = self._only(db, ModelState.STANDBY) or self._newest_retired(db)
+            former = self._versions(db).only(ModelState.STANDBY) or self._versions(db).newest_retired()
             if former is None:
                 raise ConflictError(f"{champion.model} is the first champion; there is none to return to")
             self._swap(db, champion, ModelState.CHAMPION, ModelState.ROLLED_BACK, reason)
             self._swap(db, former, former.state, ModelState.CHAMPION, reason)
-            return self._deployment(db)
+            self._end_canary(db, reason)
+            return self._versions(db).deployment()
 
     def record_activation(self, generation: int, sidecar: str, error: str) -> None:
         """Say that `sidecar` serves a generation, or why not; what it said before of it is replaced."""
@@ -228,38 +263,38 @@ class Registry:
                 raise InvalidRequestError(
                     f"several versions have a digest that begins with {prefix!r}; give more of it"
                 )
-            return self._row_version(found[0])
+            assert db is not None, "what was found was read from it"
+            return self._versions(db).of_row(found[0])
 
     def champion(self) -> Version | None:
         """The champion, or None."""
         with self._file.read() as db:
-            return self._only(db, ModelState.CHAMPION) if db else None
+            return self._versions(db).only(ModelState.CHAMPION) if db else None
 
     def standby(self) -> Version | None:
         """The former champion, while the new one is on probation; None when none stands by."""
         with self._file.read() as db:
-            return self._only(db, ModelState.STANDBY) if db else None
+            return self._versions(db).only(ModelState.STANDBY) if db else None
 
     def versions(self) -> list[Version]:
         """All versions, newest first."""
         with self._file.read() as db:
-            rows = db.execute("SELECT * FROM versions ORDER BY rowid DESC").fetchall() if db else []
-            return [self._row_version(row) for row in rows]
+            return self._versions(db).newest_first() if db else []
 
     def transitions(self, digest: str | None = None) -> list[Transition]:
         """The audit trail, oldest first; of one version if its digest is given."""
         with self._file.read() as db:
-            return _transitions(db, digest) if db else []
+            return self._versions(db).transitions(digest) if db else []
 
     def generation(self) -> int:
         """The number of the newest transition that changed what is deployed; 0 before the first."""
         with self._file.read() as db:
-            return _generation(db) if db else 0
+            return self._versions(db).generation() if db else 0
 
     def deployment(self) -> Deployment:
         """What should serve: the champion, and the shadows in the order in which they became such."""
         with self._file.read() as db:
-            return self._deployment(db) if db else NOTHING_DEPLOYED
+            return self._versions(db).deployment() if db else NOTHING_DEPLOYED
 
     def activation(self, generation: int) -> Activation | None:
         """What a sidecar said last about this generation, or about a later one that contains it."""
@@ -286,7 +321,7 @@ class Registry:
             if db is None:
                 return []
             rows: dict[tuple[str, int], Transition | StoredDecision] = {
-                ("transitions", step.sequence): step for step in _transitions(db, None)
+                ("transitions", step.sequence): step for step in self._versions(db).transitions()
             }
             rows |= {("decisions", one.sequence): one for one in read_decisions(db)}
             return [rows[entry.kind, entry.row] for entry in read_entries(db)]
@@ -301,6 +336,15 @@ class Registry:
         with self._file.read() as db:
             return verify_chain(db) if db else Audit(0, GENESIS, ())
 
+    def _versions(self, db: sqlite3.Connection) -> Versions:
+        return Versions(db, self.path.parent)
+
+    def _end_canary(self, db: sqlite3.Connection, reason: Reason) -> None:
+        """What a canary showed beside one champion says nothing about another."""
+        canary = self._versions(db).only(ModelState.CANARY)
+        if canary is not None:
+            self._swap(db, canary, ModelState.CANARY, ModelState.SHADOW, reason)
+
     def _swap(
         self,
         db: sqlite3.Connection,
@@ -308,6 +352,8 @@ class Registry:
         expected: ModelState,
         to: ModelState,
         reason: Reason,
+        *,
+        share: float | None = None,
     ) -> None:
         digest = version.model.digest
         swapped = db.execute(
@@ -315,51 +361,7 @@ class Registry:
         )
         if swapped.rowcount != 1:
             raise ConflictError(f"{version.model} is {version.state}, not {expected}; somebody moved first")
-        _audit(db, digest, (expected, to), reason)
-
-    def _version(self, db: sqlite3.Connection, digest: str) -> Version:
-        row = db.execute("SELECT * FROM versions WHERE digest = ?", (digest,)).fetchone()
-        if row is None:
-            raise NotFoundError(f"no version has the digest {digest!r}")
-        return self._row_version(row)
-
-    def _only(self, db: sqlite3.Connection, state: ModelState) -> Version | None:
-        """The version in a state that one version at a time can have."""
-        row = db.execute("SELECT * FROM versions WHERE state = ?", (state,)).fetchone()
-        return None if row is None else self._row_version(row)
-
-    def _newest_retired(self, db: sqlite3.Connection) -> Version | None:
-        row = db.execute(
-            "SELECT versions.* FROM transitions JOIN versions USING (digest)"
-            " WHERE to_state = ? AND state = ? ORDER BY sequence DESC LIMIT 1",
-            (ModelState.RETIRED, ModelState.RETIRED),
-        ).fetchone()
-        return None if row is None else self._row_version(row)
-
-    def _deployment(self, db: sqlite3.Connection) -> Deployment:
-        champion, standby = self._only(db, ModelState.CHAMPION), self._only(db, ModelState.STANDBY)
-        shadows = db.execute(
-            "SELECT versions.*, max(sequence) AS since FROM versions JOIN transitions USING (digest)"
-            " WHERE state = ? GROUP BY digest ORDER BY since",
-            (ModelState.SHADOW,),
-        ).fetchall()
-        return Deployment(
-            generation=_generation(db),
-            champion=None if champion is None else BundleRef(champion.model, champion.path),
-            candidates=tuple(
-                BundleRef(version.model, version.path) for version in map(self._row_version, shadows)
-            ),
-            standby=None if standby is None else BundleRef(standby.model, standby.path),
-        )
-
-    def _row_version(self, row: Any) -> Version:
-        return Version(
-            model=ModelId(row["name"], row["version"], row["digest"]),
-            state=ModelState(row["state"]),
-            signature_digest=row["signature_digest"],
-            path=self.path.parent / row["path"],
-            registered_ns=row["registered_ns"],
-        )
+        _audit(db, digest, (expected, to), reason, share)
 
     def _stored_path(self, path: Path) -> str:
         """Relative where the bundle lies beside the registry, so that the whole folder can be moved."""
@@ -369,13 +371,18 @@ class Registry:
 
 
 def _audit(
-    db: sqlite3.Connection, digest: str, arrow: tuple[ModelState | None, ModelState], reason: Reason
+    db: sqlite3.Connection,
+    digest: str,
+    arrow: tuple[ModelState | None, ModelState],
+    reason: Reason,
+    share: float | None = None,
 ) -> None:
     state, to = arrow
     check_arrow(state, to)
     added = db.execute(
-        "INSERT INTO transitions (digest, from_state, to_state, serving, actor, why, evidence_digest, at_ns)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO transitions"
+        " (digest, from_state, to_state, serving, actor, why, evidence_digest, at_ns, share)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             digest,
             state,
@@ -385,31 +392,10 @@ def _audit(
             reason.why,
             reason.evidence_digest,
             time.time_ns(),
+            share,
         ),
     )
     append_link(db, "transitions", int(added.lastrowid or 0))
-
-
-def _transitions(db: sqlite3.Connection, digest: str | None) -> list[Transition]:
-    rows = db.execute(
-        "SELECT * FROM transitions WHERE ?1 IS NULL OR digest = ?1 ORDER BY sequence", (digest,)
-    )
-    return [
-        Transition(
-            sequence=row["sequence"],
-            digest=row["digest"],
-            from_state=ModelState(row["from_state"]) if row["from_state"] else None,
-            to_state=ModelState(row["to_state"]),
-            reason=Reason(row["actor"], row["why"], row["evidence_digest"]),
-            at_ns=row["at_ns"],
-        )
-        for row in rows
-    ]
-
-
-def _generation(db: sqlite3.Connection) -> int:
-    newest = db.execute("SELECT max(sequence) FROM transitions WHERE serving").fetchone()[0]
-    return int(newest or 0)
 
 
 def _check_signature(

@@ -142,6 +142,7 @@ def _build(db: sqlite_utils.Database) -> None:
             "why": str,
             "evidence_digest": str,
             "at_ns": int,
+            "share": float,
         },
         pk="sequence",
         not_null={"digest", "to_state", "serving", "actor", "why", "evidence_digest", "at_ns"},
@@ -180,7 +181,7 @@ def _build(db: sqlite_utils.Database) -> None:
     )
     db.table("audit").create_index(["kind", "row"], unique=True)
     # What sqlite-utils has no words for: rules that the database keeps, whoever writes.
-    for state in (ModelState.CHAMPION, ModelState.STANDBY):
+    for state in (ModelState.CANARY, ModelState.CHAMPION, ModelState.STANDBY):
         db.execute(f"CREATE UNIQUE INDEX one_{state} ON versions (state) WHERE state = '{state}'")
     db.execute("CREATE INDEX serving ON transitions (sequence) WHERE serving")
     for table in _APPEND_ONLY:

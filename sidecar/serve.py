@@ -10,10 +10,11 @@ import signal
 import socket
 import time
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sidecar.admin import AdminService, start_admin
+from sidecar.canary_guard import CanaryGuard
 from sidecar.drift.service import watch_drift
 from sidecar.engine.choice import choose_engine
 from sidecar.errors import ConfigError, UnavailableError
@@ -27,7 +28,7 @@ from sidecar.store.log import LogStore
 from sidecar.watcher import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
     from sidecar.config import Config
@@ -85,10 +86,11 @@ async def serve(config: Config, announce: Callable[[str], None]) -> None:
         parts.push_async_callback(asyncio.to_thread, recorder.stop, config.limits.grace_seconds)
         parts.push_async_callback(engine.stop, config.limits.grace_seconds)
         sealer = Sealer(config)
-        parts.push_async_callback(_cancel, asyncio.create_task(sealer.run(), name="sealer"))
+        _start(parts, sealer.run(), "sealer")
         watcher = Watcher(registry, engine, shadows, sidecar=f"{socket.gethostname()}:{os.getpid()}")
         await watcher.look()
-        parts.push_async_callback(_cancel, asyncio.create_task(watcher.run(), name="watcher"))
+        _start(parts, watcher.run(), "watcher")
+        _start(parts, CanaryGuard(engine, registry, config.shadow.canary_failures).run(), "canary guard")
         service = AdminService(
             registry,
             watcher,
@@ -148,6 +150,10 @@ def _stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, received, number)
     return stop
+
+
+def _start(parts: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
+    parts.push_async_callback(_cancel, asyncio.create_task(work, name=name))
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -131,4 +131,6 @@ def _summary(deployment: Deployment) -> str:
     candidates = ", ".join(str(candidate.model) for candidate in deployment.candidates)
     champion = deployment.champion.model if deployment.champion else "none"
     standby = f", standby {deployment.standby.model}" if deployment.standby else ""
-    return f"champion {champion}, candidates {candidates or 'none'}{standby}"
+    canary = deployment.canary
+    drawn = f", canary {canary.ref.model} with {canary.share:.2%} of the calls" if canary else ""
+    return f"champion {champion}, candidates {candidates or 'none'}{drawn}{standby}"

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from small_log import outcomes, write_log
 from small_task import SIGNATURE, traffic
 
+from sidecar.canary import is_drawn
 from sidecar.domain import Failure, ScoreBatch, ServedBatch, to_ids
 from sidecar.registry import Registry
 from sidecar.session import load_model
@@ -54,43 +55,63 @@ class Home:
         self.next_day += days
         with self.registry as registry:
             deployment = registry.deployment()
-        blocks = SIGNATURE.pack_columns(rows.columns)
-        champion = load_model(deployment.champion.path)
-        served = champion.run(blocks)
-        count = len(blocks)
-        nothing = np.zeros(count, np.int64)
-        batch = ServedBatch(
-            model=deployment.champion.model,
-            request_ids=to_ids(rows.request_ids),
-            client=np.full(count, "", object),
-            received_ns=rows.event_ns,
-            event_ns=rows.event_ns,
-            group=np.arange(count),
-            blocks=blocks,
-            features=served.features,
-            score=served.score,
-            decision=served.decision,
-            propensity=champion.bundle.exploration.propensity(rows.request_ids, served.decision),
-            queue_ns=nothing,
-            infer_ns=nothing + 20_000,
-            cpu_ns=nothing + 10_000,
+        canary = deployment.canary
+        drawn = np.array([bool(canary) and is_drawn(one, canary.share) for one in rows.request_ids])
+        parts = [(deployment.champion, np.flatnonzero(~drawn))]
+        if canary:
+            parts.append((canary.ref, np.flatnonzero(drawn)))
+        decision = np.zeros(len(drawn), bool)
+        batches, scores = [], []
+        # The champion scores what a canary answers in its place; nobody scores what it answered itself.
+        others = {one.model: one for one in (*deployment.shadows, deployment.champion)}
+        for ref, own in parts:
+            batch = answered(ref, rows, own)
+            decision[own] = batch.decision
+            batches.append(batch)
+            scores += [scored(one, batch) for one in others.values() if one.model != ref.model]
+        write_log(
+            self.path / "var" / "log.db", batches, scores, [outcomes(rows, known and known(rows, decision))]
         )
-        scores = []
-        for ref in deployment.shadows:
-            scored = load_model(ref.path).run(blocks)
-            scores.append(
-                ScoreBatch(
-                    model=ref.model,
-                    champion=batch.model,
-                    request_ids=to_ids(rows.request_ids),
-                    score=scored.score,
-                    decision=scored.decision,
-                    infer_ns=nothing + 40_000,
-                    cpu_ns=nothing + 20_000,
-                    failures=((Failure.NONE, ""),),
-                    failure_rows=np.zeros(count, np.int64),
-                )
-            )
-        reported = outcomes(rows, known and known(rows, served.decision))
-        write_log(self.path / "var" / "log.db", [batch], scores, [reported])
         return rows
+
+
+def answered(ref, rows, own):
+    """The rows `own` of the traffic, as the model of `ref` answers them."""
+    blocks = SIGNATURE.pack_columns({name: column[own] for name, column in rows.columns.items()})
+    request_ids = [rows.request_ids[row] for row in own.tolist()]
+    model = load_model(ref.path)
+    served = model.run(blocks)
+    nothing = np.zeros(len(own), np.int64)
+    return ServedBatch(
+        model=ref.model,
+        request_ids=to_ids(request_ids),
+        client=np.full(len(own), "", object),
+        received_ns=rows.event_ns[own],
+        event_ns=rows.event_ns[own],
+        group=np.arange(len(own)),
+        blocks=blocks,
+        features=served.features,
+        score=served.score,
+        decision=served.decision,
+        propensity=model.bundle.exploration.propensity(request_ids, served.decision),
+        queue_ns=nothing,
+        infer_ns=nothing + 20_000,
+        cpu_ns=nothing + 10_000,
+    )
+
+
+def scored(ref, batch):
+    """What the model of `ref` makes of a batch in the shadow."""
+    found = load_model(ref.path).run(batch.blocks)
+    nothing = np.zeros(len(batch), np.int64)
+    return ScoreBatch(
+        model=ref.model,
+        champion=batch.model,
+        request_ids=batch.request_ids,
+        score=found.score,
+        decision=found.decision,
+        infer_ns=nothing + 40_000,
+        cpu_ns=nothing + 20_000,
+        failures=((Failure.NONE, ""),),
+        failure_rows=nothing,
+    )

@@ -205,7 +205,7 @@ def test_a_version_whose_bundle_is_gone_is_not_made_champion(admin, home, refuse
 def test_an_unexpected_error_is_internal_and_tells_nothing(admin, home, refused):
     admit_without_check(home, tiny_bundle(home / "bundles"))
     with closing(sqlite3.connect(home / "registry.db")) as registry, registry:
-        registry.execute("UPDATE versions SET state = 'canary'")
+        registry.execute("UPDATE versions SET state = 'unheard-of'")
     words = refused(grpc.StatusCode.INTERNAL, admin.ListModels, admin_pb2.ListModelsRequest())
     assert words == "the sidecar failed; its log says how"
 

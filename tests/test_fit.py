@@ -8,6 +8,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.linear_model import LogisticRegression
 
 from sidecar.bundle import TRANSFORM
+from sidecar.exploration import Exploration
 from sidecar.session import load_model
 from trainer.days import DAY_NS, nanoseconds
 from trainer.errors import ExportError
@@ -53,6 +54,7 @@ def test_the_bundle_serves_what_the_report_and_the_manifest_say(snapshot, tmp_pa
     assert manifest["snapshot"] == snapshot.digest
     assert manifest["costs_digest"] == TASK.costs.digest
     assert manifest["decision"] == {"rule": "expected_utility"}
+    assert "exploration" not in manifest
     assert manifest["training"] == {
         "rows": len(snapshot.label),
         "first_event_ns": int(snapshot.event_ns[0]),
@@ -100,8 +102,9 @@ def test_models_learn_from_the_exported_features_and_the_first_fit_knows_what_wa
 
 
 def test_a_threshold_is_chosen_on_half_the_hold_out_and_measured_on_the_other(snapshot, tmp_path):
-    task = replace(TASK, decision=Threshold())
+    task = replace(TASK, decision=Threshold(), hidden_by="act", explore=0.25)
     fitted = fit_candidate(task, "trees", snapshot, bundles=tmp_path)
+    assert fitted.bundle.exploration == Exploration("act", 0.25)
     rows = holdout_of(snapshot).sum()
     assert fitted.report.rows == rows - rows // 2
     decision = fitted.bundle.manifest["decision"]
@@ -109,6 +112,14 @@ def test_a_threshold_is_chosen_on_half_the_hold_out_and_measured_on_the_other(sn
     assert 0 < decision["threshold"] < 1
     prediction = load_model(fitted.bundle.path).run(snapshot.blocks)
     assert np.array_equal(prediction.decision, prediction.score >= np.float32(decision["threshold"]))
+
+
+def test_a_row_of_the_hold_out_counts_for_as_many_as_it_stands_for(snapshot, tmp_path):
+    weight = np.ones(len(snapshot))
+    weight[-1] = 1e9
+    report = fit_candidate(TASK, "line", replace(snapshot, weight=weight), bundles=tmp_path).report
+    assert min(report.accuracy, 1 - report.accuracy) < 1e-5
+    assert report.acted == pytest.approx(round(report.acted), abs=1e-5)
 
 
 def test_a_hold_out_with_one_label_has_no_auc(snapshot, tmp_path):

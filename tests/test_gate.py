@@ -173,7 +173,7 @@ BRANCHES = {
     "nothing explored yet": (
         {"hidden": hidden(explored=0, explored_labelled=0)},
         Action.HOLD,
-        "one of them is never seen to be wrong, and none of 100 such rows was explored yet",
+        "Not identifiable yet: acting hides the outcome, and none of 100 such rows was explored so far",
     ),
     "nothing hidden after all": ({"hidden": hidden(hidden=0, explored=0)}, Action.PROMOTE, "It earns more"),
     "explored": (
@@ -342,6 +342,9 @@ def test_a_verdict_waits_only_for_what_it_would_use():
     ]
     assert lacking(evidence(labelled=1139), POLICY)[0].startswith("Too few outcomes are known")
     assert lacking(evidence(), POLICY) == []
+    unexplored = hidden(explored=0, explored_labelled=0)
+    assert lacking(evidence(hidden=unexplored), POLICY)[0].startswith("Not identifiable yet")
+    assert lacking(evidence(hidden=hidden(without_chance=1)), POLICY) == []
     assert lacking(evidence(joined=499, shadowed=accounting(1400, quarantined=3)), POLICY) == []
     assert lacking(evidence(days=days(0, 0, changed=0), losses=0), POLICY) == []
 

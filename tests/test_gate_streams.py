@@ -1,11 +1,13 @@
 """The gate's procedure on small samples of the streams of docs/gate.md, and the page from its results."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from benchmarks.gate import nulls, speed
+from benchmarks.gate import exploration, nulls, speed
+from benchmarks.gate.exploration import BETTER
 from benchmarks.gate.page import PAGE, RESULT, render
 from benchmarks.gate.procedures import passed, passed_at, passed_by_t
 from benchmarks.gate.streams import bursts, fraud_gain, fraud_null, pennies, signs
@@ -41,8 +43,14 @@ def test_labels_that_are_late_or_hidden_do_not_promote():
     for one in nulls.late_labels(streams=20):
         assert one["gate"] <= 1
         assert one["naive"] == 20
-    hidden = nulls.censored(streams=10, rows=10_000)
-    assert (hidden["gate"], hidden["naive"]) == (0, 10)
+    for one in exploration.false_promotions(streams=10):
+        assert (one["gate"], one["naive"]) == (0, 10)
+
+
+def test_what_is_hidden_takes_as_many_times_the_rows_as_an_explored_one_stands_for():
+    found = {one["share"]: one for one in exploration.until_promoted(6, replace(BETTER, rows=600_000))}
+    assert found[1.0]["half"] < found[0.2]["half"] < found[0.1]["half"] < 600_000
+    assert 2 < found[0.2]["half"] / found[1.0]["half"] < 10
 
 
 def test_bursts_pass_where_rows_are_units_and_not_where_blocks_are():

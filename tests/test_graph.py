@@ -72,7 +72,7 @@ def test_another_graph_is_taken_in_without_what_it_does_for_nothing():
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 2])],
     )
     graph = Graph()
-    graph.name_output(graph.inline(helper.make_model(inner), "numbers", "y"), "features")
+    graph.name_output(graph.inline(helper.make_model(inner), {"x": "numbers"}, "y"), "features")
     model = finish(graph)
     assert [node.op_type for node in model.graph.node] == ["Mul"]
     assert run(model) == [[2.0, 4.0]]

@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pytest
+from rich.console import Console
 from small_log import CHAMPION, model, oracle, outcomes, scored, served, write_log
 from small_task import SIGNATURE, START_NS, traffic
 from small_task import task as plain
@@ -16,6 +18,7 @@ from trainer.evidence import Evidence
 from trainer.gate import Action, decide
 from trainer.gather import gather
 from trainer.join import read_rows
+from trainer.report import evidence_view
 from trainer.snapshot import from_log
 
 DAYS = 10
@@ -165,6 +168,16 @@ def test_evidence_does_not_depend_on_the_order_of_arrival(tmp_path, evidence):
     order = np.random.default_rng(5).permutation(ROWS)
     for name, one in evidence_of(log(tmp_path, order=order)).items():
         assert one.digest == evidence[name].digest
+
+
+def test_a_person_is_told_what_is_hidden_and_what_exploring_cost(evidence):
+    console = Console(file=StringIO(), width=200)
+    console.print(evidence_view(evidence["better"], task.policy))
+    hidden = evidence["better"].hidden
+    assert (
+        f"{hidden.hidden:,} rows by 'act'; {hidden.explored:,} explored, which cost USD "
+        f"{hidden.cost_per_1000:,.2f} per 1,000 decisions"
+    ) in console.file.getvalue()
 
 
 def test_evidence_survives_json(evidence):

@@ -6,7 +6,7 @@ from sidecar.errors import ConflictError, InvalidRequestError
 from sidecar.lifecycle import ModelState, Reason, changes_serving, check_arrow, next_states
 
 R, A, S, C = ModelState.REGISTERED, ModelState.ADMITTED, ModelState.SHADOW, ModelState.CHAMPION
-STANDBY = ModelState.STANDBY
+CANARY, STANDBY = ModelState.CANARY, ModelState.STANDBY
 RETIRED, REFUSED, REJECTED, BACK = (
     ModelState.RETIRED,
     ModelState.REFUSED,
@@ -17,7 +17,8 @@ TABLE = {
     None: {R},
     R: {A, REFUSED},
     A: {REFUSED, S, C},
-    S: {C, REJECTED},
+    S: {CANARY, C, REJECTED},
+    CANARY: {CANARY, S, C, REJECTED},
     C: {STANDBY, BACK},
     STANDBY: {C, RETIRED},
     RETIRED: {C},
@@ -38,7 +39,8 @@ def test_the_arrows_are_these_and_no_others(state, to):
 
 def test_a_refusal_says_what_is_possible():
     with pytest.raises(
-        ConflictError, match="a version that is shadow cannot become retired; possible: champion, rejected"
+        ConflictError,
+        match="a version that is shadow cannot become retired; possible: canary, champion, rejected",
     ):
         check_arrow(S, RETIRED)
     with pytest.raises(ConflictError, match="possible: nothing: export a new version"):

@@ -14,7 +14,7 @@ from small_log import CHAMPION, model, oracle, outcomes, scored, served, write_l
 from small_task import START_NS, task, traffic
 from test_gate import POLICY, accounting, evidence, hidden, stakes
 
-from sidecar.lifecycle import ModelState
+from sidecar.lifecycle import ModelState, Reason
 from sidecar.store.reader import LogReader
 from trainer.betting import BETS, log_capital
 from trainer.days import DAY_NS
@@ -22,7 +22,7 @@ from trainer.gate import Action
 from trainer.latency import Quantile, Quantiles, Speed
 from trainer.probation.facts import Probation, Reading
 from trainer.probation.measure import measure_probation
-from trainer.probation.verdict import judge_probation
+from trainer.probation.verdict import judge_canary, judge_champion
 
 TASK = str(Path(small_task.__file__))
 FORMER = model("f")
@@ -112,9 +112,9 @@ def test_a_budget_in_multiples_is_held_against_what_the_former_champion_took(tmp
     assert measured(log(tmp_path / "fixed")).speed.over == 0
 
 
-def speed(beyond=(0.0,) * 5):
+def speed(beyond=(0.0,) * 5, within=(9.0,) * 5):
     one = Quantile(20.0, 19.0, 21.0)
-    return Speed(1_200, Quantile(15, 15, 15), 20, 300, beyond, Quantiles(one, one, one))
+    return Speed(1_200, Quantile(15, 15, 15), 20, 300, within, beyond, Quantiles(one, one, one))
 
 
 def reading(*units):
@@ -144,23 +144,58 @@ VERDICTS = {
 }
 
 
-@pytest.mark.parametrize("case", VERDICTS)
-def test_every_verdict(case):
-    readings, facts, fast, action, words = VERDICTS[case]
-    valued = facts.get("valued", 1200)
-    judged = replace(accounting(1200), since_ns=0, until_ns=facts.get("days", 0) * DAY_NS)
+def probation(readings, facts, fast, share=1.0):
+    valued, days = facts.get("valued", 1200), facts.get("days", 0)
+    judged = replace(accounting(1200), since_ns=0, until_ns=days * DAY_NS)
     judged = replace(judged, valued=valued, failures={**judged.failures, "shed": 1200 - valued})
     known = evidence(
         judged=judged,
         stakes=stakes(unit_worst=facts.get("worst", -40.0)),
         hidden=facts.get("hidden"),
     )
-    found = Probation(known, tuple(readings), fast)
-    decision = judge_probation(found, PROBATION, decided_ns=1, actor="tester")
+    return Probation(share, 0, days, known, tuple(readings), fast)
+
+
+@pytest.mark.parametrize("case", VERDICTS)
+def test_every_verdict_on_a_champion(case):
+    *found, action, words = VERDICTS[case]
+    facts = probation(*found)
+    decision = judge_champion(facts, PROBATION, decided_ns=1, actor="tester")
     assert decision.action is action
     assert words in " ".join(decision.reasons)
     assert decision.wanted == 20
-    assert (decision.champion, decision.candidate) == (known.champion, known.candidate)
+    assert (decision.champion, decision.candidate) == (facts.newcomer, facts.former)
+
+
+CANARY = replace(PROBATION, canary=(0.01, 0.1), canary_days=3)
+SLOW_SO_FAR = speed(within=(0.0,) * 5)
+OF_A_CANARY = {
+    "a few days": ([EVEN], {"days": 2}, speed(), 0.01, Action.HOLD, "1.00% of the calls, 2 of 3 days judged"),
+    "passed": (
+        [EVEN],
+        {"days": 3},
+        speed(),
+        0.01,
+        Action.CANARY,
+        "passed at 1.00% of the calls, and gets 10.00%",
+    ),
+    "passed all": ([EVEN], {"days": 3}, speed(), 0.1, Action.PROMOTE, "at last at 10.00% of the calls"),
+    "champion better": ([AHEAD], {"days": 3}, speed(), 0.1, Action.REJECT, "The champion earns more"),
+    "too slow": ([EVEN], {"days": 3}, OVER, 0.1, Action.REJECT, "too slow where it serves"),
+    "not known fast": ([EVEN], {"days": 3}, SLOW_SO_FAR, 0.1, Action.HOLD, "not shown yet to be fast enough"),
+    "no speed": ([EVEN], {"days": 3}, None, 0.1, Action.HOLD, "has not been measured"),
+    "doubts": ([EVEN], {"days": 3, "valued": 900}, speed(), 0.1, Action.HOLD, "evidence is incomplete"),
+}
+
+
+@pytest.mark.parametrize("case", OF_A_CANARY)
+def test_every_verdict_on_a_canary(case):
+    readings, known, fast, share, action, words = OF_A_CANARY[case]
+    facts = probation(readings, known, fast, share)
+    decision = judge_canary(facts, CANARY, decided_ns=1, actor="tester")
+    assert decision.action is action
+    assert words in " ".join(decision.reasons)
+    assert (decision.champion, decision.candidate) == (facts.former, facts.newcomer)
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +226,12 @@ def install(home, digest, *options):
     home.json("promote", digest, "--override", "--why", "we need it")
 
 
+def judged(home, task_path=TASK, *options):
+    """What `trainer probation` says of the only one that it judges."""
+    (found,) = home.json("probation", task_path, *options)["probation"]
+    return found
+
+
 def states(home):
     with home.registry as registry:
         return {version.model.digest: version.state for version in registry.versions()}
@@ -208,22 +249,22 @@ def short(tmp_path):
 
 def test_a_better_champion_stays_and_the_former_one_retires(home, short):
     home.live(2)
-    waiting = home.json("probation", short)
+    waiting = judged(home, short)
     assert (waiting["action"], waiting["done"]) == ("hold", False)
     assert "On probation: 1 of 3 days judged" in waiting["reasons"][0]
     home.live(3)
-    assert home.json("probation", short, "--dry-run")["action"] == "release"
+    assert judged(home, short, "--dry-run")["action"] == "release"
     assert states(home)[home.line] is ModelState.STANDBY
-    assert home.json("probation", short)["done"]
+    assert judged(home, short)["done"]
     assert (states(home)[home.trees], states(home)[home.line]) == (ModelState.CHAMPION, ModelState.RETIRED)
-    assert "is not on probation" in home.error("probation", short)
+    assert "there is nothing to judge" in home.error("probation", short)
     assert home.json("replay", short, "1")["same"]
 
 
 def test_a_worse_champion_is_rolled_back_and_returns_by_an_override_only(home):
     install(home, home.again)
     home.live(5)
-    found = home.json("probation", TASK)
+    found = judged(home)
     assert (found["action"], found["done"]) == ("roll_back", True)
     assert found["e_value"] >= found["wanted"] == 20
     assert (states(home)[home.trees], states(home)[home.again]) == (
@@ -236,9 +277,9 @@ def test_a_worse_champion_is_rolled_back_and_returns_by_an_override_only(home):
     assert "was rolled back; it comes back only by an override" in refused.stderr
     # Who lets it return knows of those days: they are not held against it again.
     install(home, home.again, "--override", "--why", "the data were at fault")
-    assert home.json("probation", TASK)["action"] == "hold"
+    assert judged(home)["action"] == "hold"
     home.live(6)
-    assert home.json("probation", TASK)["action"] == "roll_back"
+    assert judged(home)["action"] == "roll_back"
 
 
 def test_a_run_judges_the_champion_on_probation_first(home):
@@ -254,3 +295,73 @@ def test_a_probation_can_be_ended_by_hand(home):
     assert "--as-of looks back" in home.command("probation", TASK, "--as-of", "2024-02-01").output
     assert home.json("probation", TASK, "--end", "we are sure")["retired"]["digest"] == home.line
     assert "no probation to end" in home.error("probation", TASK, "--end", "we are sure")
+
+
+@pytest.fixture
+def in_canary(tmp_path):
+    """The task with a canary of two shares."""
+    path = tmp_path / "in_canary.py"
+    source = Path(small_task.__file__).read_text()
+    path.write_text(source.replace("slice_days=14", "slice_days=14, canary=(0.5, 0.7), canary_days=2"))
+    return str(path)
+
+
+def canary(home):
+    with home.registry as registry:
+        return registry.deployment().canary
+
+
+def test_a_candidate_that_earned_it_is_canary_first_and_then_champion(home, in_canary):
+    with home.registry as registry:  # the line is champion again, and the trees are in its shadow
+        registry.roll_back(Reason("tester", "to see"))
+    home.json("shadow", home.trees, "--override", "--why", "to see")
+    home.live(5)
+    decided = home.json("decide", in_canary, "--promote")
+    assert (decided["promoted"], states(home)[home.trees]) == (False, ModelState.CANARY)
+    assert "the canary, with 50.00% of the calls" in decided["ending"]
+    assert canary(home).share == 0.5
+    home.live(2)
+    assert judged(home, in_canary)["action"] == "hold"  # the last day has not matured
+    home.live(2)
+    assert "not shown yet to be fast enough where it serves" in judged(home, in_canary)["reasons"][0]
+    home.live(3)
+    found = judged(home, in_canary)
+    assert (found["action"], found["facts"]["days"]) == ("canary", 6)
+    assert found["facts"]["evidence"]["judged"]["served"] == pytest.approx(0.5 * 6 * 200, rel=0.2)
+    assert canary(home).share == 0.7
+    home.live(1)
+    assert judged(home, in_canary)["facts"]["days"] == 0
+    home.live(2)
+    found = judged(home, in_canary)
+    assert (found["action"], found["done"]) == ("promote", True)
+    assert (states(home)[home.trees], states(home)[home.line]) == (ModelState.CHAMPION, ModelState.STANDBY)
+    for number in ("1", "2", "3"):
+        assert home.json("replay", in_canary, number)["same"]
+    assert home.command("audit", "--verify").exit_code == 0
+
+
+def test_a_canary_that_earns_less_is_rejected_by_itself(home, in_canary):
+    home.json("shadow", home.again)
+    home.live(1)
+    home.json("canary", home.again, "--share", "0.5", "--why", "we cannot wait")
+    home.live(9)
+    by_newcomer = {one["candidate"]["digest"]: one for one in home.json("probation", in_canary)["probation"]}
+    assert by_newcomer[home.again]["action"] == "reject"
+    assert states(home)[home.again] is ModelState.REJECTED
+    assert canary(home) is None
+
+
+def test_a_canary_is_set_and_stopped_by_hand(home):
+    home.json("shadow", home.again)
+    assert home.json("canary", home.again, "--share", "0.25", "--why", "to see")["share"] == 0.25
+    assert "give --share or --stop" in home.command("canary", home.again, "--why", "x").output
+    home.json("canary", home.again, "--stop", "--why", "seen")
+    assert states(home)[home.again] is ModelState.SHADOW
+    assert "cannot become canary" in home.error("canary", home.line, "--share", "0.1", "--why", "x")
+
+
+def test_another_champion_ends_the_canary(home):
+    home.json("shadow", home.again)
+    home.json("canary", home.again, "--share", "0.25", "--why", "to see")
+    home.json("rollback", "--why", "never mind")
+    assert (states(home)[home.again], canary(home)) == (ModelState.SHADOW, None)

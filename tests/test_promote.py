@@ -113,7 +113,7 @@ def test_decision_is_acted_upon(registry, bundles, champion):
     for candidate, changes in ((worse, losing), (unsure, {"joined": 0}), (better, {})):
         facts, decision = judged(champion, candidate, **changes)
         save(registry, facts, decision, POLICY)
-        act(registry, decision)
+        act(registry, decision, POLICY)
     assert state(registry, worse) is ModelState.REJECTED
     assert state(registry, unsure) is ModelState.SHADOW
     assert registry.champion().model == better
@@ -125,9 +125,9 @@ def test_decision_is_acted_upon(registry, bundles, champion):
 def test_decision_against_a_former_champion_is_refused(registry, bundles, champion):
     first, second = shadowed(registry, bundles, "2", 3.0), shadowed(registry, bundles, "3", 4.0)
     decisions = [judged(champion, candidate)[1] for candidate in (first, second)]
-    act(registry, decisions[0])
+    act(registry, decisions[0], POLICY)
     with pytest.raises(ConflictError, match="judged against"):
-        act(registry, decisions[1])
+        act(registry, decisions[1], POLICY)
     assert registry.champion().model == first
 
 

@@ -63,7 +63,8 @@ def tiny_bundle(
             TRANSFORM: _graph(weight, Misbehaviour.NONE, pipeline=False),
             REFERENCE: reference or _no_profile(),
         },
-        facts={"made_by": "tests", **(facts or {})},
+        # Written, not fitted: no event is one that it may know.
+        facts={"made_by": "tests", "training": {"last_event_ns": 0}, **(facts or {})},
     )
 
 

@@ -43,7 +43,7 @@ def write_classifier(graph: Graph, model: Any) -> str:
                 options={id(model): {"zipmap": False}},
                 target_opset=OPSETS,
             )
-        scores = graph.inline(made, FEATURES, made.graph.output[1].name)
+        scores = graph.inline(made, {made.graph.input[0].name: FEATURES}, made.graph.output[1].name)
     except Exception as error:  # converters raise whatever their author thought of
         text = str(error).strip().split("\n", 1)[0]
         raise ExportError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sidecar.cli.one_line_errors import OneLineErrors
-from sidecar.lifecycle import Reason
+from sidecar.lifecycle import ModelState, Reason
 from trainer import report
 from trainer.audit_command import audit
 from trainer.command_line import DATE, TASK, Session, find_bundle, nanoseconds_of, plain, with_session
@@ -20,6 +20,7 @@ from trainer.judge import champion_of, judge, settle
 from trainer.monitor.cli import monitor
 from trainer.probation.command import probation
 from trainer.promote import act, promote_as_decided, promote_by_override, promote_first, shadow
+from trainer.register_command import register
 from trainer.replay_command import replay
 from trainer.run import Run, activation_words
 from trainer.simulate_command import simulate
@@ -209,17 +210,19 @@ def take_decision(session: Session, task_path: Path, promoting: bool) -> None:
         judged = judge(task, registry, reader, session.findings(), actor=session.actor)
         settle(registry, judged, task.policy)
         best = choose([decision for _, decision in judged])
-        deployment = act(registry, best) if best and promoting else None
+        deployment = act(registry, best, task.policy) if best and promoting else None
         if best is None:
             words = "nobody earned promotion"
         elif deployment is None:
             words = f"{best.candidate} earned it: trainer promote {best.candidate.digest[:12]} --why ..."
         else:
             active = activation_words(registry, deployment, session.patience_seconds)
-            words = f"{best.candidate} is the champion; {active}"
+            canary = deployment.canary
+            post = f"the canary, with {canary.share:.2%} of the calls" if canary else "the champion"
+            words = f"{best.candidate} is {post}; {active}"
     data = {
         "decisions": [_judged_json(*pair) for pair in judged],
-        "promoted": bool(deployment),
+        "promoted": bool(deployment and not deployment.canary),
         "ending": words,
     }
     session.show(data, report.decision_table(judged), words)
@@ -250,6 +253,41 @@ def promote_candidate(session: Session, bundle: str, why: str, first: bool, over
         _show_deployment(
             session, deployment, activation_words(registry, deployment, session.patience_seconds)
         )
+
+
+@main.command("canary")
+@click.argument("digest")
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="The part of the calls that it answers from now on.",
+)
+@click.option("--stop", is_flag=True, help="Let it answer none any more; it goes back to the shadow.")
+@WHY
+@with_session
+def set_canary(session: Session, digest: str, share: float | None, stop: bool, why: str) -> None:
+    """Let a candidate in the shadow answer a part of the calls, by hand.
+
+    A policy with `canary` does it by itself once a candidate has earned it. Which calls is drawn by a hash of
+    their ids. `trainer probation` judges the canary, and `trainer promote` makes it champion.
+    """
+    if stop == (share is not None):
+        raise click.UsageError("give --share or --stop")
+    reason = Reason(session.actor, why)
+    with session.registry() as registry:
+        version = registry.find(digest)
+        if share is None:
+            registry.move(
+                version.model.digest, expected=ModelState.CANARY, to=ModelState.SHADOW, reason=reason
+            )
+            what = f"{version.model} is back in the shadow"
+        else:
+            registry.start_canary(version.model.digest, share, reason)
+            what = f"{version.model} is the canary, with {share:.2%} of the calls"
+        words = activation_words(registry, registry.deployment(), session.patience_seconds)
+    session.show(
+        {"canary": asdict(version.model), "share": share or 0.0, "activation": words}, f"{what}; {words}"
+    )
 
 
 @main.command()
@@ -312,6 +350,7 @@ main.add_command(audit)
 main.add_command(evaluate)
 main.add_command(monitor)
 main.add_command(probation)
+main.add_command(register)
 main.add_command(replay)
 main.add_command(simulate)
 main.add_command(skew)

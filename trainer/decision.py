@@ -29,7 +29,7 @@ class ScoreThreshold:
 
     def write(self, graph: Graph, score: str, _: str) -> None:
         """Append the nodes from `score`, float32 [rows, 1], to "score" and "decision"."""
-        _write_flat(graph, score, SCORE)
+        write_flat(graph, score, SCORE)
         graph.add("GreaterOrEqual", SCORE, graph.constant(np.array(self.value, np.float32)), output=DECISION)
 
     def to_json(self) -> dict[str, Any]:
@@ -58,8 +58,8 @@ class UtilityRule:
         terms = sorted(swing.terms.keys() | price.terms.keys())
         stake = _write_stake(graph, self.signature, terms, numbers) if terms else ""
         left = graph.add("Mul", score, swing.write(graph, terms, stake))
-        _write_flat(graph, score, SCORE)
-        _write_flat(graph, graph.add("Greater", left, price.write(graph, terms, stake)), DECISION)
+        write_flat(graph, score, SCORE)
+        write_flat(graph, graph.add("Greater", left, price.write(graph, terms, stake)), DECISION)
 
     def to_json(self) -> dict[str, Any]:
         """What the manifest says."""
@@ -109,7 +109,8 @@ def _write_stake(graph: Graph, signature: Signature, terms: list[_Term], numbers
     return graph.add("Where", graph.add("IsNaN", stake), filling, stake)
 
 
-def _write_flat(graph: Graph, tensor: str, output: str) -> None:
+def write_flat(graph: Graph, tensor: str, output: str) -> None:
+    """Append what makes one column of `tensor` the graph's output of that name, [rows]."""
     graph.add("Reshape", tensor, graph.constant(np.array([-1], np.int64)), output=output)
 
 

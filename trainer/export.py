@@ -16,6 +16,8 @@ from trainer.classifier import write_classifier
 from trainer.graph import Graph, block_inputs, decision_info, features_info, score_info
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from sidecar.signature import Blocks
@@ -52,9 +54,14 @@ def export_model(model: Any, width: int) -> bytes:
 
 def export_pipeline(transform: FittedTransform, model: Any, rule: Rule) -> bytes:
     """The graph from raw blocks to features, score and decision in one run. Raises ExportError."""
+    return write_pipeline(transform, lambda graph: write_classifier(graph, model), rule)
+
+
+def write_pipeline(transform: FittedTransform, write_score: Callable[[Graph], str], rule: Rule) -> bytes:
+    """The same, with whatever appends nodes from "features" to the score, float32 [rows, 1]."""
     graph = Graph()
     numbers = transform.write(graph)
-    rule.write(graph, write_classifier(graph, model), numbers)
+    rule.write(graph, write_score(graph), numbers)
     outputs = [features_info(len(transform.feature_names)), score_info(), decision_info()]
     return graph.finish(block_inputs(transform.signature), outputs)
 

@@ -46,6 +46,8 @@ class Action(StrEnum):
     PROMOTE = "promote"
     HOLD = "hold"
     REJECT = "reject"
+    CANARY = "canary"
+    """Let it answer a part of the calls, or a greater one than before."""
     ROLL_BACK = "roll_back"
     """Of a champion on probation: the former one, the decision's candidate, returns."""
     RELEASE = "release"

@@ -12,7 +12,7 @@ from sidecar.session import DECISION, FEATURES, INTEGERS, NUMBERS, SCORE, TEXTS,
 from trainer.errors import ExportError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -51,7 +51,7 @@ class Graph:
         """Append one node with several outputs, and return their names."""
         return self._place(helper.make_node(op, list(inputs), [""] * outputs, domain=domain, **attributes))
 
-    def _place(self, node: onnx.NodeProto) -> list[str]:
+    def _place(self, node: onnx.NodeProto, *, fold: bool = True) -> list[str]:
         """Append `node`, or find what makes it needless; return its outputs' names. Outputs named "" get one.
 
         Only nodes that give a graph's output bring a name; these are always appended.
@@ -65,7 +65,7 @@ class Graph:
         if names == [""]:
             if node.op_type == "Identity":
                 return [node.input[0]]
-            if all(name in self._constants for name in node.input):
+            if (fold or node.op_type == "Constant") and all(name in self._constants for name in node.input):
                 return [self.constant(_compute(node, [self._constants[name] for name in node.input]))]
         if not any(names):
             if key in self._placed:
@@ -114,19 +114,20 @@ class Graph:
         """The columns of all `tensors`, in order."""
         return tensors[0] if len(tensors) == 1 else self.add("Concat", *tensors, axis=1)
 
-    def inline(self, model: onnx.ModelProto, source: str, output: str) -> str:
-        """Append what `output` of `model` needs, fed from tensor `source`, and return the output's name.
+    def inline(
+        self, model: onnx.ModelProto, sources: Mapping[str, str], output: str, *, fold: bool = True
+    ) -> str:
+        """Append what `output` of `model` needs, and return the output's name.
 
-        `model` has one input. Nodes that `output` does not depend on stay out. Raises ExportError for a node
-        with a graph of its own, such as a loop, which the admission check would refuse.
+        sources: the tensor that feeds each input of `model`. fold: compute what depends on constants alone at
+        once; without, nothing of `model` is run here. Nodes that `output` does not depend on stay out.
+        Raises ExportError for a node with a graph of its own, such as a loop.
         """
-        names = {model.graph.input[0].name: source, "": ""}
+        names = {**sources, "": ""}
         constants = {constant.name: constant for constant in model.graph.initializer}
         for node in _needed(model.graph.node, output):
             if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
-                raise ExportError(
-                    f"it converts to a graph with a {node.op_type} in it, which is not admitted"
-                )
+                raise ExportError(f"a {node.op_type} with a graph of its own is not taken over")
             for name in node.input:
                 if name in constants and name not in names:
                     names[name] = self.constant(numpy_helper.to_array(constants[name]))
@@ -134,7 +135,7 @@ class Graph:
             copy.CopyFrom(node)
             copy.input[:] = [names[name] for name in node.input]
             copy.output[:] = [""] * len(node.output)
-            names.update(zip(node.output, self._place(copy), strict=True))
+            names.update(zip(node.output, self._place(copy, fold=fold), strict=True))
             names[""] = ""
         return names[output]
 

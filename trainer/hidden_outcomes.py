@@ -17,6 +17,30 @@ if TYPE_CHECKING:
     from trainer.task import Task
 
 
+def is_hidden(
+    decision: NDArray[np.bool_], propensity: NDArray[np.float32], hidden_by: str | None
+) -> NDArray[np.bool_]:
+    """Whether each reply hid its outcome. bool [n]; none did where no action hides it."""
+    taken = decision != is_explored(propensity)
+    return np.zeros(len(taken), np.bool_) if hidden_by is None else taken == (hidden_by == "act")
+
+
+def stands_for(propensity: NDArray[np.float32], hidden: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How many rows each stands for, where some hide their outcome. float64 [n].
+
+    Such a row for none, another for 1 / its propensity (D. G. Horvitz and D. J. Thompson, "A generalization
+    of sampling without replacement from a finite universe", JASA 1952), so that sums over the latter are
+    right in expectation for all. The shortest decimal of a float32 is the share that was declared: with its
+    inverse the declared bounds hold exactly.
+
+    >>> stands_for(np.array([1, 0.02, 0.98], np.float32), np.array([False, False, True])).tolist()
+    [1.0, 50.0, 0.0]
+    """
+    distinct, which = np.unique(propensity, return_inverse=True)
+    share = np.array([float(str(one)) for one in distinct], np.float64)
+    return np.where(hidden, 0.0, (1 / share)[which])
+
+
 @dataclass(frozen=True)
 class HiddenOutcomes:
     """Judged rows by what their reply did to the outcome.

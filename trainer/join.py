@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 
 from sidecar.domain import Failure
 from sidecar.errors import NotFoundError, SignatureMismatchError
-from sidecar.exploration import is_explored
 from sidecar.signature import Blocks
 from sidecar.store.parquet import arrow_ids, codes_of
 from sidecar.store.reader import joined_columns
 from trainer.days import DAY_NS, nanoseconds
+from trainer.hidden_outcomes import is_hidden, stands_for
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -107,16 +107,8 @@ class JoinedRows:
 
     @property
     def weight(self) -> NDArray[np.float64]:
-        """How many rows each stands for, where some hide their outcomes: none, itself, or more. float64 [n].
-
-        A row whose outcome is not hidden stands for 1 / its propensity (D. G. Horvitz and D. J. Thompson, "A
-        generalization of sampling without replacement from a finite universe", JASA 1952), so that sums over
-        such rows are right in expectation for all. The shortest decimal of a float32 is the share that was
-        declared, whose inverse is exact where the declared bounds are checked with it.
-        """
-        distinct, which = np.unique(self.propensity, return_inverse=True)
-        share = np.array([float(str(one)) for one in distinct], np.float64)
-        return np.where(self.hidden, 0.0, (1 / share)[which])
+        """How many rows each stands for, see `stands_for`. float64 [n]."""
+        return stands_for(self.propensity, self.hidden)
 
     def counts(self) -> dict[str, int]:
         """Rows by what became of their outcomes.
@@ -237,7 +229,7 @@ def read_rows(
         score=found["score"],
         decision=found["decision"],
         propensity=np.ones_like(found["propensity"]) if hidden_by is None else found["propensity"],
-        hidden=_hidden(found, hidden_by),
+        hidden=is_hidden(found["decision"], found["propensity"], hidden_by),
         infer_ns=found["infer_ns"],
         cpu_ns=found["cpu_ns"],
         label=np.full(len(found["event_ns"]), np.nan),
@@ -321,12 +313,6 @@ def _first_received(found: Columns) -> NDArray[np.int64]:
         rows = by_arrival[first_of_each(ids[by_arrival])]
         return rows[order_of_rows(event_ns[rows], ids[rows])]
     return order_of_rows(event_ns, ids)
-
-
-def _hidden(found: Columns, hidden_by: str | None) -> NDArray[np.bool_]:
-    """Where the reply's action hid the outcome."""
-    taken = found["decision"] != is_explored(found["propensity"])
-    return np.zeros(len(taken), np.bool_) if hidden_by is None else taken == (hidden_by == "act")
 
 
 def _labels(reader: LogReader, rows: JoinedRows, since_ns: int | None) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from sidecar.findings import FindingStore
 from sidecar.lifecycle import ModelState
 from trainer.budget import error_shares
 from trainer.evidence import OpenFinding
+from trainer.fitted_until import may_know_until_ns
 from trainer.gate import Action, decide
 from trainer.gather import Known, gather
 from trainer.promote import act, save
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sidecar.config import Config
-    from sidecar.domain import BundleRef
     from sidecar.findings import Finding
     from sidecar.lifecycle import Version
     from sidecar.registry import Registry
@@ -84,7 +84,10 @@ def judge(
         as_of_ns=as_of_ns,
         known=Known(
             shares=error_shares(registry, champion.digest),
-            trained_until_ns=_trained_until(candidates),
+            trained_until_ns={
+                ref.model.digest: may_know_until_ns(open_bundle(ref.path), registry.find(ref.model.digest))
+                for ref in candidates
+            },
             findings={
                 ref.model.digest: _concerning(findings, {"", champion.digest, ref.model.digest})
                 for ref in candidates
@@ -100,7 +103,7 @@ def settle(registry: Registry, judged: Sequence[tuple[Evidence, Decision]], poli
     for evidence, decision in judged:
         save(registry, evidence, decision, policy)
         if decision.action is Action.REJECT and _in_shadow(registry, decision):
-            act(registry, decision)
+            act(registry, decision, policy)
 
 
 def open_findings(config: Config) -> list[Finding]:
@@ -123,12 +126,6 @@ def _concerning(findings: Sequence[Finding], models: set[str]) -> tuple[OpenFind
             key=lambda one: (one.monitor, one.subject, one.what, one.text),
         )
     )
-
-
-def _trained_until(candidates: Sequence[BundleRef]) -> dict[str, int]:
-    """The newest event that each was fitted on, by digest, for those whose bundle says it."""
-    training = {ref.model.digest: open_bundle(ref.path).manifest.get("training", {}) for ref in candidates}
-    return {digest: facts["last_event_ns"] for digest, facts in training.items() if facts}
 
 
 def _in_shadow(registry: Registry, decision: Decision) -> bool:

@@ -83,6 +83,7 @@ class Speed:
     budget: Quantile
     block: int
     over: int
+    within: tuple[float, ...]
     beyond: tuple[float, ...]
     cpu: Quantiles
 
@@ -103,6 +104,7 @@ def measure_alone(policy: Policy, cpu_ns: NDArray[np.int64], reference_ns: NDArr
         budget=budget,
         block=block,
         over=int(np.count_nonzero(_over(cpu_ns, budget.us))),
+        within=log_capital(within_units(block_shares(_over(cpu_ns, budget.lower_us), block))),
         beyond=log_capital(beyond_units(block_shares(_over(cpu_ns, budget.upper_us), block))),
         cpu=cpu,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -32,6 +33,9 @@ class Policy:
     latency_block: the verdict's units are blocks of so many rows; make them ten times as long as what one
     stall slows together.
 
+    Canary. canary: the shares of the calls, rising, that a candidate which earned promotion answers first,
+    one after the other; empty for none. canary_days: so many matured days at each.
+
     Probation. A promoted candidate is on probation for probation_days, while the former champion goes on
     scoring. rollback_error: the chance that one that is no worse is rolled back for its money meanwhile, and
     the same again for its speed. rollback_every_days: the bets against it are read, and a decline is supposed
@@ -57,6 +61,8 @@ class Policy:
     min_labelled: float = 0.95
     max_label_distance: float = 0.1
     latency_block: int = 20
+    canary: tuple[float, ...] = ()
+    canary_days: int = 1
     probation_days: int = 28
     rollback_error: float = 0.05
     rollback_every_days: int = 1
@@ -66,6 +72,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "veto_monitors", tuple(self.veto_monitors))
+        object.__setattr__(self, "canary", tuple(self.canary))
         budgets = [each for each in (self.latency_budget_us, self.latency_budget_times) if each is not None]
         checks = {
             "one of latency_budget_us and latency_budget_times is needed": len(budgets) == 1,
@@ -74,6 +81,10 @@ class Policy:
             ),
             "largest_unit_loss must be money above 0": 0 < self.largest_unit_loss < math.inf,
             "error must lie between 0 and 0.5": 0 < self.error < 0.5,  # noqa: PLR2004
+            "canary must be rising shares above 0 and below 1": all(
+                before < share < 1 for before, share in itertools.pairwise((0.0, *self.canary))
+            ),
+            "canary_days must be at least 1": self.canary_days >= 1,
             "rollback_error must lie between 0 and 0.5": 0 < self.rollback_error < 0.5,  # noqa: PLR2004
             "rollback_every_days must be at least 1, at most probation_days": (
                 1 <= self.rollback_every_days <= self.probation_days
@@ -96,6 +107,10 @@ class Policy:
     def cycles(self) -> int:
         """Whole cycles until the deadline."""
         return self.deadline_days // self.cycle_days
+
+    def next_share(self, share: float) -> float | None:
+        """The share of the calls that a canary answers after this one; None after the last."""
+        return next((one for one in self.canary if one > share), None)
 
     @cached_property
     def digest(self) -> str:

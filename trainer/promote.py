@@ -89,26 +89,37 @@ def save(registry: Registry, evidence: Evidence | Probation, decision: Decision,
     )
 
 
-def act(registry: Registry, decision: Decision) -> Deployment | None:
+def act(registry: Registry, decision: Decision, policy: Policy) -> Deployment | None:
     """Do what was decided: promote over the champion it was judged against, reject, or (hold) nothing.
 
-    Of a champion on probation: roll back to the former one, or let that one retire. Returns what is to be
-    deployed now, None for hold. Raises ConflictError when somebody moved first, such as
-    another promotion since the evidence was gathered.
+    Where the policy has a canary, whoever is to be promoted out of the shadow answers its first share of the
+    calls instead, and a canary its next one. Of a champion on probation: roll back to the former one, or let
+    that one retire. Returns what is to be deployed now, None for hold. Raises ConflictError when somebody
+    moved first, such as another promotion since the evidence was gathered.
     """
     reason = Reason(decision.actor, " ".join(decision.reasons), decision.evidence_digest)
-    digest = decision.candidate.digest
-    if decision.action is Action.PROMOTE:
-        return registry.promote(digest, reason, over=decision.champion.digest)
-    if decision.action is Action.REJECT:
-        registry.move(digest, expected=ModelState.SHADOW, to=ModelState.REJECTED, reason=reason)
-        return registry.deployment()
+    if decision.action is Action.HOLD:
+        return None
+    if decision.action in (Action.PROMOTE, Action.CANARY):
+        return _advance(registry, decision, policy, reason)
     if decision.action is Action.ROLL_BACK:
         return registry.roll_back(reason, over=decision.champion.digest)
-    if decision.action is Action.RELEASE:
-        registry.move(digest, expected=ModelState.STANDBY, to=ModelState.RETIRED, reason=reason)
-        return registry.deployment()
-    return None
+    version = registry.find(decision.candidate.digest)
+    to = ModelState.REJECTED if decision.action is Action.REJECT else ModelState.RETIRED
+    registry.move(version.model.digest, expected=version.state, to=to, reason=reason)
+    return registry.deployment()
+
+
+def _advance(registry: Registry, decision: Decision, policy: Policy, reason: Reason) -> Deployment:
+    digest, over = decision.candidate.digest, decision.champion.digest
+    canary = registry.deployment().canary
+    share = canary.share if canary and canary.ref.model.digest == digest else 0.0
+    following = policy.next_share(share)
+    if decision.action is Action.PROMOTE and (share or following is None):
+        return registry.promote(digest, reason, over=over)
+    if following is None or (decision.action is Action.CANARY and not share):
+        raise ConflictError(f"{decision.candidate} is the canary no more, or has the policy's last share")
+    return registry.start_canary(digest, following, reason, over=over)
 
 
 def promote_as_decided(registry: Registry, digest: str, actor: str, why: str) -> Deployment:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.errors import InvalidRequestError, NotFoundError
 from trainer.evidence import Evidence
-from trainer.gate import Action, Decision, decide
+from trainer.gate import Decision, decide
 from trainer.gather import Known, gather
 from trainer.probation.facts import Probation
-from trainer.probation.measure import measure_probation
-from trainer.probation.verdict import judge_probation
+from trainer.probation.measure import WHOLE, measure_probation
+from trainer.probation.verdict import judge_canary, judge_champion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -66,17 +66,20 @@ def replay(task: Task, reader: LogReader, stored: StoredDecision) -> Replay:
     facts = json.loads(stored.evidence_json)
     kept: Evidence | Probation
     evidence: Evidence | Probation
-    if stored.action in (Action.ROLL_BACK, Action.RELEASE):
+    if "readings" in facts:
         kept = Probation.from_json(facts)
         evidence = measure_probation(
             task,
             reader,
-            kept.champion,
+            kept.newcomer,
             kept.former,
+            share=kept.share,
             as_of_ns=kept.evidence.query.as_of_ns,
             after_ns=kept.evidence.trained_until_ns,
+            share_since_ns=kept.share_since_ns,
         )
-        judged = judge_probation(evidence, task.policy, decided_ns=stored.decided_ns, actor=stored.actor)
+        judge = judge_champion if kept.share == WHOLE else judge_canary
+        judged = judge(evidence, task.policy, decided_ns=stored.decided_ns, actor=stored.actor)
     else:
         kept = Evidence.from_json(facts)
         evidence = _gathered(task, reader, kept)

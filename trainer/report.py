@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from trainer.evidence import Accounting, Evidence, Quality
-    from trainer.fit import FitReport
     from trainer.gate import Decision, Policy
     from trainer.latency import Latency, Quantiles
+    from trainer.offline import FitReport
     from trainer.snapshot import Snapshot
 
 STYLES = {Action.PROMOTE: "bold green", Action.HOLD: "yellow", Action.REJECT: "bold red"}

@@ -17,7 +17,7 @@ from trainer.days import iso_minute
 from trainer.fit import fit_candidate
 from trainer.gate import choose, lacking
 from trainer.judge import champion_of, judge, open_findings, settle
-from trainer.probation.conduct import conduct, ending
+from trainer.probation.conduct import conduct
 from trainer.promote import act, promote_first, shadow, wait_until_active
 from trainer.snapshot import find_snapshot, from_history, from_log, open_snapshot
 
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from sidecar.lifecycle import Version
     from sidecar.registry import Registry
     from trainer.evidence import Evidence
-    from trainer.fit import FitReport, Fitted
+    from trainer.fit import Fitted
     from trainer.gate import Decision
+    from trainer.offline import FitReport
     from trainer.snapshot import Snapshot
     from trainer.task import Task
 
@@ -93,14 +94,15 @@ class Run:
         return summary
 
     def probation(self, reader: LogReader) -> None:
-        """Judge a champion that is on probation, and act on it."""
-        if self.registry.standby() is None:
+        """Judge a champion on probation and a canary, and act on it."""
+        deployed = self.registry.deployment()
+        if deployed.standby is None and deployed.canary is None:
             return
-        self.narrator.stage("Judge the champion on probation")
-        _, decision, deployment = conduct(self.task, self.registry, reader, actor=self.actor)
-        self.narrator.note(ending(decision))
-        if deployment:
-            self._report_active(deployment)
+        self.narrator.stage("Judge who newly answers calls")
+        for one in conduct(self.task, self.registry, reader, actor=self.actor):
+            self.narrator.note(one.words)
+            if one.deployment:
+                self._report_active(one.deployment)
 
     def retrain(self, reader: LogReader) -> Summary:
         """Snapshot, fit, shadow."""
@@ -215,10 +217,19 @@ class Run:
             champion = champion_of(self.task, self.registry)
             summary.ending = f"Nobody earned promotion; {champion.model} stays champion."
             return
-        self.narrator.stage(f"Promote {best.candidate}")
-        deployment = act(self.registry, best)
+        canary = self.registry.deployment().canary
+        if canary is not None:
+            summary.ending = f"{best.candidate} earned it, and waits while {canary.ref.model} is the canary."
+            return
+        first_share = next(iter(self.task.policy.canary), None)
+        part = "" if first_share is None else f" to canary, with {first_share:.2%} of the calls"
+        self.narrator.stage(f"Promote {best.candidate}{part}")
+        deployment = act(self.registry, best, self.task.policy)
         assert deployment is not None
         self._report_active(deployment)
+        if deployment.canary is not None:
+            summary.ending = f"{best.candidate} is the canary: {' '.join(best.reasons)}"
+            return
         summary.promoted = best.candidate
         summary.ending = f"{best.candidate} is the champion: {' '.join(best.reasons)}"
 

@@ -20,6 +20,7 @@ from sidecar.errors import NotFoundError
 from sidecar.session import load_model
 from trainer.betting import BETS
 from trainer.days import DAY_NS
+from trainer.fitted_until import fitted_until_ns
 from trainer.interval import PER
 from trainer.task import History
 from trainer.units import pair, sum_units
@@ -77,16 +78,16 @@ class Outlook:
 def replay_history(task: Task, champion: Path, candidate: Path, until_ns: int | None) -> Past:
     """Let two bundles decide on the rows of the history that are later than what either was fitted on.
 
-    Raises NotFoundError when the task has no history, or fewer than four whole cycles of it are left.
+    Raises NotFoundError when the task has no history, fewer than four whole cycles of it are left, or a
+    bundle does not say what it was fitted on.
     """
     if task.history is None:
         raise NotFoundError(f"task {task.name!r} has no history to simulate on")
     history = task.history()
     assert isinstance(history, History)
     event_ns = np.asarray(history.event_ns, np.int64)
-    training = [open_bundle(path).manifest.get("training", {}) for path in (champion, candidate)]
-    after = max([0, *(facts["last_event_ns"] for facts in training if facts)])
-    first_day = after // DAY_NS + 1 if after else int(event_ns.min()) // DAY_NS
+    begins_ns = [int(event_ns.min()), *(_trained_until(path) + DAY_NS for path in (champion, candidate))]
+    first_day = max(begins_ns) // DAY_NS
     last_ns = int(event_ns.max()) + 1 if until_ns is None else until_ns
     cycles = (last_ns // DAY_NS - first_day) // task.policy.cycle_days
     if cycles < _LEAST_CYCLES:
@@ -209,6 +210,17 @@ def _first(reached: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The first column that holds, or the number of columns."""
     first = np.where(reached.any(axis=1), reached.argmax(axis=1), reached.shape[1])
     return np.asarray(first, np.int64)
+
+
+def _trained_until(path: Path) -> int:
+    bundle = open_bundle(path)
+    until_ns = fitted_until_ns(bundle)
+    if until_ns is None:
+        raise NotFoundError(
+            f"{bundle.model} does not say what it was fitted on, so it may know the history by heart; "
+            "register it with --trained-until"
+        )
+    return until_ns
 
 
 def _decide(path: Path, blocks: Blocks) -> NDArray[np.bool_]:

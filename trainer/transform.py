@@ -79,7 +79,7 @@ class FittedTransform:
         part has nodes of its own, and the features are equal bit for bit.
         Raises ExportError naming the step that does not convert.
         """
-        numbers = _write_bounds(graph, self.signature)
+        numbers = write_bounds(graph, self.signature)
         forms = [_form(part) for part in self.parts]
         raw = Raw(graph, self.signature, numbers, set().union(*(form.texts for form in forms)))
         groups: dict[Any, list[int]] = {}
@@ -168,8 +168,8 @@ def _apply(part: Part, raw: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(made.toarray() if hasattr(made, "toarray") else made, np.float64)
 
 
-def _write_bounds(graph: Graph, signature: Signature) -> str:
-    """Numbers outside bounds become NaN, for the fields declared so; no node when there are none."""
+def write_bounds(graph: Graph, signature: Signature) -> str:
+    """Append what makes numbers outside bounds NaN, for the fields declared so; return the numbers' name."""
     fields = [field if field.outside is Outside.MISSING else None for field in signature.numbers]
     lower = np.array([-np.inf if f is None or f.lower is None else f.lower for f in fields], np.float32)
     upper = np.array([np.inf if f is None or f.upper is None else f.upper for f in fields], np.float32)

@@ -15,15 +15,18 @@ from scipy.special import chdtri
 
 from sidecar.domain import Failure
 from trainer.betting import e_value, log_e_value
+from trainer.days import iso_day
 from trainer.latency import ALLOWED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trainer.evidence import Evidence
+    from trainer.hidden_outcomes import HiddenOutcomes
     from trainer.latency import Latency
     from trainer.policy import Policy
 
+_HIDING = {"act": "acting", "pass": "passing"}
 SPREAD_ERROR = 0.001
 """The chance that independent entities look dependent."""
 
@@ -84,14 +87,23 @@ def incomplete(evidence: Evidence, policy: Policy) -> list[str]:
             f"Too few outcomes are known: {evidence.labelled_share:.2%} of {judged.served:,} matured rows, "
             f"the policy wants {policy.min_labelled:.2%}."
         )
-    hidden = evidence.hidden
-    if hidden and hidden.explored_labelled < policy.min_labelled * hidden.explored:
-        found.append(
+    if evidence.hidden:
+        found += _unexplored(evidence.hidden, policy)
+    return found
+
+
+def _unexplored(hidden: HiddenOutcomes, policy: Policy) -> Iterator[str]:
+    if hidden.explored_labelled < policy.min_labelled * hidden.explored:
+        yield (
             f"Too few outcomes of explored rows are known: {hidden.explored_labelled:,} of "
             f"{hidden.explored:,}, the policy wants {policy.min_labelled:.2%}; the caller must do as the "
             "reply says also where it is explored, and report what came of it."
         )
-    return found
+    elif hidden.hidden > hidden.without_chance and not hidden.explored:
+        yield (
+            f"Not identifiable yet: {_HIDING[hidden.by]} hides the outcome, and none of {hidden.hidden:,} "
+            "such rows was explored so far."
+        )
 
 
 def objections(evidence: Evidence, policy: Policy) -> list[str]:
@@ -104,6 +116,12 @@ def gaps(evidence: Evidence, policy: Policy) -> list[str]:
     if evidence.first_scored_ns is None:
         return ["Its shadow has not scored a row yet."]
     found = []
+    known_ns, now_ns = evidence.trained_until_ns, evidence.query.as_of_ns
+    if known_ns is not None and known_ns > now_ns:
+        found.append(
+            f"It may have been fitted on rows up to {iso_day(known_ns)}, and the log ends on "
+            f"{iso_day(now_ns)}: no row is known to be new to it."
+        )
     if not evidence.cycles:
         found.append(f"No whole cycle has matured: {evidence.judged.days} of {policy.cycle_days} days.")
     if evidence.joined < policy.min_rows:
@@ -148,20 +166,13 @@ def _noise(evidence: Evidence) -> Iterator[str]:
 
 def _identification(evidence: Evidence) -> Iterator[str]:
     hidden = evidence.hidden
-    if hidden is None or not hidden.hidden:
-        return
-    hiding = {"act": "acting", "pass": "passing"}[hidden.by]
-    unseen = (
-        f"Not identifiable: {hiding} hides the outcome, so where champion and candidate differ one of them "
-        "is never seen to be wrong"
-    )
-    if hidden.without_chance:
+    if hidden and hidden.without_chance:
         yield (
-            f"{unseen}, and {hidden.without_chance:,} of {hidden.hidden:,} hidden rows had no chance to be "
-            "explored; let the task explore, and promote a version that does."
+            f"Not identifiable: {_HIDING[hidden.by]} hides the outcome, so where champion and candidate "
+            "differ one of them is never seen to be wrong, and "
+            f"{hidden.without_chance:,} of {hidden.hidden:,} hidden "
+            "rows had no chance to be explored; let the task explore, and promote a version that does."
         )
-    elif not hidden.explored:
-        yield f"{unseen}, and none of {hidden.hidden:,} such rows was explored yet."
 
 
 def bounds(evidence: Evidence) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.gate import flights, million, nulls, oracle, power, rollback, speed
+from benchmarks.gate import exploration, flights, million, nulls, oracle, power, rollback, speed
 from benchmarks.gate.page import PAGE, RESULT, render
 from benchmarks.machine import describe
 
@@ -22,7 +22,6 @@ def _nulls() -> dict[str, Any]:
         "seasonal": nulls.seasonal(),
         "clusters": nulls.in_clusters(),
         "late": nulls.late_labels(),
-        "censored": nulls.censored(),
     }
 
 
@@ -30,9 +29,14 @@ def _speed() -> dict[str, Any]:
     return {"null": speed.false_passes(), "pass": speed.rows_to_pass(), "flag": speed.rows_to_flag()}
 
 
+def _exploration() -> dict[str, Any]:
+    return {"null": exploration.false_promotions(), "better": exploration.until_promoted()}
+
+
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "nulls": _nulls,
     "power": lambda: {"rows": power.until_promoted()},
+    "exploration": _exploration,
     "speed": _speed,
     "rollback": rollback.after_promotion,
     "oracle": oracle.compare,

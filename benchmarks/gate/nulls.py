@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 SEED = 20_130_101
 STREAMS, ROWS = 2_000, 5_000
 PATIENCE_DAYS = 7
-_KINDS = ("same", "seen", "hidden")
-"""Of a payment: decided alike; let through by the champion only; blocked by the champion only."""
 _PART = 250
 """Streams drawn at a time, so that they fit into memory."""
 
@@ -134,23 +132,3 @@ def _read_daily(days: int, known_on: NDArray[np.int64], gain: NDArray[np.float64
         return False
     path = capital_paths(rows[None, :usable])[0]
     return bool((path[ends[ends > 0] - 1] >= -np.log(ERROR)).any())
-
-
-def censored(streams: int = 200, rows: int = 40_000, explored: float = 0.05) -> dict[str, Any]:
-    """Where the champion blocks, the outcome is never seen, unless the payment is one of the few explored.
-
-    The candidate blocks some frauds that the champion lets through (seen, and won), and lets through some
-    that the champion blocks (not seen, and lost as often).
-    """
-    rng = np.random.default_rng([SEED, 40])
-    ours = naive = 0
-    for _ in range(streams):
-        value = amounts(rng, (rows,)) / AMOUNT_CAP
-        kind = rng.choice(np.array(_KINDS), rows, p=[0.9, 0.05, 0.05])
-        gain = np.where(kind == "seen", value, np.where(kind == "hidden", -value, 0.0))
-        seen = kind != "hidden"
-        drawn = rng.random(rows) < explored
-        weighted = np.where(seen, gain, np.where(drawn, gain / explored, 0.0))
-        ours += bool(passed((weighted * explored)[None])[0])
-        naive += bool(passed(gain[seen][None])[0])
-    return {"streams": streams, "rows": rows, "explored": explored, "gate": ours, "naive": naive}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sidecar.v1.prediction_pb2 import ModelIdentity
 
 _FATES = ("written", "sampled_out", "dropped", "failed", "queued", "waiting")
-_COUNTERS = ("served", *_FATES, "outcomes", "lost_before", "scores_failed")
+_COUNTERS = ("served", *_FATES, "outcomes", "lost_before", "scores_failed", "canary_failures")
 _OF_A_STAGE = ("p50_ns", "p99_ns", "p999_ns", "max_ns")
 _OF_A_SHADOW = ("scored", "failed", "shed", "queued", "restarts")
 
@@ -32,7 +32,8 @@ def status(config: Config, *, as_json: bool) -> None:
     Asks the running sidecar over its admin listener. served: rows answered, each of which is written,
     sampled_out ([recorder] share), dropped (the ring was full), failed (the log refused it for too long),
     queued (in the ring) or waiting (for the log); lost_before: rows that earlier processes took with them
-    when they died; scores_failed: candidates' scores that the log refused for too long. Stages are those of
+    when they died; scores_failed: candidates' scores that the log refused for too long; canary_failures:
+    calls on which a canary failed, and which the champion answered. Stages are those of
     a reply's timings, over all messages since the start.
     """
     with admin_stub(config) as stub:
@@ -49,6 +50,8 @@ def _print(found: admin_pb2.GetStatusResponse) -> None:
     champion = _name(deployment.champion) if deployment.HasField("champion") else "none yet; promote one"
     facts = Table.grid(padding=(0, 2))
     facts.add_row("champion", champion)
+    if deployment.HasField("canary"):
+        facts.add_row("canary", f"{_name(deployment.canary)}, {deployment.canary_share:.2%} of the calls")
     if deployment.HasField("standby"):
         facts.add_row("standby", f"{_name(deployment.standby)}, the champion before, during probation")
     facts.add_row("generation", str(deployment.generation))
@@ -56,7 +59,7 @@ def _print(found: admin_pb2.GetStatusResponse) -> None:
     facts.add_row("since", f"{found.started_time.ToDatetime():%Y-%m-%d %H:%M:%S} UTC")
     fates = " + ".join(f"{getattr(found, name):,} {name}" for name in _FATES)
     facts.add_row("rows", f"{found.served:,} served = {fates}")
-    others = ("outcomes", "lost_before", "scores_failed")
+    others = ("outcomes", "lost_before", "scores_failed", "canary_failures")
     facts.add_row("also", ", ".join(f"{getattr(found, name):,} {name}" for name in others))
     facts.add_row("log", found.sealing)
     if found.errors:
@@ -96,6 +99,9 @@ def _facts(found: admin_pb2.GetStatusResponse) -> dict[str, Any]:
         "generation": deployment.generation,
         "champion": champion,
         "candidates": [_identity(candidate) for candidate in deployment.candidates],
+        "canary": {**_identity(deployment.canary), "share": deployment.canary_share}
+        if deployment.HasField("canary")
+        else None,
         "standby": _identity(deployment.standby) if deployment.HasField("standby") else None,
         **{name: getattr(found, name) for name in _COUNTERS},
         "errors": dict(found.errors),

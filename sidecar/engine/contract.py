@@ -1,9 +1,9 @@
 """What an engine is: the request path, and nothing else. One contract test-suite runs against each.
 
-An engine answers the application's calls with the deployed champion, or with its canary what `sidecar.canary`
-draws for it. It never waits for anything behind the
-reply: answered rows go into a bounded ring that the recorder drains, and when the ring is full the row is
-dropped and counted. Outcomes are different: their call replies only after the recorder has settled it.
+An engine answers the application's calls with the deployed champion, and what `sidecar.canary` draws with its
+canary. It never waits for anything behind the reply: answered rows go into a bounded ring that the recorder
+drains, and when the ring is full the row is dropped and counted. Outcomes are different: their call replies
+only after the recorder has settled it.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class StageTimes:
 class EngineStats:
     """Counters since the start. Rows, not calls, except for `errors` (calls by gRPC status name).
 
-    canary_failures: calls on which a canary failed and the champion answered.
-    stages: the times of each of STAGES.
+    stages: the times of each of STAGES. canary_failures: calls on which a canary failed, and which the
+    champion answered instead.
     """
 
     served: int = 0

@@ -40,11 +40,16 @@ def served_batch(columns: Columns, models: dict[str, ModelId]) -> ServedBatch:
         features=_matrix(columns.features, np.float32, rows),
         score=np.frombuffer(columns.score, np.float32),
         decision=np.frombuffer(columns.decision, np.bool_),
-        propensity=np.frombuffer(columns.propensity, np.float32),
+        propensity=_propensity(columns.propensity, rows),
         queue_ns=np.frombuffer(columns.queue_ns, np.int64),
         infer_ns=np.frombuffer(columns.infer_ns, np.int64),
         cpu_ns=np.frombuffer(columns.cpu_ns, np.int64),
     )
+
+
+def _propensity(values: bytes, rows: int) -> NDArray[np.float32]:
+    """None are handed over where each is 1."""
+    return np.frombuffer(values, np.float32) if values else np.ones(rows, np.float32)
 
 
 def _matrix(values: bytes, dtype: type[np.generic], rows: int) -> NDArray[Any]:

@@ -11,7 +11,7 @@ from sidecar.domain import Outcome
 from sidecar.engine.request_id import RequestIds, check_request_id, is_request_id
 from sidecar.engine.ring import Answered, Ring
 from sidecar.errors import InvalidRequestError, SignatureMismatchError
-from sidecar.exploration import is_explored
+from sidecar.exploration import MOST_SHARE
 from sidecar.timestamp import to_nanoseconds
 from sidecar.v1 import prediction_pb2, prediction_pb2_grpc
 
@@ -99,11 +99,11 @@ class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
                 queue_ns,
             )
         )
-        explored = is_explored(propensity)[0]
+        explored = bool(propensity[0] < MOST_SHARE)
         response = prediction_pb2.PredictResponse(
             request_id=request_id,
             score=prediction.score[0],
-            decision=prediction.decision[0] != explored,
+            decision=bool(prediction.decision[0]) != explored,
             explored=explored,
             model=prediction_pb2.ModelIdentity(
                 name=identity.name, version=identity.version, digest=identity.digest

@@ -32,8 +32,12 @@ class Role(StrEnum):
     """Why a model is in the shadow."""
 
     CANDIDATE = "candidate"
+    CANARY = "canary"
+    """A candidate that answers a part of the calls itself, and scores the others."""
     STANDBY = "standby"
     """The former champion, while the new one is on probation."""
+    CHAMPION = "champion"
+    """The champion, which scores the calls that the canary answers in its place."""
     COPY = "copy"
     """The champion's own copy: what it makes of a row, the champion made of it."""
 

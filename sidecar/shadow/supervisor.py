@@ -28,10 +28,11 @@ vol. 3, 6.4), so that of any run of inference calls about the share is drawn."""
 
 
 class ShadowSupervisor:
-    """The deployment's candidates, its standby, and a copy of its champion, each with a worker of its own.
+    """The deployment's candidates and all others in the shadow, each with a worker of its own; see `Role`.
 
-    For each (row, candidate) offered, `collect` gives exactly one entry, whatever the candidate does; for the
-    standby likewise. The copy is offered a share of the champion's inference calls.
+    For each row offered and each of them, `collect` gives exactly one entry, whatever it does, except that
+    nobody is offered what it answered itself: only the champion's copy is, and that a share of the champion's
+    inference calls.
     """
 
     def __init__(self, settings: Shadow) -> None:
@@ -48,9 +49,8 @@ class ShadowSupervisor:
         Rows that wait for a candidate that left become STOPPED. Any thread; does not wait for workers.
         """
         with self._deploying:
-            if deployment.champion:
-                champion = deployment.champion
-                self._signatures[champion.model.digest] = _signature_of(champion)
+            for ref in deployment.answering:
+                self._signatures[ref.model.digest] = _signature_of(ref)
             running = {(candidate.model, candidate.role): candidate for candidate in self._candidates}
             candidates = []
             for role, ref in self._roles(deployment):
@@ -66,12 +66,13 @@ class ShadowSupervisor:
         """Offer rows to each; never waits. Rows that find a queue full are shed."""
         signature = self._signatures.get(batch.model.digest)
         for candidate in self._candidates:
-            if candidate.role is not Role.COPY:
-                candidate.offer(batch, signature)
-            elif candidate.model == batch.model:
+            own = candidate.model == batch.model
+            if candidate.role is Role.COPY:
                 drawn = drawn_calls(batch.group, self._settings.copy_share)
-                if drawn.any():
+                if own and drawn.any():
                     candidate.offer(batch.take(drawn), signature)
+            elif not own:
+                candidate.offer(batch, signature)
 
     def collect(self) -> list[ScoreBatch]:
         """What is finished since the last call."""
@@ -100,6 +101,8 @@ class ShadowSupervisor:
 
     def _roles(self, deployment: Deployment) -> list[tuple[Role, BundleRef]]:
         roles = [(Role.CANDIDATE, ref) for ref in deployment.candidates]
+        if deployment.champion and deployment.canary:
+            roles += [(Role.CANARY, deployment.canary.ref), (Role.CHAMPION, deployment.champion)]
         if deployment.standby:
             roles.append((Role.STANDBY, deployment.standby))
         if deployment.champion and self._settings.copy_share:

@@ -23,6 +23,7 @@ class ModelState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_STATE_REJECTED: _ClassVar[ModelState]
     MODEL_STATE_ROLLED_BACK: _ClassVar[ModelState]
     MODEL_STATE_STANDBY: _ClassVar[ModelState]
+    MODEL_STATE_CANARY: _ClassVar[ModelState]
 MODEL_STATE_UNSPECIFIED: ModelState
 MODEL_STATE_REGISTERED: ModelState
 MODEL_STATE_ADMITTED: ModelState
@@ -33,6 +34,7 @@ MODEL_STATE_REFUSED: ModelState
 MODEL_STATE_REJECTED: ModelState
 MODEL_STATE_ROLLED_BACK: ModelState
 MODEL_STATE_STANDBY: ModelState
+MODEL_STATE_CANARY: ModelState
 
 class Reason(_message.Message):
     __slots__ = ("actor", "why", "evidence_digest")
@@ -75,30 +77,36 @@ class FieldSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., missing_allowed: _Optional[bool] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class Transition(_message.Message):
-    __slots__ = ("sequence", "from_state", "to_state", "reason", "time")
+    __slots__ = ("sequence", "from_state", "to_state", "reason", "time", "share")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     FROM_STATE_FIELD_NUMBER: _ClassVar[int]
     TO_STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     from_state: ModelState
     to_state: ModelState
     reason: Reason
     time: _timestamp_pb2.Timestamp
-    def __init__(self, sequence: _Optional[int] = ..., from_state: _Optional[_Union[ModelState, str]] = ..., to_state: _Optional[_Union[ModelState, str]] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    share: float
+    def __init__(self, sequence: _Optional[int] = ..., from_state: _Optional[_Union[ModelState, str]] = ..., to_state: _Optional[_Union[ModelState, str]] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., share: _Optional[float] = ...) -> None: ...
 
 class Deployment(_message.Message):
-    __slots__ = ("generation", "champion", "candidates", "standby")
+    __slots__ = ("generation", "champion", "candidates", "standby", "canary", "canary_share")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     CHAMPION_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     STANDBY_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
+    CANARY_SHARE_FIELD_NUMBER: _ClassVar[int]
     generation: int
     champion: _prediction_pb2.ModelIdentity
     candidates: _containers.RepeatedCompositeFieldContainer[_prediction_pb2.ModelIdentity]
     standby: _prediction_pb2.ModelIdentity
-    def __init__(self, generation: _Optional[int] = ..., champion: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_prediction_pb2.ModelIdentity, _Mapping]]] = ..., standby: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ...) -> None: ...
+    canary: _prediction_pb2.ModelIdentity
+    canary_share: float
+    def __init__(self, generation: _Optional[int] = ..., champion: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_prediction_pb2.ModelIdentity, _Mapping]]] = ..., standby: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., canary: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., canary_share: _Optional[float] = ...) -> None: ...
 
 class ShadowStatus(_message.Message):
     __slots__ = ("model", "state", "scored", "failed", "shed", "queued", "restarts", "role")
@@ -233,7 +241,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("engine", "started_time", "deployment", "served", "errors", "dropped", "written", "failed", "queued", "outcomes", "lost_before", "shadows", "deploy_error", "scores_failed", "engine_reason", "stages", "sampled_out", "waiting", "sealing")
+    __slots__ = ("engine", "started_time", "deployment", "served", "errors", "dropped", "written", "failed", "queued", "outcomes", "lost_before", "shadows", "deploy_error", "scores_failed", "engine_reason", "stages", "sampled_out", "waiting", "sealing", "canary_failures")
     class ErrorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -260,6 +268,7 @@ class GetStatusResponse(_message.Message):
     SAMPLED_OUT_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
     SEALING_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FAILURES_FIELD_NUMBER: _ClassVar[int]
     engine: str
     started_time: _timestamp_pb2.Timestamp
     deployment: Deployment
@@ -279,4 +288,5 @@ class GetStatusResponse(_message.Message):
     sampled_out: int
     waiting: int
     sealing: str
-    def __init__(self, engine: _Optional[str] = ..., started_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deployment: _Optional[_Union[Deployment, _Mapping]] = ..., served: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., dropped: _Optional[int] = ..., written: _Optional[int] = ..., failed: _Optional[int] = ..., queued: _Optional[int] = ..., outcomes: _Optional[int] = ..., lost_before: _Optional[int] = ..., shadows: _Optional[_Iterable[_Union[ShadowStatus, _Mapping]]] = ..., deploy_error: _Optional[str] = ..., scores_failed: _Optional[int] = ..., engine_reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[StageTimes, _Mapping]]] = ..., sampled_out: _Optional[int] = ..., waiting: _Optional[int] = ..., sealing: _Optional[str] = ...) -> None: ...
+    canary_failures: int
+    def __init__(self, engine: _Optional[str] = ..., started_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deployment: _Optional[_Union[Deployment, _Mapping]] = ..., served: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., dropped: _Optional[int] = ..., written: _Optional[int] = ..., failed: _Optional[int] = ..., queued: _Optional[int] = ..., outcomes: _Optional[int] = ..., lost_before: _Optional[int] = ..., shadows: _Optional[_Iterable[_Union[ShadowStatus, _Mapping]]] = ..., deploy_error: _Optional[str] = ..., scores_failed: _Optional[int] = ..., engine_reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[StageTimes, _Mapping]]] = ..., sampled_out: _Optional[int] = ..., waiting: _Optional[int] = ..., sealing: _Optional[str] = ..., canary_failures: _Optional[int] = ...) -> None: ...

@@ -9,6 +9,7 @@ from sidecar.errors import BundleError, InvalidRequestError, NotFoundError, Side
 from sidecar.lifecycle import ModelState
 from sidecar.session import load_model
 from trainer.evaluation.run import Entrant
+from trainer.fitted_until import may_know_until_ns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,7 +56,8 @@ def _enter(task: Task, version: Version, name: str) -> Entrant:
         raise BundleError(f"{version.model} is not run: {_UNSAFE[version.state]}")
     if version.signature_digest != task.signature.digest:
         raise BundleError(f"{version.model} is not run: it expects other fields than task {task.name!r} has")
-    return Entrant(name, version.state.value, load_model(version.path))
+    model = load_model(version.path)
+    return Entrant(name, version.state.value, model, may_know_until_ns(model.bundle, version))
 
 
 def _find(registry: Registry, known: Sequence[Version], wanted: str) -> Version:

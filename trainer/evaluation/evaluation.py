@@ -13,11 +13,12 @@ import numpy as np
 
 from sidecar.exploration import is_explored
 from trainer.days import DAY_NS
-from trainer.evaluation.holdout import HoldOut, HoldOutFigures, hold_outs, trained_until_ns
+from trainer.evaluation.holdout import HoldOut, HoldOutFigures, hold_outs
 from trainer.evaluation.ranking import Disagreement, disagreements, pairs_of
 from trainer.evaluation.run import Entrant, Run, figures_of, run
 from trainer.evaluation.slices import SliceFigures, adjust, slices_of
 from trainer.figures import DayRows, Figures
+from trainer.fitted_until import fitted_until_ns
 from trainer.interval import PER
 from trainer.timing import Timing, time_single_rows
 
@@ -172,13 +173,13 @@ def _report(
         name=one.entrant.name,
         model=bundle.model,
         state=one.entrant.state,
-        trained_until_ns=trained_until_ns(bundle),
+        trained_until_ns=fitted_until_ns(bundle),
         days_fitted=len(np.unique(rows.event_ns[~one.unseen] // DAY_NS)),
         coverage=_coverage(rows, one.unseen, one.scored.valued),
         unlike_served=float((one.scored.decision != rows.decision)[counted].mean()) if len(counted) else 0.0,
         figures=figures_of(one, rows, slice(0, len(rows)), confidence),
         timing=time_single_rows(one.entrant.model, rows.blocks, TIMED_ROWS),
-        holdout=own[0].figures[bundle.model.digest] if own else None,
+        holdout=own[0].figures.get(bundle.model.digest) if own else None,
         slices=slices,
     )
 

@@ -1,8 +1,9 @@
 """The hold-out that versions were measured on before any live row, and who may be scored on it.
 
 What ships is fitted on all rows of its snapshot, the hold-out's included. So on its own hold-out a version
-has only the figures in its manifest, which are of the recipe fitted on what was known before. A version that
-was fitted on nothing later than the hold-out's beginning is scored on it; any other has no figure there.
+has only the figures in its manifest, which are of the recipe fitted on what was known before; of a model that
+was brought along and knows no later rows they are its own. A version that was fitted on nothing later than
+the hold-out's beginning is scored on it; any other has no figure there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sidecar.session import load_model
 from trainer.days import nanoseconds
 from trainer.evaluation.rescore import rescore
 from trainer.figures import Judged, measure
+from trainer.fitted_until import fitted_until_ns
 from trainer.interval import Interval
 from trainer.snapshot import find_snapshot, open_snapshot
 from trainer.task import Threshold
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 class HoldOutFigures:
     """One version on one hold-out.
 
-    of_recipe: the figures are of the recipe, from the manifest; False when the version itself was scored.
+    of_recipe: the figures are of the recipe; False when the version itself was scored.
     auc: NaN when all labels are equal.
     """
 
@@ -70,7 +72,7 @@ def hold_outs(task: Task, bundles: Sequence[Bundle], snapshots: Path, confidence
             own.setdefault(bundle.manifest["snapshot"], []).append(bundle)
     found = []
     for digest, owners in own.items():
-        figures = {one.model.digest: _of_recipe(one.manifest["holdout"], confidence) for one in owners}
+        figures = {one.model.digest: _from_manifest(one.manifest["holdout"], confidence) for one in owners}
         try:
             snapshot = open_snapshot(find_snapshot(snapshots, digest))
         except NotFoundError:
@@ -78,22 +80,16 @@ def hold_outs(task: Task, bundles: Sequence[Bundle], snapshots: Path, confidence
             continue
         split_ns = int(snapshot.event_ns[-1]) - nanoseconds(task.holdout)
         for bundle in bundles:
-            until_ns = trained_until_ns(bundle)
+            until_ns = fitted_until_ns(bundle)
             if bundle.model.digest not in figures and until_ns is not None and until_ns <= split_ns:
                 figures[bundle.model.digest] = _scored(task, bundle, snapshot, split_ns, confidence)
         found.append(HoldOut(digest, split_ns, figures))
     return found
 
 
-def trained_until_ns(bundle: Bundle) -> int | None:
-    """The newest event that a version was fitted on; None where its manifest does not say."""
-    training = bundle.manifest.get("training")
-    return int(training["last_event_ns"]) if training else None
-
-
-def _of_recipe(measured: Mapping[str, Any], confidence: float) -> HoldOutFigures:
+def _from_manifest(measured: Mapping[str, Any], confidence: float) -> HoldOutFigures:
     return HoldOutFigures(
-        of_recipe=True,
+        of_recipe=measured["of_recipe"],
         rows=measured["rows"],
         utility_per_1000=Interval(
             measured["utility_per_1000"],

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.days import DAY_NS, day_start
-from trainer.evaluation.holdout import trained_until_ns
 from trainer.evaluation.rescore import Rescored, rescore
 from trainer.figures import Figures, Judged, measure
 
@@ -22,16 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entrant:
-    """A version that takes part: its name here, its state, its loaded model."""
+    """A version that takes part: its name here, its state, its loaded model.
+
+    may_know_until_ns: see `trainer.fitted_until`.
+    """
 
     name: str
     state: str
     model: Model
+    may_know_until_ns: int
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A version on all rows. unseen: bool [n], rows of days later than what it was fitted on."""
+    """A version on all rows. unseen: bool [n], rows of days later than what it may know."""
 
     entrant: Entrant
     scored: Rescored
@@ -46,8 +49,7 @@ class Run:
 def run(task: Task, entrant: Entrant, rows: JoinedRows) -> Run:
     """Score a version on the rows; money is NaN where it has no value or the row no outcome."""
     scored = rescore(entrant.model, rows.blocks)
-    until_ns = trained_until_ns(entrant.model.bundle)
-    first_ns = np.iinfo(np.int64).min if until_ns is None else day_start(until_ns) + DAY_NS
+    first_ns = day_start(entrant.may_know_until_ns) + DAY_NS
     money = np.full(len(rows), np.nan)
     known = np.flatnonzero(scored.valued & rows.labelled)
     money[known] = task.costs.utility(

@@ -75,9 +75,13 @@ def footnotes(found: Evaluation, left_out: Mapping[str, str]) -> list[str]:
     lines = [rows, *(_hidden(found) if censoring.declared else _censored(censoring))]
     for one in found.versions:
         if one.days_fitted:
-            until = iso_day(one.trained_until_ns or 0)
+            known = (
+                "does not say what it was fitted on"
+                if one.trained_until_ns is None
+                else f"was fitted on rows up to {iso_day(one.trained_until_ns)}"
+            )
             lines.append(
-                f"{one.name} was fitted on rows up to {until}: {one.days_fitted} days are left out, "
+                f"{one.name} {known}: {one.days_fitted} days that it may know are left out, "
                 "and it is not ranked against the others."
             )
     return lines + [f"{name} is left out: {why}" for name, why in left_out.items()]

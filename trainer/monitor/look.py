@@ -11,6 +11,7 @@ from sidecar.errors import NotFoundError
 from sidecar.session import load_model
 from trainer.days import DAY_NS, day_start, nanoseconds
 from trainer.evaluation.run import Entrant, run
+from trainer.fitted_until import may_know_until_ns
 from trainer.join import clock_ns, read_rows
 from trainer.monitor.expected import Expectation, Priced, estimate
 from trainer.monitor.level import Daily, Shift, compare
@@ -93,7 +94,8 @@ def look(
         raise NotFoundError("no row was logged in the days looked at; choose another --as-of")
     progress(f"looking at {len(rows):,} rows")
     model = load_model(champion.path)
-    one = run(task, Entrant(champion.model.version, champion.state.value, model), rows)
+    known_ns = may_know_until_ns(model.bundle, champion)
+    one = run(task, Entrant(champion.model.version, champion.state.value, model, known_ns), rows)
     snapshot = _snapshot(snapshots, str(model.bundle.manifest.get("snapshot", "")))
 
     labelled = np.flatnonzero(rows.labelled & (rows.event_ns < matured_ns))

@@ -1,1 +1,1 @@
-"""Probation: a new champion against the one before it, which goes on scoring so that it can return."""
+"""Probation: who newly answers calls, canary or champion, against the one before, which scores on."""

@@ -1,4 +1,4 @@
-"""`trainer probation`: whether the new champion stays."""
+"""`trainer probation`: whether who newly answers calls, a champion or a canary, goes on doing so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from sidecar.errors import NotFoundError
 from sidecar.lifecycle import ModelState, Reason
 from trainer.command_line import DATE, TASK, Session, nanoseconds_of, plain, with_session
-from trainer.probation.conduct import conduct, ending, look_at_probation
+from trainer.probation.conduct import conduct
 from trainer.report import evidence_view
 from trainer.run import activation_words
 from trainer.task import load_task
@@ -34,11 +34,12 @@ if TYPE_CHECKING:
 def probation(
     session: Session, task_path: Path, dry_run: bool, as_of: datetime | None, why: str | None
 ) -> None:
-    """Judge the champion on probation against the one before it, which goes on scoring.
+    """Judge a champion on probation, and a canary, against the one before, which goes on scoring.
 
-    If the former champion earns more, or the new one is too slow where it serves, the former returns; after
-    the policy's probation_days it retires. `trainer watch` does this by itself. A champion that was rolled
-    back comes back only by `trainer shadow --override`.
+    If the one before earns more, or the new one is too slow where it serves, the new one goes: a champion is
+    rolled back, a canary rejected. After the policy's probation_days the former champion retires; after
+    canary_days a canary answers the next share of the calls, and after the last it becomes champion. `trainer
+    watch` does this by itself. What was rolled back comes back only by `trainer shadow --override`.
     """
     if as_of and not dry_run:
         raise click.UsageError("--as-of looks back: give --dry-run with it")
@@ -47,36 +48,40 @@ def probation(
     task = load_task(task_path)
     with session.registry() as registry:
         if why:
-            standby = registry.standby()
-            if standby is None:
-                raise NotFoundError("no former champion stands by, so there is no probation to end")
-            moved = registry.move(
-                standby.model.digest,
-                expected=ModelState.STANDBY,
-                to=ModelState.RETIRED,
-                reason=Reason(session.actor, why),
-            )
-            words = activation_words(registry, registry.deployment(), session.patience_seconds)
-            session.show(
-                {"retired": asdict(moved.model), "activation": words}, f"{moved.model} retired; {words}"
-            )
+            _end(session, why)
             return
         with session.reader() as reader:
-            if dry_run:
-                found = look_at_probation(
-                    task, registry, reader, actor=session.actor, as_of_ns=nanoseconds_of(as_of)
-                )
-                if found is None:
-                    raise NotFoundError("no former champion stands by, so the champion is not on probation")
-                facts, decision = found
-                deployment = None
-            else:
-                facts, decision, deployment = conduct(task, registry, reader, actor=session.actor)
-        words = ending(decision)
-        if deployment:
-            words += f" {activation_words(registry, deployment, session.patience_seconds)}"
-    session.show(
-        {**plain(asdict(decision)), "probation": facts.to_json(), "done": bool(deployment)},
-        evidence_view(facts.evidence, task.policy),
-        words,
-    )
+            found = conduct(
+                task,
+                registry,
+                reader,
+                actor=session.actor,
+                as_of_ns=nanoseconds_of(as_of),
+                dry_run=dry_run,
+            )
+        views = []
+        for one in found:
+            words = one.words
+            if one.deployment:
+                words += f" {activation_words(registry, one.deployment, session.patience_seconds)}"
+            views += [evidence_view(one.facts.evidence, task.policy), words]
+    data = [
+        {**plain(asdict(one.decision)), "facts": one.facts.to_json(), "done": bool(one.deployment)}
+        for one in found
+    ]
+    session.show({"probation": data}, *views)
+
+
+def _end(session: Session, why: str) -> None:
+    with session.registry() as registry:
+        standby = registry.standby()
+        if standby is None:
+            raise NotFoundError("no former champion stands by, so there is no probation to end")
+        moved = registry.move(
+            standby.model.digest,
+            expected=ModelState.STANDBY,
+            to=ModelState.RETIRED,
+            reason=Reason(session.actor, why),
+        )
+        words = activation_words(registry, registry.deployment(), session.patience_seconds)
+    session.show({"retired": asdict(moved.model), "activation": words}, f"{moved.model} retired; {words}")

@@ -1,17 +1,17 @@
-"""Conducts a probation: what the log says is judged, the decision kept in the registry, and acted upon."""
+"""Conducts probations: what the log says is judged, the decision kept in the registry, and acted upon."""
 
 from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidecar.errors import NotFoundError
 from trainer.gate import Action
 from trainer.judge import champion_of
-from trainer.probation.facts import Probation
 from trainer.probation.measure import measure_probation
-from trainer.probation.verdict import judge_probation
+from trainer.probation.verdict import judge_canary, judge_champion
 from trainer.promote import act, save
 
 if TYPE_CHECKING:
@@ -19,66 +19,105 @@ if TYPE_CHECKING:
     from sidecar.registry import Registry
     from sidecar.store.reader import LogReader
     from trainer.gate import Decision
+    from trainer.probation.facts import Probation
     from trainer.task import Task
 
 
-def look_at_probation(
-    task: Task, registry: Registry, reader: LogReader, *, actor: str, as_of_ns: int | None = None
-) -> tuple[Probation, Decision] | None:
-    """Facts and decision on the champion, None where no former one stands by. Changes nothing.
+@dataclass(frozen=True)
+class Conducted:
+    """What was found and decided; the deployment where it changes."""
 
-    Raises NotFoundError when nothing has been served, and as `champion_of` does.
-    """
-    champion, standby = champion_of(task, registry).model, registry.standby()
-    if standby is None:
-        return None
-    probation = measure_probation(
-        task,
-        reader,
-        champion,
-        standby.model,
-        as_of_ns=as_of_ns,
-        after_ns=_rolled_back_ns(registry, champion, standby.model),
-    )
-    decision = judge_probation(probation, task.policy, decided_ns=time.time_ns(), actor=actor)
-    return probation, decision
+    facts: Probation
+    decision: Decision
+    deployment: Deployment | None
+
+    @property
+    def words(self) -> str:
+        """What was decided, and why."""
+        decision, newcomer = self.decision, self.facts.newcomer
+        done = {
+            Action.ROLL_BACK: f"Roll back to {decision.candidate}.",
+            Action.RELEASE: f"{newcomer} stays; {decision.candidate} retires.",
+            Action.REJECT: f"{newcomer} is canary no more, and rejected.",
+            Action.CANARY: f"{newcomer} answers more of the calls.",
+            Action.PROMOTE: f"{newcomer} becomes the champion.",
+            Action.HOLD: f"{newcomer} stays {'on probation' if self.facts.share == 1 else 'canary'}.",
+        }
+        return " ".join([done[decision.action], *decision.reasons])
 
 
 def conduct(
-    task: Task, registry: Registry, reader: LogReader, *, actor: str
-) -> tuple[Probation, Decision, Deployment | None]:
-    """Judge the champion on probation, keep the decision, and act on it; the deployment where it changes.
+    task: Task,
+    registry: Registry,
+    reader: LogReader,
+    *,
+    actor: str,
+    as_of_ns: int | None = None,
+    dry_run: bool = False,
+) -> list[Conducted]:
+    """Judge the champion on probation and the canary, where there are any; keep decisions, and act on them.
 
-    A decision to wait is not kept: there would be one for every look. Raises NotFoundError when no former
-    champion stands by, and as `look_at_probation` does.
+    A decision to wait is not kept: there would be one for every look. Where the champion is rolled back, its
+    canary is not judged any more. dry_run: change nothing. Raises NotFoundError when neither is there, or
+    nothing has been served, and as `champion_of` does.
     """
-    found = look_at_probation(task, registry, reader, actor=actor)
-    if found is None:
-        raise NotFoundError("no former champion stands by, so the champion is not on probation")
-    probation, decision = found
-    if decision.action is Action.HOLD:
-        return probation, decision, None
-    save(registry, probation, decision, task.policy)
-    return probation, decision, act(registry, decision)
+    champion = champion_of(task, registry).model
+    deployment = registry.deployment()
+    if deployment.standby is None and deployment.canary is None:
+        raise NotFoundError("no former champion stands by and no canary answers; there is nothing to judge")
+    decided_ns = time.time_ns()
+    found = []
+    if deployment.standby is not None:
+        former = deployment.standby.model
+        facts = measure_probation(
+            task,
+            reader,
+            champion,
+            former,
+            as_of_ns=as_of_ns,
+            after_ns=_decided_ns(registry, champion, former, (Action.PROMOTE, Action.ROLL_BACK)),
+        )
+        decision = judge_champion(facts, task.policy, decided_ns=decided_ns, actor=actor)
+        found.append(Conducted(facts, decision, _settle(task, registry, facts, decision, dry_run=dry_run)))
+        if decision.action is Action.ROLL_BACK:
+            return found
+    if deployment.canary is not None:
+        canary = deployment.canary.ref.model
+        facts = measure_probation(
+            task,
+            reader,
+            canary,
+            champion,
+            share=deployment.canary.share,
+            as_of_ns=as_of_ns,
+            after_ns=_decided_ns(registry, canary, champion, (Action.PROMOTE, Action.ROLL_BACK)),
+            share_since_ns=_decided_ns(registry, canary, champion, (Action.CANARY,)) or 0,
+        )
+        decision = judge_canary(facts, task.policy, decided_ns=decided_ns, actor=actor)
+        found.append(Conducted(facts, decision, _settle(task, registry, facts, decision, dry_run=dry_run)))
+    return found
 
 
-def _rolled_back_ns(registry: Registry, champion: ModelId, former: ModelId) -> int | None:
-    """Until when the log was known when this champion was last rolled back to this former one.
+def _settle(
+    task: Task, registry: Registry, facts: Probation, decision: Decision, *, dry_run: bool
+) -> Deployment | None:
+    if dry_run or decision.action is Action.HOLD:
+        return None
+    save(registry, facts, decision, task.policy)
+    return act(registry, decision, task.policy)
 
-    Who lets it return by an override does so knowing that; only later days count against it then.
+
+def _decided_ns(
+    registry: Registry, newcomer: ModelId, former: ModelId, actions: tuple[Action, ...]
+) -> int | None:
+    """Until when the log was known at the newest such decision on these two; None without one.
+
+    Days before a promotion were another matter. Days before a roll-back do not count again: who lets the
+    version return by an override knows of them.
     """
+    pair = {newcomer.digest, former.digest}
     for stored in reversed(registry.decisions()):
-        pair = stored.champion, stored.candidate
-        if stored.action == Action.ROLL_BACK and pair == (champion.digest, former.digest):
-            return Probation.from_json(json.loads(stored.evidence_json)).evidence.query.as_of_ns
+        if stored.action in actions and {stored.champion, stored.candidate} == pair:
+            facts = json.loads(stored.evidence_json)
+            return int(facts.get("evidence", facts)["query"]["as_of_ns"])
     return None
-
-
-def ending(decision: Decision) -> str:
-    """What was decided, and why, in words."""
-    done = {
-        Action.ROLL_BACK: f"Roll back to {decision.candidate}.",
-        Action.RELEASE: f"{decision.champion} stays; {decision.candidate} retires.",
-        Action.HOLD: f"{decision.champion} stays on probation.",
-    }
-    return " ".join([done[decision.action], *decision.reasons])

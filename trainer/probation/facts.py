@@ -1,4 +1,4 @@
-"""What the log says about a champion on probation. Facts only; `trainer.probation.verdict` judges them."""
+"""What the log says about who newly answers calls. Facts only; `trainer.probation.verdict` judges them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """The state of the bets on the former champion at the end of a stretch of days.
+    """The state of the bets on the former one at the end of a stretch of days.
 
     until: ISO date of its last day. units: so far, those at which something was at stake. gain: the former
-    champion's over the new one so far, in money. capital: see `trainer.betting.restarted_capital`.
+    one's over the new one so far, in money. capital: see `trainer.betting.restarted_capital`.
     """
 
     until: str
@@ -33,18 +33,23 @@ class Reading:
 
 @dataclass(frozen=True)
 class Probation:
-    """A new champion and the one before it on the same requests.
+    """Who newly answers calls, and the one before it, on the requests that the new one answered.
 
-    evidence: of the former champion as a candidate against the new one, with `trained_until_ns` the moment
+    share: of the calls that the new one answers: 1 for a champion, less for a canary, whose former one is the
+    champion. share_since_ns: the moment after which whole days are days at that share; days: judged ones of
+    them. evidence: of the former as a candidate against the new one, with `trained_until_ns` the moment
     after which days count. speed: of the new one where it serves; None where it cannot be judged.
     """
 
+    share: float
+    share_since_ns: int
+    days: int
     evidence: Evidence
     readings: tuple[Reading, ...]
     speed: Speed | None
 
     @property
-    def champion(self) -> ModelId:
+    def newcomer(self) -> ModelId:
         """Who is on probation."""
         return self.evidence.champion
 
@@ -79,8 +84,16 @@ class Probation:
             **{
                 **data["speed"],
                 "budget": Quantile(**data["speed"]["budget"]),
+                "within": tuple(data["speed"]["within"]),
                 "beyond": tuple(data["speed"]["beyond"]),
                 "cpu": Quantiles(**{name: Quantile(**one) for name, one in data["speed"]["cpu"].items()}),
             }
         )
-        return cls(Evidence.from_json(data["evidence"]), tuple(readings), speed)
+        return cls(
+            share=data["share"],
+            share_since_ns=data["share_since_ns"],
+            days=data["days"],
+            evidence=Evidence.from_json(data["evidence"]),
+            readings=tuple(readings),
+            speed=speed,
+        )

@@ -1,8 +1,8 @@
-"""Whether a champion on probation stays. Pure: equal facts and policy give an equal decision.
+"""Whether who newly answers calls goes on doing so. Pure: equal facts and policy give an equal decision.
 
-In this order: it is too slow, and goes; what is known does not show what it seems to, and nothing is done;
-the former champion earns more, and returns; all days of the probation have been judged, and it stays for
-good; more days are awaited.
+In this order, for a champion and for a canary: it is too slow, and goes; what is known does not show what it
+seems to, and nothing is done; the former one earns more, and the newcomer goes; more days are awaited. After
+that a champion stays for good, and a canary gets the next share, or after the last one becomes champion.
 """
 
 from __future__ import annotations
@@ -21,15 +21,83 @@ if TYPE_CHECKING:
     from trainer.probation.facts import Probation, Reading
 
 
-def judge_probation(probation: Probation, policy: Policy, *, decided_ns: int, actor: str) -> Decision:
-    """Judge the new champion; the decision's candidate is the former one."""
-    action, reasons = _verdict(probation, policy)
+def judge_champion(probation: Probation, policy: Policy, *, decided_ns: int, actor: str) -> Decision:
+    """Judge a champion on probation; the decision's candidate is the former one, who may return."""
+    action, reasons = _against(probation, policy, Action.ROLL_BACK)
+    if not reasons:
+        days, wanted = probation.days, policy.probation_days
+        found = _bets(probation, policy)
+        if days < wanted:
+            action, reasons = Action.HOLD, [f"On probation: {days} of {wanted} days judged; {found}."]
+        else:
+            passed = f"It passed its {wanted} days: {found}; {_display(probation, policy)}."
+            action, reasons = Action.RELEASE, [passed]
+    return _decision(
+        probation, policy, action, reasons, of_newcomer=False, decided_ns=decided_ns, actor=actor
+    )
+
+
+def judge_canary(probation: Probation, policy: Policy, *, decided_ns: int, actor: str) -> Decision:
+    """Judge a canary; the decision's candidate is the canary."""
+    action, reasons = _against(probation, policy, Action.REJECT)
+    if not reasons:
+        action, reasons = _next(probation, policy)
+    return _decision(probation, policy, action, reasons, of_newcomer=True, decided_ns=decided_ns, actor=actor)
+
+
+def _against(probation: Probation, policy: Policy, ending: Action) -> tuple[Action, list[str]]:
+    """What stands against the newcomer, if anything does."""
+    if slow := _too_slow(probation, policy):
+        return ending, [slow]
+    evidence = probation.evidence
+    if found := [*doubts(evidence, policy), *bounds(evidence)]:
+        return Action.HOLD, found
     highest = _highest(probation)
+    if highest and log_e_value(highest.capital) >= -math.log(policy.rollback_error):
+        bets = _bets(probation, policy)
+        return ending, [f"{_former(probation)} earns more: {bets}; {_display(probation, policy)}."]
+    return Action.HOLD, []
+
+
+def _next(probation: Probation, policy: Policy) -> tuple[Action, list[str]]:
+    days, share = probation.days, probation.share
+    found = f"{_bets(probation, policy)}; {_display(probation, policy)}"
+    at = f"Canary at {share:.2%} of the calls, {days} of {policy.canary_days} days judged"
+    if days < policy.canary_days:
+        return Action.HOLD, [f"{at}; {_bets(probation, policy)}."]
+    speed = probation.speed
+    if speed is None:
+        return Action.HOLD, [f"{at}; its speed where it serves has not been measured."]
+    if log_e_value(speed.within) < -math.log(policy.error):
+        slow = (
+            f"it is not shown yet to be fast enough where it serves: {speed.over:,} of {speed.rows:,} rows "
+            f"over {speed.budget.us:,.0f} us, e-value {e_value(speed.within):,.2f} for keeping the budget, "
+            f"{1 / policy.error:,.0f} wanted"
+        )
+        return Action.HOLD, [f"{at}; {slow}."]
+    following = policy.next_share(share)
+    if following is None:
+        return Action.PROMOTE, [f"It passed as canary, at last at {share:.2%} of the calls: {found}."]
+    return Action.CANARY, [f"It passed at {share:.2%} of the calls, and gets {following:.2%}: {found}."]
+
+
+def _decision(
+    probation: Probation,
+    policy: Policy,
+    action: Action,
+    reasons: list[str],
+    *,
+    of_newcomer: bool,
+    decided_ns: int,
+    actor: str,
+) -> Decision:
+    highest = _highest(probation)
+    newcomer, former = probation.newcomer, probation.former
     return Decision(
         action=action,
         reasons=tuple(reasons),
-        champion=probation.champion,
-        candidate=probation.former,
+        champion=former if of_newcomer else newcomer,
+        candidate=newcomer if of_newcomer else former,
         e_value=e_value(highest.capital) if highest else 1.0,
         wanted=1 / policy.rollback_error,
         gain=gain_interval(probation.evidence.days, 1 - policy.error),
@@ -38,25 +106,6 @@ def judge_probation(probation: Probation, policy: Policy, *, decided_ns: int, ac
         decided_ns=decided_ns,
         actor=actor,
     )
-
-
-def _verdict(probation: Probation, policy: Policy) -> tuple[Action, list[str]]:
-    evidence, wanted = probation.evidence, 1 / policy.rollback_error
-    if slow := _too_slow(probation, policy):
-        return Action.ROLL_BACK, [slow]
-    if found := [*doubts(evidence, policy), *bounds(evidence)]:
-        return Action.HOLD, found
-    highest = _highest(probation)
-    if highest and log_e_value(highest.capital) >= math.log(wanted):
-        bets = _bets(probation, highest, wanted)
-        return Action.ROLL_BACK, [f"The former champion earns more: {bets}; {_display(probation, policy)}."]
-    if highest is None or evidence.judged.days < policy.probation_days:
-        missing = "no whole day has matured yet" if highest is None else _bets(probation, highest, wanted)
-        return Action.HOLD, [
-            f"On probation: {evidence.judged.days} of {policy.probation_days} days judged; {missing}."
-        ]
-    bets, days = _bets(probation, highest, wanted), policy.probation_days
-    return Action.RELEASE, [f"It passed its {days} days: {bets}; {_display(probation, policy)}."]
 
 
 def _highest(probation: Probation) -> Reading | None:
@@ -73,17 +122,23 @@ def _too_slow(probation: Probation, policy: Policy) -> str:
         f"It is too slow where it serves: {speed.over:,} of {speed.rows:,} rows "
         f"({speed.over / speed.rows:.2%}) needed more than {speed.budget.us:,.0f} us of CPU time, "
         f"{ALLOWED:.0%} may; p99 {p99.us:,.0f} us [{p99.lower_us:,.0f}; {p99.upper_us:,.0f}]; e-value "
-        f"{e_value(speed.beyond):,.3g} against keeping the budget, {1 / policy.rollback_error:,.0f} rolls "
-        "back."
+        f"{e_value(speed.beyond):,.3g} against keeping the budget, {1 / policy.rollback_error:,.0f} ends it."
     )
 
 
-def _bets(probation: Probation, highest: Reading, wanted: float) -> str:
+def _former(probation: Probation) -> str:
+    return "The former champion" if probation.share == 1 else "The champion"
+
+
+def _bets(probation: Probation, policy: Policy) -> str:
+    highest = _highest(probation)
+    if highest is None:
+        return "no whole day has matured yet"
     last = probation.readings[-1]
     return (
-        f"e-value for the former champion at most {e_value(highest.capital):,.3g}, at the end of "
-        f"{highest.until}, and {e_value(last.capital):,.3g} at the end of {last.until}; {wanted:,.0f} rolls "
-        "back"
+        f"e-value for {_former(probation).lower()} at most {e_value(highest.capital):,.3g}, at the end of "
+        f"{highest.until}, and {e_value(last.capital):,.3g} at the end of {last.until}; "
+        f"{1 / policy.rollback_error:,.0f} ends it"
     )
 
 
@@ -91,8 +146,8 @@ def _display(probation: Probation, policy: Policy) -> str:
     evidence = probation.evidence
     gain = gain_interval(evidence.days, 1 - policy.error)
     return (
-        f"the former would have earned {evidence.currency} {gain.estimate:+,.0f} per {PER:,} decisions, "
-        f"{gain.confidence:.0%} interval of one look [{gain.lower:+,.0f}; {gain.upper:+,.0f}], over "
-        f"{evidence.joined:,} decisions on {len(evidence.days)} whole days, {evidence.changed:,} of them "
-        "changed"
+        f"{_former(probation).lower()} would have earned {evidence.currency} {gain.estimate:+,.0f} per "
+        f"{PER:,} decisions, {gain.confidence:.0%} interval of one look [{gain.lower:+,.0f}; "
+        f"{gain.upper:+,.0f}], over {evidence.joined:,} decisions on {len(evidence.days)} whole days, "
+        f"{evidence.changed:,} of them changed"
     )

@@ -24,5 +24,5 @@ def write_converted(graph: Graph, step: Any, tensor: Tensor) -> str:
             step, initial_types=[("numbers", FloatTensorType([None, tensor.width]))], target_opset=OPSETS
         )
     output = model.graph.output[0]
-    made = graph.inline(model, tensor.numbers(graph), output.name)
+    made = graph.inline(model, {model.graph.input[0].name: tensor.numbers(graph)}, output.name)
     return made if output.type.tensor_type.elem_type == TensorProto.FLOAT else graph.cast_float(made)

@@ -48,7 +48,7 @@ pub struct Columns {
     pub score: Vec<f32>,
     /// `[rows]`, 0 or 1; what the rule decided.
     pub decision: Vec<u8>,
-    /// `[rows]`.
+    /// `[rows]`; empty where each is 1, as everywhere where nothing is explored.
     pub propensity: Vec<f32>,
 }
 
@@ -73,10 +73,13 @@ impl Columns {
             features: Vec::with_capacity(rows * model.features),
             score: Vec::with_capacity(rows),
             decision: Vec::with_capacity(rows),
-            propensity: Vec::with_capacity(rows),
+            propensity: Vec::new(),
         };
         for (call, group) in calls.iter().zip(first_group..) {
             columns.append(call, group);
+        }
+        if !columns.propensity.is_empty() {
+            columns.propensity.resize(rows, 1.0);
         }
         columns
     }
@@ -95,9 +98,11 @@ impl Columns {
         self.integers.extend_from_slice(&call.blocks.integers);
         self.features.extend_from_slice(&call.prediction.features);
         self.score.extend_from_slice(&call.prediction.score);
+        if !call.propensity.is_empty() {
+            self.propensity.resize(self.decision.len(), 1.0);
+            self.propensity.extend_from_slice(&call.propensity);
+        }
         self.decision.extend(call.prediction.decision.iter().map(|&yes| u8::from(yes)));
-        self.propensity.extend_from_slice(&call.propensity);
-        self.propensity.resize(self.score.len(), 1.0); // where nothing is explored, no chance was drawn
     }
 
     fn append_one_request(&mut self, call: &Answered, rows: usize) {

@@ -102,6 +102,8 @@ fn calls_become_columns_in_order() {
     assert_eq!((&batch.infer_ns[..], &batch.cpu_ns[..]), (&[10, 10, 20][..], &[5, 5, 10][..]));
     assert_eq!((&batch.score[..], &batch.decision[..]), (&[1.0, 2.0, 2.0][..], &[0, 0, 1][..]));
     assert_eq!(batch.propensity, [1.0, 1.0, 0.75]);
+    ring.push(answered(&ring, 3, 2, &a));
+    assert!(ring.drain(100, NOW).served[0].propensity.is_empty(), "each is 1");
     assert_eq!(batch.features, [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
     assert_eq!(
         (&batch.numbers[..], &batch.integers[..]),

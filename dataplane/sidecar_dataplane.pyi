@@ -25,6 +25,10 @@ class GraphError(Exception):
 class Loaded:
     """A model, loaded and warm; `Dataplane.load` makes it. Lives as long as anyone holds it."""
 
+    @property
+    def signature_digest(self) -> str:
+        """That of the fields it takes, as it was loaded with."""
+
 @final
 class Columns:
     """Rows that one model answered, in the order they were answered, column by column.
@@ -101,7 +105,7 @@ class Columns:
 
 @final
 class Dataplane:
-    """One request path: its listeners, threads, model and ring.
+    """One request path: its listeners, threads, models and ring.
 
     onnxruntime: the path of libonnxruntime. ledger: the path of the counters of `sidecar.ledger`, which are
     written from here on. version: what server metadata tells. event_loops: threads that serve connections.
@@ -157,16 +161,24 @@ class Dataplane:
         warm_up: the row's numbers, integers and texts. Raises GraphError.
         """
 
-    def deploy(self, model: Loaded | None) -> None:
-        """Have this model answer every call that begins from now on; None for no model. Health follows."""
+    def loaded(self, digest: str) -> Loaded | None:
+        """The model with this digest, where it answers now, as champion or as canary."""
+
+    def deploy(self, champion: Loaded | None, canary: tuple[Loaded, float] | None = None) -> None:
+        """Have these models answer every call that begins from now on; None for no champion. Health follows.
+
+        canary: a model that takes the same fields, and the share of the calls that it answers in the
+        champion's place; see `sidecar.canary`.
+        """
 
     def drain(
         self, max_rows: int, wait_seconds: float
     ) -> tuple[list[Columns], list[tuple[int, list[tuple[str, float, float | None, int]]]]]:
         """Take what waits in the ring, oldest first; by one thread. Waits without the GIL.
 
-        The batches, of `max_rows` together at most (a single call with more rows is taken whole), and all
-        RecordOutcome calls that wait: a ticket, and outcomes as request id, label, value and `observed_ns`.
+        A batch for each model that answered, of `max_rows` together at most (a single call with more rows is
+        taken whole), and all RecordOutcome calls that wait: a ticket, and outcomes as request id, label,
+        value and `observed_ns`.
         Returns when `wait_seconds` have passed, and earlier when outcomes wait or the ring is half full.
         """
 
@@ -192,10 +204,11 @@ class Dataplane:
         hears of it), and `stats` still counts.
         """
 
-    def stats(self) -> tuple[int, int, int, dict[str, int], dict[str, bytes]]:
+    def stats(self) -> tuple[int, int, int, int, dict[str, int], dict[str, bytes]]:
         """Counters since the start.
 
-        Rows answered, rows dropped at a full ring, rows that wait in it; calls that ended with an error, by
-        the name of their gRPC status; and for each stage ("queue", "decode", "infer", "encode") the int64
-        counts of the buckets of `sidecar.engine.histogram`.
+        Rows answered, rows dropped at a full ring, rows that wait in it; calls on which the canary failed and
+        the champion answered; calls that ended with an error, by the name of their gRPC status; and for each
+        stage ("queue", "decode", "infer", "encode") the int64 counts of the buckets of
+        `sidecar.engine.histogram`.
         """

@@ -2,11 +2,18 @@
 
 The same call is drawn again when it is repeated, on every machine and in both engines, and what is drawn at
 one share is drawn at every greater one. A call of several rows is drawn as one.
+`dataplane/src/canary.rs` is the twin of this draw, to the bit.
 """
 
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from sidecar.errors import BundleError
+
+if TYPE_CHECKING:
+    from sidecar.domain import ModelId
 
 _PURPOSE = b"canary\0"
 """Keeps the draw apart from every other hash of a request id."""
@@ -21,3 +28,16 @@ def is_drawn(request_id: str, share: float) -> bool:
     """
     drawn = blake2b(_PURPOSE + request_id.encode(), digest_size=_BYTES).digest()
     return int.from_bytes(drawn, "little") < share * 2.0 ** (8 * _BYTES)
+
+
+def check_fields(canary: tuple[ModelId, str], champion: tuple[ModelId, str]) -> None:
+    """Refuse a canary that takes other fields, for a call is decoded before it is drawn.
+
+    Each is a model and its signature's digest. Raises BundleError naming both models.
+    """
+    (canary_model, its_digest), (champion_model, digest) = canary, champion
+    if its_digest != digest:
+        raise BundleError(
+            f"the canary {canary_model} has signature {its_digest[:8]}, the champion {champion_model} has "
+            f"{digest[:8]}; only a model with the champion's fields can answer its calls"
+        )

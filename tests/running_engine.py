@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sidecar.client import CallError, Client
 from sidecar.config import Limits, Listeners, Native
-from sidecar.domain import Deployment, OutcomeReceipt, to_texts
+from sidecar.domain import Canary, Deployment, OutcomeReceipt, to_texts
 from sidecar.engine.choice import NativeUnavailableError, find_native
 from sidecar.engine.python import PythonEngine
 from sidecar.ledger import Ledger
@@ -94,9 +94,11 @@ class RunningEngine:
     def on_loop(self, function, *arguments):
         self._loop.call_soon_threadsafe(function, *arguments)
 
-    def deploy(self, bundle):
+    def deploy(self, bundle, canary=None, share=0.25):
         self._generation += 1
-        self.call(self.engine.deploy(Deployment(self._generation, bundle.ref if bundle else None)))
+        champion = bundle.ref if bundle else None
+        drawn = Canary(canary.ref, share) if canary else None
+        self.call(self.engine.deploy(Deployment(self._generation, champion, canary=drawn)))
 
     def stop(self, grace):
         self.call(self.engine.stop(grace))

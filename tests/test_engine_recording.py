@@ -31,20 +31,20 @@ def test_a_full_ring_drops_rows_and_counts_them_without_failing_a_reply(kind, tm
         assert running.engine.stats().queued == 0
 
 
-def test_rows_of_different_champions_are_drained_apart_and_in_order(engine, tmp_path, bundle):
+def test_rows_of_different_models_are_drained_apart_each_in_order(engine, tmp_path, bundle):
     other = tiny_bundle(tmp_path / "bundles", "2", weight=-3.0)
     engine.stop_recorder()
     engine.served.clear()
-    engine.client.predict(row())
-    engine.client.predict(row())
-    engine.deploy(other)
-    engine.client.predict(row())
-    engine.deploy(bundle)
-    engine.client.predict(row())
+    for number, champion in enumerate((bundle, bundle, other, bundle, other)):
+        engine.deploy(champion)
+        engine.client.predict(row(), request_id=f"r{number}")
     batches = engine.engine.drain(100, 0).served
-    assert [(batch.model.version, len(batch)) for batch in batches] == [("1", 2), ("2", 1), ("1", 1)]
+    assert [(batch.model.version, to_texts(batch.request_ids)) for batch in batches] == [
+        ("1", ["r0", "r1", "r3"]),
+        ("2", ["r2", "r4"]),
+    ]
     groups = [int(group) for batch in batches for group in batch.group]
-    assert len(set(groups)) == 4
+    assert len(set(groups)) == 5
     assert groups == sorted(groups)
 
 

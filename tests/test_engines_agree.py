@@ -196,6 +196,38 @@ def test_inferences_agree_and_are_recorded_alike(pair):
     assert_same_rows(pair)
 
 
+# With a canary
+
+
+@pytest.fixture
+def drawing(pair, tmp_path):
+    """The same pair, where a canary answers half of the calls."""
+    canary = tiny_bundle(tmp_path / "bundles", "2", weight=-3.0, signature=SIGNATURE)
+    for engine in pair:
+        engine.deploy(engine._champion, canary, 0.5)
+    yield pair
+    for engine in pair:
+        engine.deploy(engine._champion)
+
+
+def test_who_answers_agrees_where_a_canary_does(drawing):
+    """With ids of the callers', for ids that engines make are not alike, nor what is drawn by them."""
+    ids = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=40)
+
+    @settings(many, max_examples=200)
+    @given(predict_requests(), infer_requests(), ids)
+    def agree(predict, infer, key):
+        predict += prediction_pb2.PredictRequest(request_id=key).SerializeToString()
+        infer += oip.ModelInferRequest(id=key).SerializeToString()
+        assert_same_answer(drawing, PREDICT, prediction_pb2.PredictResponse, predict)
+        assert_same_answer(drawing, MODEL_INFER, oip.ModelInferResponse, infer)
+
+    agree()
+    one, other = (sorted(rows(engine), key=repr) for engine in drawing)
+    assert one == other
+    assert {row[0].version for row in one} == {"1", "2"}
+
+
 # RecordOutcome
 
 

@@ -11,6 +11,7 @@ from tiny_bundles import row, tiny_bundle
 
 from sidecar.client import CallError
 from sidecar.domain import NOTHING_DEPLOYED
+from sidecar.engine.champion import Serving
 from sidecar.engine.python import PythonEngine
 
 
@@ -41,7 +42,7 @@ def test_a_call_whose_deadline_has_passed_is_not_scored(engine):
 def test_an_unexpected_failure_is_internal_and_logged_and_does_not_end_the_engine(engine, caplog):
     champion = engine.engine._started.champion
     serving = champion._serving
-    champion._serving = None  # what no code path does
+    champion._serving = Serving(None)  # what no code path does
     with caplog.at_level(logging.ERROR, "sidecar"):
         code, detail = status_of_call(engine.stub.Predict, request(row()))
         assert code is grpc.StatusCode.INTERNAL

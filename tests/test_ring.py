@@ -83,6 +83,16 @@ def test_groups_go_on_counting_from_drain_to_drain(ledger):
     assert groups == [[0], [1], [2]]
 
 
+def test_a_drain_gives_one_batch_for_each_model_its_rows_in_order(ledger):
+    ring = Ring(100, ledger)
+    for number, model in enumerate([1, 0, 1, 1, 0]):
+        ring.push(answered(number, model=MODELS[model]))
+    served = ring.drain(100, 0).served
+    assert [batch.model for batch in served] == [MODELS[1], MODELS[0]]
+    assert [to_texts(batch.request_ids) for batch in served] == [["r0/0", "r2/0", "r3/0"], ["r1/0", "r4/0"]]
+    assert [batch.group.tolist() for batch in served] == [[0, 1, 2], [3, 4]]
+
+
 def test_a_call_is_kept_whole_or_dropped_whole(ledger):
     ring = Ring(5, ledger)
     ring.push(answered(1, rows=3))

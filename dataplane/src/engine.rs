@@ -10,7 +10,8 @@ use crate::edge::replies::Replies;
 use crate::edge::server::{Limits, Server};
 use crate::exploration::Exploration;
 use crate::methods::{Methods, Settings};
-use crate::model::deployment::Loaded;
+use crate::model::deployment::Serving;
+use crate::model::loaded::Loaded;
 use crate::model::onnxruntime::OnnxRuntime;
 use crate::refusal::Status;
 use crate::rows::answered::ModelInfo;
@@ -64,11 +65,11 @@ impl Engine {
         Loaded::load(&self.runtime, graph, Arc::new(info), exploration, plain_row, runs)
     }
 
-    /// Have this model answer from now on, and let health say so.
-    pub fn deploy(&self, model: Option<Arc<Loaded>>) {
-        let serving = model.is_some();
-        self.methods.deployment.swap(model);
-        self.methods.health.say(serving);
+    /// Have these models answer from now on, and let health say so.
+    pub fn deploy(&self, serving: Option<Serving>) {
+        let serves = serving.is_some();
+        self.methods.deployment.swap(serving);
+        self.methods.health.say(serves);
     }
 
     /// The methods, with the ring, the outcome desk and the histograms.

@@ -3,6 +3,7 @@
 //! No Python object and no GIL between the socket and the reply. Python starts it, swaps its deployment and
 //! drains its ring, through the one boundary in `python` (described in `sidecar_dataplane.pyi`).
 
+pub mod canary;
 pub mod client_version;
 pub mod clock;
 pub mod close_match;

@@ -10,11 +10,13 @@ pub mod stages;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::canary::ByRole;
 use crate::clock::monotonic_ns;
 use crate::edge::replies::Replies;
-use crate::messages::infer::{self, Asked};
-use crate::messages::metadata::{self, nothing_deployed};
+use crate::messages::infer;
+use crate::messages::metadata::{self, Deployed, nothing_deployed};
 use crate::messages::outcome;
 use crate::messages::predict;
 use crate::messages::reflection::{File, Reflection};
@@ -24,7 +26,7 @@ use crate::methods::health_desk::HealthDesk;
 use crate::methods::inference::Inference;
 use crate::methods::outcome_desk::OutcomeDesk;
 use crate::methods::stages::AllStages;
-use crate::model::deployment::{Deployment, Loaded};
+use crate::model::deployment::{Deployment, Serving};
 use crate::refusal::Refusal;
 use crate::rows::answered::Answered;
 use crate::rows::ring::Ring;
@@ -50,7 +52,7 @@ pub struct Settings {
 
 /// All methods, shared by all threads.
 pub struct Methods {
-    /// The model that answers.
+    /// The models that answer.
     pub deployment: Deployment,
     /// Where answered rows go.
     pub ring: Ring,
@@ -64,6 +66,7 @@ pub struct Methods {
     reflection: Reflection,
     ids: RequestIds,
     slow_runs: HandOff<SlowRun>,
+    canary_failures: Arc<AtomicU64>,
     version: String,
     max_rows: usize,
     hand_off_ns: i64,
@@ -73,8 +76,11 @@ pub struct Methods {
 /// What an event loop has for itself.
 pub struct Thread {
     inference: inference::Thread,
-    burst: Vec<(Waiting, Inference)>,
+    bursts: ByRole<Burst>,
 }
+
+/// One-row calls for one model that were read together.
+type Burst = Vec<(Waiting, Inference)>;
 
 /// Whom a call's reply goes to when it is not answered at once.
 struct Waiting {
@@ -116,6 +122,7 @@ impl Methods {
             replies,
             ids: RequestIds::new(),
             slow_runs: HandOff::default(),
+            canary_failures: Arc::default(),
             version: settings.version,
             max_rows: settings.max_rows,
             hand_off_ns: settings.hand_off_ns,
@@ -127,7 +134,7 @@ impl Methods {
     pub fn start(self: &Arc<Self>, threads: usize) -> io::Result<()> {
         for _ in 0..threads {
             let methods = Arc::clone(self);
-            let mut thread = inference::Thread::new(self.stages.thread(), self.deployment.retired());
+            let mut thread = self.inference_thread();
             self.slow_runs.start(move |job| methods.finish_slow(&mut thread, job))?;
         }
         Ok(())
@@ -138,42 +145,58 @@ impl Methods {
         self.slow_runs.stop();
     }
 
+    /// Calls on which the canary failed and the champion answered.
+    pub fn canary_failures(&self) -> u64 {
+        self.canary_failures.load(Ordering::Relaxed)
+    }
+
+    fn inference_thread(&self) -> inference::Thread {
+        let (stages, retired) = (self.stages.thread(), self.deployment.retired());
+        inference::Thread::new(stages, retired, Arc::clone(&self.canary_failures))
+    }
+
     fn predict(&self, thread: &mut Thread, request: &Request<'_>, reply: &mut Vec<u8>) -> Answer {
         let deployed = self.deployment.get();
-        let Some(model) = deployed.as_ref() else {
+        let Some(serving) = deployed.as_ref() else {
             return Answer::Refuse(predict::check(request.message).err().unwrap_or_else(nothing_deployed));
         };
         let (mut answered, decoding) = self.begin(request);
-        if let Err(refusal) = predict::decode(request.message, model.info(), &mut answered) {
+        if let Err(refusal) = predict::decode(request.message, serving.champion().info(), &mut answered) {
             self.ring.give_back(answered);
             return Answer::Refuse(refusal);
         }
         if answered.request_id.is_empty() {
             self.ids.make(&mut answered.request_id);
         }
-        self.infer(thread, request, model, answered, None, decoding, reply)
+        let (serving, role) = (Arc::clone(serving), serving.draw(&answered.request_id));
+        let decode_ns = monotonic_ns() - decoding;
+        self.infer(thread, request, Inference { serving, role, answered, asked: None, decode_ns }, reply)
     }
 
     fn model_infer(&self, thread: &mut Thread, request: &Request<'_>, reply: &mut Vec<u8>) -> Answer {
         let deployed = self.deployment.get();
-        let Some(model) = deployed.as_ref() else {
+        let Some(serving) = deployed.as_ref() else {
             return Answer::Refuse(infer::check(request.message).err().unwrap_or_else(nothing_deployed));
         };
         let (mut answered, decoding) = self.begin(request);
-        let decoded = infer::decode(request.message, model.info(), self.max_rows, &mut answered);
+        let decoded = infer::decode(request.message, named(serving), self.max_rows, &mut answered);
         let checked = decoded.and_then(|asked| {
             if answered.request_id.is_empty() {
                 self.ids.make(&mut answered.request_id);
             }
             infer::check_row_ids(&answered.request_id, answered.blocks.rows).map(|()| asked)
         });
-        match checked {
-            Ok(asked) => self.infer(thread, request, model, answered, Some(asked), decoding, reply),
+        let asked = match checked {
+            Ok(asked) => asked,
             Err(refusal) => {
                 self.ring.give_back(answered);
-                Answer::Refuse(refusal)
+                return Answer::Refuse(refusal);
             }
-        }
+        };
+        let role = asked.role.unwrap_or_else(|| serving.draw(&answered.request_id));
+        let (serving, asked) = (Arc::clone(serving), Some(asked));
+        let decode_ns = monotonic_ns() - decoding;
+        self.infer(thread, request, Inference { serving, role, answered, asked, decode_ns }, reply)
     }
 
     /// A blank for the call's rows, and when its decoding begins.
@@ -189,27 +212,19 @@ impl Methods {
 
     /// Run it here and now; or with others that arrived together; or, when other callers would wait too long
     /// for it, on a thread of its own.
-    #[expect(clippy::too_many_arguments, reason = "what is known of one call, on the one path of all calls")]
     fn infer(
         &self,
         thread: &mut Thread,
         request: &Request<'_>,
-        model: &Arc<Loaded>,
-        mut answered: Box<Answered>,
-        asked: Option<Asked>,
-        decoding: i64,
+        inference: Inference,
         reply: &mut Vec<u8>,
     ) -> Answer {
-        answered.model = Some(Arc::clone(model.info()));
-        let rows = answered.blocks.rows;
-        let now = monotonic_ns();
-        let model = Arc::clone(model);
-        let slow = model.costs().estimate_ns(rows) > self.hand_off_ns;
-        let inference = Inference { model, answered, asked, decode_ns: now - decoding };
+        let rows = inference.answered.blocks.rows;
         let caller = Waiting { call: request.call, method: request.method };
-        if slow {
-            let deadline_ns = request.deadline_ns;
-            self.slow_runs.give(SlowRun { caller, deadline_ns, given_ns: now, inference });
+        let costs = inference.serving.model(inference.role).costs();
+        if costs.estimate_ns(rows) > self.hand_off_ns {
+            let (deadline_ns, given_ns) = (request.deadline_ns, monotonic_ns());
+            self.slow_runs.give(SlowRun { caller, deadline_ns, given_ns, inference });
             return Answer::Later;
         }
         if self.batch_rows > 1 && rows == 1 {
@@ -224,21 +239,22 @@ impl Methods {
 
     /// Put a call off until the messages that were read with it are decoded.
     fn join_burst(&self, thread: &mut Thread, caller: Waiting, inference: Inference) {
-        let other_model = |(_, first): &(Waiting, Inference)| !Arc::ptr_eq(&first.model, &inference.model);
-        if thread.burst.first().is_some_and(other_model) {
-            self.run_burst(thread);
+        let burst = thread.bursts.of(inference.role);
+        let swapped = |(_, first): &(Waiting, Inference)| !Arc::ptr_eq(&first.serving, &inference.serving);
+        if burst.first().is_some_and(swapped) {
+            self.run_burst(&mut thread.inference, burst);
         }
-        thread.burst.push((caller, inference));
-        if thread.burst.len() >= self.batch_rows {
-            self.run_burst(thread);
+        burst.push((caller, inference));
+        if burst.len() >= self.batch_rows {
+            self.run_burst(&mut thread.inference, burst);
         }
     }
 
-    fn run_burst(&self, thread: &mut Thread) {
-        let (callers, calls): (Vec<_>, Vec<_>) = thread.burst.drain(..).unzip();
+    fn run_burst(&self, thread: &mut inference::Thread, burst: &mut Burst) {
+        let (callers, calls): (Vec<_>, Vec<_>) = burst.drain(..).unzip();
         let mut told = 0;
         let run = AssertUnwindSafe(|| {
-            thread.inference.run_together(calls, &self.ring, |place, done| {
+            thread.run_together(calls, &self.ring, |place, done| {
                 told = place + 1;
                 if let Some(caller) = callers.get(place) {
                     self.tell(caller, done);
@@ -287,28 +303,30 @@ impl Methods {
 
     fn describe(&self, request: &Request<'_>, reply: &mut Vec<u8>) -> Answer {
         let deployed = self.deployment.get();
-        let model = deployed.as_ref().map(|model| &**model.info());
+        let models = deployed.as_ref().map(|serving| named(serving));
         let message = request.message;
         let written = match request.method.id {
             SERVER_LIVE => metadata::server_live(message, reply),
-            SERVER_READY => metadata::server_ready(message, model.is_some(), reply),
-            MODEL_READY => metadata::model_ready(message, model, reply),
+            SERVER_READY => metadata::server_ready(message, models.is_some(), reply),
+            MODEL_READY => metadata::model_ready(message, models, reply),
             SERVER_METADATA => metadata::server_metadata(message, &self.version, reply),
-            MODEL_METADATA => metadata::model_metadata(message, model, reply),
+            MODEL_METADATA => metadata::model_metadata(message, models, reply),
             _ => self.reflection.answer(message, reply),
         };
         written.map_or_else(Answer::Refuse, |()| Answer::Reply)
     }
 }
 
+/// The models as callers may name them.
+fn named(serving: &Serving) -> Deployed<'_> {
+    Deployed { champion: serving.champion().info(), canary: serving.canary().map(|model| &**model.info()) }
+}
+
 impl Service for Methods {
     type Thread = Thread;
 
     fn thread(&self) -> Thread {
-        Thread {
-            inference: inference::Thread::new(self.stages.thread(), self.deployment.retired()),
-            burst: Vec::new(),
-        }
+        Thread { inference: self.inference_thread(), bursts: ByRole::default() }
     }
 
     fn method(&self, path: &[u8]) -> Option<Method> {
@@ -342,8 +360,11 @@ impl Service for Methods {
     }
 
     fn burst_ended(&self, thread: &mut Thread) {
-        if !thread.burst.is_empty() {
-            self.run_burst(thread);
+        let ByRole { champion, canary } = &mut thread.bursts;
+        for burst in [champion, canary] {
+            if !burst.is_empty() {
+                self.run_burst(&mut thread.inference, burst);
+            }
         }
     }
 

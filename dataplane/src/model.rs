@@ -1,7 +1,9 @@
-//! The deployed model, and ONNX Runtime by its C API.
+//! The deployed models, and ONNX Runtime by its C API.
 
 mod ports;
 
 pub mod deployment;
+pub mod loaded;
 pub mod onnxruntime;
+pub mod prepared;
 pub mod session;

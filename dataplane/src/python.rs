@@ -15,7 +15,8 @@ use crate::engine::Engine;
 use crate::exploration::Exploration;
 use crate::messages::reflection::File;
 use crate::methods::Settings;
-use crate::model::deployment;
+use crate::model::deployment::{Canary, Serving};
+use crate::model::loaded;
 use crate::model::onnxruntime::OnnxRuntime;
 use crate::refusal::{Refusal, Status};
 use crate::rows::answered::ModelInfo;
@@ -29,7 +30,7 @@ type PyField = (String, String, bool, Option<f64>, Option<f64>, bool);
 type PyFile = (String, Vec<u8>, Vec<String>, Vec<String>);
 type PyOutcome = (String, f64, Option<f64>, i64);
 type PyDrained = (Vec<Columns>, Vec<(u64, Vec<PyOutcome>)>);
-type PyStats<'py> = (u64, u64, u64, Bound<'py, PyDict>, Bound<'py, PyDict>);
+type PyStats<'py> = (u64, u64, u64, u64, Bound<'py, PyDict>, Bound<'py, PyDict>);
 
 /// See `sidecar_dataplane.pyi`.
 #[pyclass(frozen, module = "sidecar_dataplane")]
@@ -37,7 +38,7 @@ struct Dataplane(Engine);
 
 /// See `sidecar_dataplane.pyi`.
 #[pyclass(frozen, module = "sidecar_dataplane")]
-struct Loaded(Arc<deployment::Loaded>);
+struct Loaded(Arc<loaded::Loaded>);
 
 /// See `sidecar_dataplane.pyi`.
 #[pyclass(frozen, module = "sidecar_dataplane")]
@@ -110,10 +111,15 @@ impl Dataplane {
             .map_err(GraphError::new_err)
     }
 
-    #[pyo3(signature = (model))]
-    fn deploy(&self, py: Python<'_>, model: Option<&Loaded>) {
-        let model = model.map(|loaded| Arc::clone(&loaded.0));
-        py.detach(|| self.0.deploy(model));
+    fn loaded(&self, digest: &str) -> Option<Loaded> {
+        self.0.methods().deployment.loaded(digest).map(Loaded)
+    }
+
+    #[pyo3(signature = (champion, canary = None))]
+    fn deploy(&self, py: Python<'_>, champion: Option<&Loaded>, canary: Option<(PyRef<'_, Loaded>, f64)>) {
+        let canary = canary.map(|(loaded, share)| Canary { model: Arc::clone(&loaded.0), share });
+        let serving = champion.map(|loaded| Serving::new(Arc::clone(&loaded.0), canary));
+        py.detach(|| self.0.deploy(serving));
     }
 
     fn drain(&self, py: Python<'_>, max_rows: usize, wait_seconds: f64) -> PyResult<PyDrained> {
@@ -159,16 +165,25 @@ impl Dataplane {
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<PyStats<'py>> {
-        let ring = &self.0.methods().ring;
+        let methods = self.0.methods();
         let errors = PyDict::new(py);
         for (code, count) in self.0.errors().into_iter().enumerate().filter(|&(_, count)| count > 0) {
             errors.set_item(Status::from_code(code as u8).name(), count)?;
         }
         let stages = PyDict::new(py);
-        for (stage, counts) in self.0.methods().stages.counts() {
+        for (stage, counts) in methods.stages.counts() {
             stages.set_item(stage, little_endian(py, &counts, |count| count.to_le_bytes()))?;
         }
-        Ok((ring.offered(), ring.dropped(), ring.queued(), errors, stages))
+        let ring = &methods.ring;
+        Ok((ring.offered(), ring.dropped(), ring.queued(), methods.canary_failures(), errors, stages))
+    }
+}
+
+#[pymethods]
+impl Loaded {
+    #[getter]
+    fn signature_digest(&self) -> &str {
+        self.0.info().signature.digest()
     }
 }
 

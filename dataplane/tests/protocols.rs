@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use sidecar_dataplane::messages::infer::{self, Asked, Output};
+use sidecar_dataplane::messages::metadata::Deployed;
 use sidecar_dataplane::messages::reflection::{File, Reflection};
 use sidecar_dataplane::messages::wire::{put_bytes, put_element, put_integer, put_message, put_varint};
 use sidecar_dataplane::messages::{health, metadata, outcome};
@@ -52,10 +53,10 @@ fn answer(
         "live" => metadata::server_live(request, to)?,
         "ready" => metadata::server_ready(request, true, to)?,
         "unready" => metadata::server_ready(request, false, to)?,
-        "mready" => metadata::model_ready(request, Some(model), to)?,
+        "mready" => metadata::model_ready(request, Some(alone(model)), to)?,
         "mready0" => metadata::model_ready(request, None, to)?,
         "smeta" => metadata::server_metadata(request, "1.2.3", to)?,
-        "mmeta" => metadata::model_metadata(request, Some(model), to)?,
+        "mmeta" => metadata::model_metadata(request, Some(alone(model)), to)?,
         "mmeta0" => metadata::model_metadata(request, None, to)?,
         "reflect" => reflection.answer(request, to)?,
         other => panic!("{other} is no method"),
@@ -63,10 +64,14 @@ fn answer(
     Ok(hex(&reply))
 }
 
+const fn alone(champion: &ModelInfo) -> Deployed<'_> {
+    Deployed { champion, canary: None }
+}
+
 /// The blocks that were decoded, and the reply with scores and features made up.
 fn answer_infer(request: &[u8], model: &Arc<ModelInfo>) -> Result<String, Refusal> {
     let mut call = Answered::default();
-    let asked = infer::decode(request, model, MAX_ROWS, &mut call)?;
+    let asked = infer::decode(request, alone(model), MAX_ROWS, &mut call)?;
     let rows = call.blocks.rows;
     if call.request_id.is_empty() {
         call.request_id.push_str("made");
@@ -193,8 +198,8 @@ proptest! {
             })
             .collect();
         let mut call = Answered::default();
-        let asked = infer::decode(&request(&rows, raw), &model(), MAX_ROWS, &mut call).unwrap();
-        prop_assert_eq!(asked, Asked { outputs: [Output::Score, Output::Decision].into_iter().collect(), raw });
+        let asked = infer::decode(&request(&rows, raw), alone(&model()), MAX_ROWS, &mut call).unwrap();
+        prop_assert_eq!(asked, Asked { outputs: [Output::Score, Output::Decision].into_iter().collect(), raw, role: None });
         let bits = |blocks: &Blocks| blocks.numbers.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         let expected = blocks(&rows);
         prop_assert_eq!(bits(&call.blocks), bits(&expected));

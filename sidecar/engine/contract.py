@@ -1,6 +1,7 @@
 """What an engine is: the request path, and nothing else. One contract test-suite runs against each.
 
-An engine answers the application's calls with the deployed champion. It never waits for anything behind the
+An engine answers the application's calls with the deployed champion, or with its canary what `sidecar.canary`
+draws for it. It never waits for anything behind the
 reply: answered rows go into a bounded ring that the recorder drains, and when the ring is full the row is
 dropped and counted. Outcomes are different: their call replies only after the recorder has settled it.
 """
@@ -72,8 +73,8 @@ class StageTimes:
 class EngineStats:
     """Counters since the start. Rows, not calls, except for `errors` (calls by gRPC status name).
 
-    stages: the times of each of STAGES. canary_failures: calls on which a canary failed, and which the
-    champion answered instead.
+    canary_failures: calls on which a canary failed and the champion answered.
+    stages: the times of each of STAGES.
     """
 
     served: int = 0
@@ -97,9 +98,11 @@ class Engine(Protocol):
         """
 
     async def deploy(self, deployment: Deployment) -> None:
-        """Load and warm the deployment's champion, then swap; each call is answered by one deployment.
+        """Load and warm the champion and the canary, then swap both at once.
 
-        Raises SidecarError and keeps serving the previous deployment when the champion cannot be loaded.
+        Each call is answered by one model of one deployment. A model that answers already is not loaded anew.
+        Raises SidecarError and keeps serving the previous deployment when a model cannot be loaded, or the
+        canary has another signature than the champion.
         """
 
     @property
@@ -109,6 +112,7 @@ class Engine(Protocol):
     def drain(self, max_rows: int, wait_seconds: float) -> Drained:
         """Take what waits for the recorder, oldest first; called by one thread, never by the event loop.
 
+        One batch for each model that answered, its rows in the order they were answered.
         Returns after `wait_seconds` with what there is (perhaps nothing), and earlier as soon as outcomes
         wait or the ring is half full.
         """

@@ -11,6 +11,7 @@ from sidecar_dataplane import Dataplane, GraphError
 
 from sidecar import __version__
 from sidecar.bundle import PIPELINE, open_bundle
+from sidecar.canary import check_fields
 from sidecar.domain import NOTHING_DEPLOYED, Outcome, OutcomeReceipt
 from sidecar.engine.application_listeners import SOCKET_MODE, TCP_KEY, UDS_KEY, socket_path
 from sidecar.engine.contract import (
@@ -107,15 +108,10 @@ class NativeEngine:
         )
 
     async def deploy(self, deployment: Deployment) -> None:
-        """Load, warm, swap; see `Engine.deploy`. A champion that already serves is not loaded again."""
+        """Load, warm, swap; see `Engine.deploy`."""
         parts = self._started
         async with parts.deploying:
-            champion, serving = deployment.champion, parts.deployment.champion
-            if champion is None:
-                await asyncio.to_thread(parts.dataplane.deploy, None)
-            elif serving is None or serving.model != champion.model:
-                loaded = await asyncio.to_thread(_load, parts.dataplane, champion)
-                await asyncio.to_thread(parts.dataplane.deploy, loaded)  # which may end the former session
+            await asyncio.to_thread(_deploy, parts.dataplane, deployment)  # which may end former sessions
             parts.deployment = deployment
 
     @property
@@ -145,9 +141,15 @@ class NativeEngine:
 
     def stats(self) -> EngineStats:
         """Counters now."""
-        served, dropped, queued, errors, stages = self._started.dataplane.stats()
-        times = {stage: stage_times(np.frombuffer(counts, np.int64)) for stage, counts in stages.items()}
-        return EngineStats(served=served, dropped=dropped, queued=queued, errors=errors, stages=times)
+        served, dropped, queued, canary_failures, errors, stages = self._started.dataplane.stats()
+        return EngineStats(
+            served=served,
+            dropped=dropped,
+            queued=queued,
+            canary_failures=canary_failures,
+            errors=errors,
+            stages={stage: stage_times(np.frombuffer(counts, np.int64)) for stage, counts in stages.items()},
+        )
 
     async def stop(self, grace_seconds: float) -> None:
         """Refuse new calls and let the present ones finish; see `Engine.stop`."""
@@ -195,11 +197,28 @@ def _close(sockets: list[socket.socket], uds: Path | None = None) -> None:
         uds.unlink(missing_ok=True)
 
 
-def _load(dataplane: Dataplane, champion: BundleRef) -> Loaded:
-    bundle = open_bundle(champion.path)
+def _deploy(dataplane: Dataplane, deployment: Deployment) -> None:
+    champion, canary = deployment.champion, deployment.canary
+    if champion is None:
+        dataplane.deploy(None)
+        return
+    loaded = _load(dataplane, champion)
+    if canary is None:
+        dataplane.deploy(loaded)
+        return
+    other = _load(dataplane, canary.ref)
+    check_fields((canary.ref.model, other.signature_digest), (champion.model, loaded.signature_digest))
+    dataplane.deploy(loaded, (other, canary.share))
+
+
+def _load(dataplane: Dataplane, ref: BundleRef) -> Loaded:
+    loaded = dataplane.loaded(ref.model.digest)
+    if loaded is not None:
+        return loaded
+    bundle = open_bundle(ref.path)
     loaded = _load_graph(dataplane, bundle)
-    if bundle.model != champion.model:
-        raise BundleError(f"{champion.path.name[:12]} holds {bundle.model}, not {champion.model}")
+    if bundle.model != ref.model:
+        raise BundleError(f"{ref.path.name[:12]} holds {bundle.model}, not {ref.model}")
     return loaded
 
 

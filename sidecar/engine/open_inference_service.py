@@ -12,7 +12,7 @@ from sidecar import __version__
 from sidecar.engine.request_id import MAX_LENGTH, RequestIds, check_request_id
 from sidecar.engine.ring import Answered, Ring
 from sidecar.engine.tensors import PREFERRED, read_columns, write_outputs
-from sidecar.errors import InvalidRequestError, NotFoundError
+from sidecar.errors import InvalidRequestError, NoChampionError, NotFoundError
 from sidecar.exploration import is_explored
 from sidecar.oip import open_inference_pb2 as oip
 from sidecar.oip import open_inference_pb2_grpc
@@ -21,10 +21,8 @@ from sidecar.session import DECISION, FEATURES, SCORE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sidecar.domain import ModelId
     from sidecar.engine.champion import Champion
     from sidecar.engine.stages import Stages
-    from sidecar.session import Model
 
 _OUTPUTS = (SCORE, DECISION, FEATURES)
 _DEFAULT_OUTPUTS = (SCORE, DECISION)
@@ -54,19 +52,21 @@ class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer)
         return oip.ServerReadyResponse(ready=self._champion.deployed)
 
     async def ModelReady(self, request: oip.ModelReadyRequest, _: str) -> oip.ModelReadyResponse:
-        """Tell whether this model is the champion."""
-        return oip.ModelReadyResponse(
-            ready=self._champion.deployed
-            and _is(self._champion.model.bundle.model, request.name, request.version)
-        )
+        """Tell whether this model answers calls."""
+        try:
+            self._champion.serving.named(request.name, request.version)
+        except (NoChampionError, NotFoundError):
+            return oip.ModelReadyResponse(ready=False)
+        return oip.ModelReadyResponse(ready=True)
 
     async def ServerMetadata(self, _: oip.ServerMetadataRequest, __: str) -> oip.ServerMetadataResponse:
         """Name the server."""
         return oip.ServerMetadataResponse(name="model-sidecar", version=__version__)
 
     async def ModelMetadata(self, request: oip.ModelMetadataRequest, _: str) -> oip.ModelMetadataResponse:
-        """List the champion's inputs and outputs."""
-        bundle = self._named(request.name, request.version).bundle
+        """List the inputs and outputs of the champion, or of the canary when its version is named."""
+        serving = self._champion.serving
+        bundle = (serving.named(request.name, request.version) or serving.champion).model.bundle
         tensor = oip.ModelMetadataResponse.TensorMetadata
         return oip.ModelMetadataResponse(
             name=bundle.model.name,
@@ -84,19 +84,22 @@ class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer)
         )
 
     async def ModelInfer(self, request: oip.ModelInferRequest, client: str) -> oip.ModelInferResponse:
-        """Score all rows in one inference call."""
+        """Score all rows in one inference call, by the version that is named, else by who is drawn."""
         start = time.perf_counter_ns()
         received_ns = time.time_ns()
-        model = self._named(request.model_name, request.model_version)
-        identity, signature = model.bundle.model, model.bundle.signature
+        serving = self._champion.serving
+        signature = serving.signature
+        named = serving.named(request.model_name, request.model_version)
         names = _asked_for(request)
         decoding = time.perf_counter_ns()
         queue_ns = decoding - start
         blocks = signature.pack_columns(read_columns(request, signature, self._max_rows))
         request_id = request.id or self._ids.make()
         request_ids = _row_ids(request_id, len(blocks))
+        answering = named or serving.answering(request_id)
         decoded = time.perf_counter_ns()
-        prediction = model.run(blocks)
+        model, prediction = self._champion.run(answering, blocks)
+        identity = model.bundle.model
         propensity = model.bundle.exploration.propensity(request_ids, prediction.decision)
         encoding = time.perf_counter_ns()
         self._ring.push(
@@ -126,17 +129,6 @@ class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer)
         encode_ns = time.perf_counter_ns() - encoding
         self._stages.record(queue_ns, decoded - decoding, prediction.infer_ns, encode_ns)
         return response
-
-    def _named(self, name: str, version: str) -> Model:
-        model = self._champion.model
-        if not _is(model.bundle.model, name, version):
-            deployed = f"{model.bundle.model.name}/{model.bundle.model.version}"
-            raise NotFoundError(f"model {name[:128]!a}/{version[:128]!a} is not deployed; {deployed} is")
-        return model
-
-
-def _is(model: ModelId, name: str, version: str) -> bool:
-    return name == model.name and version in ("", model.version)
 
 
 def _asked_for(request: oip.ModelInferRequest) -> Sequence[str]:

@@ -51,7 +51,7 @@ class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
     async def PredictStream(
         self, requests: AsyncIterable[prediction_pb2.PredictRequest], client: str
     ) -> AsyncIterator[prediction_pb2.PredictResponse]:
-        """Score records one after another; each may be answered by another deployment."""
+        """Score records one after another; each may be answered by another model."""
         async for request in requests:
             yield self._predict(request, client)
 
@@ -67,8 +67,8 @@ class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
     def _predict(self, request: prediction_pb2.PredictRequest, client: str) -> prediction_pb2.PredictResponse:
         start = time.perf_counter_ns()
         received_ns = time.time_ns()
-        model = self._champion.model
-        identity, signature = model.bundle.model, model.bundle.signature
+        serving = self._champion.serving
+        signature = serving.signature
         if request.signature_digest:
             _check_digest(request.signature_digest, signature)
         request_id = check_request_id(request.request_id) if request.request_id else self._ids.make()
@@ -78,8 +78,10 @@ class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
 
         decoding = time.perf_counter_ns()
         blocks = signature.pack(_record(request.fields))
+        answering = serving.answering(request_id)
         decoded = time.perf_counter_ns()
-        prediction = model.run(blocks)
+        model, prediction = self._champion.run(answering, blocks)
+        identity = model.bundle.model
         propensity = model.bundle.exploration.propensity((request_id,), prediction.decision)
         encoding = time.perf_counter_ns()
 

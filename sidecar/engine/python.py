@@ -111,6 +111,7 @@ class PythonEngine:
             served=parts.ring.offered,
             dropped=parts.ring.dropped,
             queued=parts.ring.queued,
+            canary_failures=parts.champion.canary_failures,
             errors=dict(parts.edge.errors),
             stages=parts.stages.times(),
         )

@@ -7,8 +7,7 @@ deque are atomic, and each counter has one writing thread.
 from __future__ import annotations
 
 import threading
-from collections import deque
-from itertools import groupby
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -121,10 +120,13 @@ class Ring:
         return taken
 
     def _batches(self, calls: Iterable[Answered]) -> Iterator[ServedBatch]:
-        for _, run in groupby(calls, key=lambda call: call.model.digest):
-            consecutive = list(run)
-            yield _batch(consecutive, self._groups)
-            self._groups += len(consecutive)
+        """One for each model: where a canary takes every few calls, batches of each run would be tiny."""
+        by_model: defaultdict[str, list[Answered]] = defaultdict(list)
+        for call in calls:
+            by_model[call.model.digest].append(call)
+        for of_model in by_model.values():
+            yield _batch(of_model, self._groups)
+            self._groups += len(of_model)
 
 
 def _batch(calls: Sequence[Answered], first_group: int) -> ServedBatch:

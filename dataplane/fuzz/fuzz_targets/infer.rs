@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use libfuzzer_sys::fuzz_target;
 use sidecar_dataplane::rows::answered::ModelInfo;
 use sidecar_dataplane::messages::infer::{check, check_row_ids, decode, encode};
+use sidecar_dataplane::messages::metadata::Deployed;
 use sidecar_dataplane_fuzz::{assert_blocks, assert_refusal, blank, model};
 
 const MAX_ROWS: usize = 1000;
@@ -15,7 +16,8 @@ static MODEL: LazyLock<Arc<ModelInfo>> = LazyLock::new(|| Arc::new(model()));
 fuzz_target!(|message: &[u8]| {
     let mut answered = blank();
     let malformed = check(message);
-    let asked = match decode(message, &MODEL, MAX_ROWS, &mut answered) {
+    let deployed = Deployed { champion: &MODEL, canary: None };
+    let asked = match decode(message, deployed, MAX_ROWS, &mut answered) {
         Ok(asked) => asked,
         Err(refusal) => return assert_refusal(&refusal),
     };

@@ -4,13 +4,14 @@ mod reply;
 
 use smallvec::SmallVec;
 
-use crate::messages::metadata::ModelName;
+use crate::canary::Role;
+use crate::messages::metadata::{Deployed, ModelName};
 use crate::messages::request_id::{MAX_LENGTH, check_request_id};
 use crate::messages::tensors::{INPUTS, Inputs, read_parameter};
 use crate::messages::wire::{Malformed, Reader, Value, text};
 use crate::python_text::{ascii, first_characters};
 use crate::refusal::Refusal;
-use crate::rows::answered::{Answered, ModelInfo};
+use crate::rows::answered::Answered;
 use crate::signature::Signature;
 
 pub use reply::encode;
@@ -61,6 +62,8 @@ pub struct Asked {
     pub outputs: Outputs,
     /// Whether their elements travel raw, as the request's did.
     pub raw: bool,
+    /// Who has the version that the call names; `None` where it names none, so that its id draws.
+    pub role: Option<Role>,
 }
 
 /// Refuse what is no ModelInferRequest at all; says nothing of what is in it.
@@ -75,20 +78,21 @@ pub fn check(message: &[u8]) -> Result<(), Refusal> {
 /// `check_row_ids` is still to be applied.
 pub fn decode(
     message: &[u8],
-    info: &ModelInfo,
+    deployed: Deployed<'_>,
     max_rows: usize,
     into: &mut Answered,
 ) -> Result<Asked, Refusal> {
-    let mut request = Request::new(message, &info.signature);
+    let signature = &deployed.champion.signature;
+    let mut request = Request::new(message, signature);
     request.read(message)?;
-    request.model.check(info)?;
+    let role = request.model.find(deployed)?;
     let outputs = request.outputs.checked()?;
-    request.inputs.pack(&info.signature, max_rows, &mut into.blocks)?;
+    request.inputs.pack(signature, max_rows, &mut into.blocks)?;
     if !request.id.is_empty() {
         check_request_id(request.id)?;
         into.request_id.push_str(request.id);
     }
-    Ok(Asked { outputs, raw: request.inputs.raw() })
+    Ok(Asked { outputs, raw: request.inputs.raw(), role })
 }
 
 /// Refuse an id that leaves no room for `/row`, when there are several rows.

@@ -1,5 +1,6 @@
 //! The Open Inference Protocol's calls beside ModelInfer: is it there, is it ready, what does it take.
 
+use crate::canary::Role;
 use crate::messages::infer::Output;
 use crate::messages::wire::{
     Malformed, Reader, Value, put_bytes, put_element, put_integer, put_message, put_varint, text,
@@ -26,10 +27,14 @@ pub fn server_ready(message: &[u8], deployed: bool, reply: &mut Vec<u8>) -> Resu
     Ok(())
 }
 
-/// Tell whether this model is the champion.
-pub fn model_ready(message: &[u8], champion: Option<&ModelInfo>, reply: &mut Vec<u8>) -> Result<(), Refusal> {
+/// Tell whether this model answers calls.
+pub fn model_ready(
+    message: &[u8],
+    deployed: Option<Deployed<'_>>,
+    reply: &mut Vec<u8>,
+) -> Result<(), Refusal> {
     let asked = ModelName::read(message)?;
-    put_integer(reply, 1, u64::from(champion.is_some_and(|model| asked.names(model))));
+    put_integer(reply, 1, u64::from(deployed.is_some_and(|deployed| asked.find(deployed).is_ok())));
     Ok(())
 }
 
@@ -41,15 +46,18 @@ pub fn server_metadata(message: &[u8], version: &str, reply: &mut Vec<u8>) -> Re
     Ok(())
 }
 
-/// List the champion's inputs and outputs.
+/// List the inputs and outputs of the champion, or of the canary when its version is named.
 pub fn model_metadata(
     message: &[u8],
-    champion: Option<&ModelInfo>,
+    deployed: Option<Deployed<'_>>,
     reply: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
     let asked = ModelName::read(message)?;
-    let model = champion.ok_or_else(nothing_deployed)?;
-    asked.check(model)?;
+    let deployed = deployed.ok_or_else(nothing_deployed)?;
+    let model = match (asked.find(deployed)?, deployed.canary) {
+        (Some(Role::Canary), Some(canary)) => canary,
+        _ => deployed.champion,
+    };
     put_bytes(reply, 1, model.name.as_bytes());
     put_element(reply, 2, model.version.as_bytes());
     put_bytes(reply, 3, b"onnxruntime");
@@ -67,6 +75,15 @@ pub fn model_metadata(
 /// What a caller is told while no model answers.
 pub fn nothing_deployed() -> Refusal {
     Refusal::new(Status::FailedPrecondition, "no model is deployed; promote one, then call again")
+}
+
+/// The models that answer, as callers may name them.
+#[derive(Clone, Copy, Debug)]
+pub struct Deployed<'a> {
+    /// The one that is meant where no version is named.
+    pub champion: &'a ModelInfo,
+    /// Takes the same fields as the champion.
+    pub canary: Option<&'a ModelInfo>,
 }
 
 /// The model that a caller means.
@@ -93,25 +110,34 @@ impl<'a> ModelName<'a> {
         Ok(model)
     }
 
-    /// Whether it is this model.
+    /// Which of the models has the version that is named, `None` where none is; refuse what is not deployed.
     #[inline]
-    fn names(&self, model: &ModelInfo) -> bool {
-        self.name == model.name && (self.version.is_empty() || self.version == model.version)
+    pub fn find(&self, deployed: Deployed<'_>) -> Result<Option<Role>, Refusal> {
+        let Deployed { champion, canary } = deployed;
+        if self.version.is_empty() && self.name == champion.name {
+            Ok(None)
+        } else if self.names(champion) {
+            Ok(Some(Role::Champion))
+        } else if canary.is_some_and(|canary| self.names(canary)) {
+            Ok(Some(Role::Canary))
+        } else {
+            Err(self.not_deployed(deployed))
+        }
     }
 
-    /// Refuse if it is not this model.
-    #[inline]
-    pub fn check(&self, model: &ModelInfo) -> Result<(), Refusal> {
-        if self.names(model) { Ok(()) } else { Err(self.not_deployed(model)) }
+    fn names(&self, model: &ModelInfo) -> bool {
+        self.name == model.name && self.version == model.version
     }
 
     #[cold]
-    fn not_deployed(&self, deployed: &ModelInfo) -> Refusal {
+    fn not_deployed(&self, deployed: Deployed<'_>) -> Refusal {
         let [name, version] = [self.name, self.version].map(|text| ascii(first_characters(text, MAX_SHOWN)));
-        let ModelInfo { name: deployed_name, version: deployed_version, .. } = deployed;
-        let message =
-            format!("model {name}/{version} is not deployed; {deployed_name}/{deployed_version} is");
-        Refusal::new(Status::NotFound, message)
+        let shown = |model: &ModelInfo| format!("{}/{}", model.name, model.version);
+        let champion = shown(deployed.champion);
+        let are = deployed
+            .canary
+            .map_or(format!("{champion} is"), |canary| format!("{champion} and {} are", shown(canary)));
+        Refusal::new(Status::NotFound, format!("model {name}/{version} is not deployed; {are}"))
     }
 }
 
@@ -140,18 +166,61 @@ fn put_tensor(reply: &mut Vec<u8>, field: u32, name: &str, datatype: &str, shape
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{model_metadata, model_ready, server_live, server_metadata};
+    use super::{Deployed, ModelName, model_metadata, model_ready, server_live, server_metadata};
+    use crate::canary::Role;
     use crate::refusal::Status;
     use crate::rows::answered::ModelInfo;
     use crate::signature::{Field, Kind, Signature};
 
-    fn champion() -> ModelInfo {
+    fn model(version: &str, features: usize) -> ModelInfo {
         let name = "x".to_owned();
         let (missing_allowed, lower, upper, reject_outside) = (false, None, None, true);
         let field = Field { name, kind: Kind::Integer, missing_allowed, lower, upper, reject_outside };
         let signature = Signature::new(vec![field], String::new());
-        let [name, version, digest] = ["m", "1", "d"].map(String::from);
-        ModelInfo { name, version, digest, signature, features: 2 }
+        let [name, version, digest] = ["m", version, "d"].map(String::from);
+        ModelInfo { name, version, digest, signature, features }
+    }
+
+    fn champion() -> ModelInfo {
+        model("1", 2)
+    }
+
+    const fn alone(champion: &ModelInfo) -> Option<Deployed<'_>> {
+        Some(Deployed { champion, canary: None })
+    }
+
+    #[test]
+    fn a_version_names_the_champion_or_the_canary_and_none_is_for_the_draw() {
+        let (champion, canary) = (champion(), model("2", 2));
+        let both = Deployed { champion: &champion, canary: Some(&canary) };
+        let found = |name, version| ModelName { name, version }.find(both);
+        assert_eq!(found("m", ""), Ok(None));
+        assert_eq!(found("m", "1"), Ok(Some(Role::Champion)));
+        assert_eq!(found("m", "2"), Ok(Some(Role::Canary)));
+        let alone = Deployed { champion: &champion, canary: None };
+        assert!(ModelName { name: "m", version: "2" }.find(alone).is_err());
+        for (name, version) in [("m", "3"), ("n", ""), ("n", "2")] {
+            let told = format!("model '{name}'/'{version}' is not deployed; m/1 and m/2 are");
+            assert_eq!(found(name, version).unwrap_err().message, told);
+        }
+    }
+
+    #[test]
+    fn a_canary_is_ready_and_described_by_its_version() {
+        let (champion, canary) = (champion(), model("2", 5));
+        let both = Some(Deployed { champion: &champion, canary: Some(&canary) });
+        let described = |message: &[u8], deployed| {
+            let mut reply = Vec::new();
+            model_metadata(message, deployed, &mut reply).unwrap();
+            reply
+        };
+        assert_eq!(described(b"\x0a\x01m\x12\x012", both), described(b"\x0a\x01m", alone(&canary)));
+        for message in [&b"\x0a\x01m"[..], b"\x0a\x01m\x12\x011"] {
+            assert_eq!(described(message, both), described(message, alone(&champion)));
+        }
+        let mut reply = Vec::new();
+        model_ready(b"\x0a\x01m\x12\x012", both, &mut reply).unwrap();
+        assert_eq!(reply, b"\x08\x01");
     }
 
     #[test]
@@ -163,7 +232,7 @@ mod tests {
             (b"\x12\x011", b""),
         ] {
             let mut reply = Vec::new();
-            model_ready(request, Some(&champion()), &mut reply).unwrap();
+            model_ready(request, alone(&champion()), &mut reply).unwrap();
             assert_eq!(reply, expected);
         }
     }
@@ -172,7 +241,7 @@ mod tests {
     fn metadata_lists_tensors() {
         const ANY: &[u8] = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
         let mut reply = Vec::new();
-        model_metadata(b"\x0a\x01m", Some(&champion()), &mut reply).unwrap();
+        model_metadata(b"\x0a\x01m", alone(&champion()), &mut reply).unwrap();
         let expected = [
             &b"\x0a\x01m\x12\x011\x1a\x0bonnxruntime\x22\x16\x0a\x01x\x12\x05INT64\x1a\x0a"[..],
             ANY,
@@ -188,12 +257,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_champion_has_metadata() {
+    fn what_is_not_deployed_has_no_metadata() {
         let mut reply = Vec::new();
         let refused = model_metadata(b"\x0a\x01m", None, &mut reply).unwrap_err();
         assert_eq!(refused.status, Status::FailedPrecondition);
         let refused =
-            model_metadata("\x0a\x03n\u{e9}".as_bytes(), Some(&champion()), &mut reply).unwrap_err();
+            model_metadata("\x0a\x03n\u{e9}".as_bytes(), alone(&champion()), &mut reply).unwrap_err();
         assert_eq!(refused.status, Status::NotFound);
         assert_eq!(refused.message, "model 'n\\xe9'/'' is not deployed; m/1 is");
     }

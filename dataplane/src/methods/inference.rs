@@ -1,12 +1,15 @@
 //! One inference call after decoding: run it, write its reply, leave its rows for the recorder.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::canary::Role;
 use crate::clock::monotonic_ns;
 use crate::messages::infer::{self, Asked};
 use crate::messages::predict::{self, Timings};
 use crate::methods::stages::Stages;
-use crate::model::deployment::{Loaded, Prepared, Retired};
+use crate::model::deployment::Serving;
+use crate::model::prepared::{Prepared, Retired};
 use crate::refusal::{Refusal, Status};
 use crate::rows::answered::{Answered, Member};
 use crate::rows::ring::Ring;
@@ -15,12 +18,15 @@ use crate::rows::ring::Ring;
 pub struct Thread {
     prepared: Prepared,
     stages: Arc<Stages>,
+    canary_failures: Arc<AtomicU64>,
 }
 
-/// A decoded call, with the model that was deployed when it came.
+/// A decoded call, with the models that were deployed when it came.
 pub struct Inference {
-    /// Answers the call.
-    pub model: Arc<Loaded>,
+    /// One of them answers the call.
+    pub serving: Arc<Serving>,
+    /// Which one.
+    pub role: Role,
     /// The rows, and place for what becomes of them.
     pub answered: Box<Answered>,
     /// What a call of the Open Inference Protocol asked for; `None` for one of our own.
@@ -29,20 +35,26 @@ pub struct Inference {
     pub decode_ns: i64,
 }
 
+impl Inference {
+    /// Whether the champion answers when the run fails: not a caller who wants the canary's version.
+    fn falls_back(&self) -> bool {
+        self.role == Role::Canary && self.asked.as_ref().is_none_or(|asked| asked.role.is_none())
+    }
+}
+
 impl Thread {
-    /// Nothing is prepared; `stages` are this thread's alone.
-    pub const fn new(stages: Arc<Stages>, retired: Retired) -> Self {
-        Self { prepared: Prepared::new(retired), stages }
+    /// Nothing is prepared; `stages` are this thread's alone, `canary_failures` all threads'.
+    pub const fn new(stages: Arc<Stages>, retired: Retired, canary_failures: Arc<AtomicU64>) -> Self {
+        Self { prepared: Prepared::new(retired), stages, canary_failures }
     }
 
     /// Answer one call: `reply` gets its message, `ring` its rows.
     pub fn run(&mut self, mut call: Inference, ring: &Ring, reply: &mut Vec<u8>) -> Result<(), Refusal> {
-        if let Err(failure) = self.score(&call.model, &mut call.answered) {
+        if let Err(failure) = self.score_or_fall_back(&mut call) {
             ring.give_back(call.answered);
             return Err(failure);
         }
-        call.model.exploration().draw(&mut call.answered);
-        self.encode(&call, reply);
+        self.encode(&mut call, reply);
         ring.push(call.answered);
         Ok(())
     }
@@ -50,7 +62,7 @@ impl Thread {
     /// Answer calls of one model, each with one row, by one run; `told` gets each call's place and reply.
     ///
     /// When the common run fails, each call is run by itself, so that a record which the model cannot take
-    /// fails its own call and no other.
+    /// fails its own call, or falls back, and no other.
     pub fn run_together(
         &mut self,
         calls: Vec<Inference>,
@@ -60,11 +72,10 @@ impl Thread {
         let mut common = ring.blank();
         let scored = match calls.as_slice() {
             [first, _, ..] => {
-                common.model = Some(Arc::clone(first.model.info()));
                 for call in &calls {
                     common.blocks.append(&call.answered.blocks);
                 }
-                self.score(&first.model, &mut common).is_ok()
+                self.score(&first.serving, first.role, &mut common).is_ok()
             }
             _ => false,
         };
@@ -76,8 +87,7 @@ impl Thread {
                 continue;
             }
             take_row(&common, place, &mut call.answered);
-            call.model.exploration().draw(&mut call.answered);
-            self.encode(&call, &mut reply);
+            self.encode(&mut call, &mut reply);
             told(place, Ok(reply));
             common.members.push(member(&mut call.answered));
             common.propensity.append(&mut call.answered.propensity);
@@ -90,14 +100,29 @@ impl Thread {
         }
     }
 
-    fn score(&mut self, model: &Loaded, answered: &mut Answered) -> Result<(), Refusal> {
-        let Answered { blocks, prediction, .. } = answered;
-        let scored = self.prepared.run(model, blocks, prediction);
-        scored.map_err(|failure| Refusal::new(Status::Internal, failure))
+    fn score_or_fall_back(&mut self, call: &mut Inference) -> Result<(), Refusal> {
+        let scored = self.score(&call.serving, call.role, &mut call.answered);
+        if scored.is_ok() || !call.falls_back() {
+            return scored;
+        }
+        call.role = Role::Champion;
+        self.score(&call.serving, call.role, &mut call.answered)?;
+        self.canary_failures.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
-    fn encode(&self, call: &Inference, reply: &mut Vec<u8>) {
-        let Inference { answered, asked, decode_ns, .. } = call;
+    fn score(&mut self, serving: &Arc<Serving>, role: Role, answered: &mut Answered) -> Result<(), Refusal> {
+        let Answered { model, blocks, prediction, .. } = answered;
+        let scored = self.prepared.run(serving, role, blocks, prediction);
+        scored.map_err(|failure| Refusal::new(Status::Internal, failure))?;
+        *model = Some(Arc::clone(serving.model(role).info()));
+        Ok(())
+    }
+
+    /// Draw what is explored of it and write the reply.
+    fn encode(&self, call: &mut Inference, reply: &mut Vec<u8>) {
+        let Inference { serving, role, answered, asked, decode_ns } = call;
+        serving.model(*role).exploration().draw(answered);
         let (queue_ns, infer_ns) = (answered.queue_ns, answered.prediction.infer_ns);
         let encoding = monotonic_ns();
         let encode_ns = if let Some(asked) = asked {
@@ -125,6 +150,7 @@ fn take_row(common: &Answered, row: usize, into: &mut Answered) {
     own.decision.extend(made.decision.get(row));
     own.infer_ns = made.infer_ns;
     own.cpu_ns = made.cpu_ns;
+    into.model.clone_from(&common.model);
 }
 
 fn member(answered: &mut Answered) -> Member {

@@ -1,92 +1,86 @@
-//! The model that answers: replaced whole by one pointer, so that readers never wait and no reply mixes two.
+//! What answers: replaced whole by one pointer, so that readers never wait and no reply mixes two models.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::{ArcSwapOption, Guard};
-use crossbeam_queue::SegQueue;
 
-use crate::exploration::Exploration;
-use crate::model::onnxruntime::OnnxRuntime;
-use crate::model::session::{Runner, Session};
-use crate::rows::answered::{ModelInfo, Prediction};
-use crate::rows::blocks::Blocks;
+use crate::canary::{Role, is_drawn};
+use crate::model::loaded::Loaded;
+use crate::model::prepared::Retired;
 
-/// A loaded and warm model, and what its runs cost.
-pub struct Loaded {
-    session: Arc<Session>,
-    exploration: Exploration,
-    costs: Costs,
+/// The models that answer at one time.
+pub struct Serving {
+    champion: Arc<Loaded>,
+    canary: Option<Canary>,
 }
 
-impl Loaded {
-    /// Load a graph and run it `runs` times on one plain row, so that the first caller finds it warm.
-    ///
-    /// The error is a sentence for the person who deploys it.
-    pub fn load(
-        runtime: &Arc<OnnxRuntime>,
-        graph: &Path,
-        info: Arc<ModelInfo>,
-        exploration: Exploration,
-        plain_row: &Blocks,
-        runs: usize,
-    ) -> Result<Arc<Self>, String> {
-        let model = info.to_string();
-        let session = Session::open(runtime, graph, info)
-            .map_err(|error| format!("ONNX Runtime cannot load the graph: {error}"))?;
-        let fails = |error| format!("bundle {model} fails on a plain row: {error}");
-        let mut runner = session.runner().map_err(fails)?;
-        let loaded = Arc::new(Self { session, exploration, costs: Costs::default() });
-        let mut prediction = Prediction::default();
-        for _ in 0..runs.max(1) {
-            runner.run(plain_row, &mut prediction).map_err(fails)?;
-            loaded.costs.saw(1, prediction.cpu_ns);
+/// A model that answers a part of the calls in the champion's place.
+pub struct Canary {
+    /// Takes the same fields as the champion.
+    pub model: Arc<Loaded>,
+    /// Above 0, below 1.
+    pub share: f64,
+}
+
+impl Serving {
+    /// A champion that answers what is not drawn for the canary.
+    pub const fn new(champion: Arc<Loaded>, canary: Option<Canary>) -> Self {
+        Self { champion, canary }
+    }
+
+    /// Who answers the call with this id.
+    #[inline]
+    pub fn draw(&self, request_id: &str) -> Role {
+        match &self.canary {
+            Some(canary) if is_drawn(request_id, canary.share) => Role::Canary,
+            _ => Role::Champion,
         }
-        Ok(loaded)
     }
 
-    /// Which model this is.
-    pub fn info(&self) -> &Arc<ModelInfo> {
-        self.session.info()
+    /// The champion, whose fields every call brings.
+    pub const fn champion(&self) -> &Arc<Loaded> {
+        &self.champion
     }
 
-    /// What of its replies is explored.
-    pub const fn exploration(&self) -> Exploration {
-        self.exploration
+    /// The canary, if there is one.
+    pub fn canary(&self) -> Option<&Arc<Loaded>> {
+        self.canary.as_ref().map(|canary| &canary.model)
     }
 
-    /// What its runs cost.
-    pub const fn costs(&self) -> &Costs {
-        &self.costs
+    /// The model in this role; the champion where there is no canary.
+    #[inline]
+    pub fn model(&self, role: Role) -> &Arc<Loaded> {
+        match (role, &self.canary) {
+            (Role::Canary, Some(canary)) => &canary.model,
+            _ => &self.champion,
+        }
     }
 }
 
-/// Former models' tensors and, with the last of them, the models, which take long to free: whoever drains the
-/// ring frees them, no request.
-pub type Retired = Arc<SegQueue<Runner>>;
-
-/// The pointer to the model that answers.
+/// The pointer to what answers.
 #[derive(Default)]
 pub struct Deployment {
-    model: ArcSwapOption<Loaded>,
+    serving: ArcSwapOption<Serving>,
     retired: Retired,
 }
 
 impl Deployment {
-    /// Replace the model; calls that have begun finish with the one they took.
-    pub fn swap(&self, model: Option<Arc<Loaded>>) {
-        self.model.store(model);
+    /// Replace the models; calls that have begun finish with those they took.
+    pub fn swap(&self, serving: Option<Serving>) {
+        self.serving.store(serving.map(Arc::new));
     }
 
-    /// The model now, for one call.
-    pub fn get(&self) -> Guard<Option<Arc<Loaded>>> {
-        self.model.load()
+    /// The models now, for one call.
+    pub fn get(&self) -> Guard<Option<Arc<Serving>>> {
+        self.serving.load()
     }
 
-    /// Whether a model answers.
-    pub fn deployed(&self) -> bool {
-        self.model.load().is_some()
+    /// The model with this digest, where it answers now.
+    pub fn loaded(&self, digest: &str) -> Option<Arc<Loaded>> {
+        let serving = self.serving.load();
+        let serving = serving.as_ref()?;
+        let models = [Some(serving.champion()), serving.canary()];
+        models.into_iter().flatten().find(|model| model.info().digest == digest).map(Arc::clone)
     }
 
     /// Where threads leave what they prepared for a former model.
@@ -97,95 +91,5 @@ impl Deployment {
     /// Free what threads have left.
     pub fn free_retired(&self) {
         while self.retired.pop().is_some() {}
-    }
-}
-
-/// One thread's prepared tensors for the model that it ran last, which it keeps until it runs another.
-pub struct Prepared {
-    runner: Option<Runner>,
-    retired: Retired,
-}
-
-impl Prepared {
-    /// Nothing is prepared.
-    pub const fn new(retired: Retired) -> Self {
-        Self { runner: None, retired }
-    }
-
-    /// Run `blocks` through `model`; the error says what the caller is told.
-    pub fn run(&mut self, model: &Loaded, blocks: &Blocks, into: &mut Prediction) -> Result<(), String> {
-        let runner = match self.runner.take() {
-            Some(runner) if Arc::ptr_eq(runner.session(), &model.session) => runner,
-            former => {
-                if let Some(former) = former {
-                    self.retired.push(former);
-                }
-                model.session.runner()?
-            }
-        };
-        let done = self.runner.insert(runner).run(blocks, into);
-        if done.is_ok() {
-            model.costs.saw(blocks.rows, into.cpu_ns);
-        }
-        done
-    }
-}
-
-const CLASSES: usize = 16;
-const WEIGHT: i64 = 8;
-
-/// What a run of so many rows takes of a processor, learned from the runs: a moving average for each power of
-/// two of rows.
-#[derive(Default)]
-pub struct Costs([AtomicI64; CLASSES]);
-
-impl Costs {
-    /// Learn from a run. Threads may overwrite each other's lesson; the next run teaches it again.
-    pub fn saw(&self, rows: usize, cpu_ns: i64) {
-        let Some(cost) = self.0.get(class(rows)) else { return };
-        let known = cost.load(Ordering::Relaxed);
-        // The first runs of a model are slow: a lower cost is believed at once.
-        let learned = if known == 0 || cpu_ns < known { cpu_ns } else { known + (cpu_ns - known) / WEIGHT };
-        cost.store(learned.max(1), Ordering::Relaxed);
-    }
-
-    /// What a run of `rows` will take; where none of that size was seen, as much as single rows would.
-    pub fn estimate_ns(&self, rows: usize) -> i64 {
-        let seen = |class: usize| self.0.get(class).map_or(0, |cost| cost.load(Ordering::Relaxed));
-        match seen(class(rows)) {
-            0 => seen(0).saturating_mul(rows as i64),
-            known => known,
-        }
-    }
-}
-
-fn class(rows: usize) -> usize {
-    (rows.max(1).ilog2() as usize).min(CLASSES - 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Costs;
-
-    #[test]
-    fn a_size_that_was_not_seen_costs_as_much_as_single_rows() {
-        let costs = Costs::default();
-        assert_eq!(costs.estimate_ns(64), 0);
-        costs.saw(1, 20_000);
-        assert_eq!(costs.estimate_ns(1), 20_000);
-        assert_eq!(costs.estimate_ns(64), 64 * 20_000);
-        costs.saw(64, 90_000);
-        assert_eq!(costs.estimate_ns(64), 90_000);
-        assert_eq!(costs.estimate_ns(127), 90_000);
-    }
-
-    #[test]
-    fn a_slow_run_moves_the_estimate_a_little_and_a_quick_one_at_once() {
-        let costs = Costs::default();
-        costs.saw(1, 10_000);
-        costs.saw(1, 90_000);
-        assert_eq!(costs.estimate_ns(1), 20_000);
-        costs.saw(1, 5_000);
-        assert_eq!(costs.estimate_ns(1), 5_000);
     }
 }

@@ -28,7 +28,7 @@ pub struct PendingOutcomes {
 /// What is handed to the recorder.
 #[derive(Debug, Default)]
 pub struct Drained {
-    /// Answered rows, oldest first; a batch for each run of calls that one model answered.
+    /// Answered rows: a batch for each model that answered, the oldest first in each.
     pub served: Vec<Columns>,
     /// Everything that waited.
     pub outcomes: Vec<PendingOutcomes>,
@@ -136,8 +136,8 @@ impl Ring {
         self.due.wait(wait);
         let mut drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
         let outcomes = (0..self.outcomes.len()).map_while(|_| self.outcomes.pop()).collect();
-        let calls = self.take(&mut drain, max_rows);
-        let served = batches(&calls, &mut drain.groups);
+        let mut calls = self.take(&mut drain, max_rows);
+        let served = batches(&mut calls, &mut drain.groups);
         for call in calls {
             self.blanks.put(call);
         }
@@ -180,8 +180,11 @@ impl Ring {
     }
 }
 
-/// One for each run of calls that one model answered.
-fn batches(calls: &[Box<Answered>], groups: &mut i64) -> Vec<Columns> {
+/// One for each model that answered, in the order in which they appear: where a canary takes every few calls,
+/// one for each run of calls would be a batch for every few rows.
+fn batches(calls: &mut [Box<Answered>], groups: &mut i64) -> Vec<Columns> {
+    let mut models = Vec::new();
+    calls.sort_by_cached_key(|call| place(&mut models, call));
     let mut batches = Vec::new();
     for run in calls.chunk_by(|one, next| digest(one) == digest(next)) {
         if let Some(model) = run.first().and_then(|call| call.model.as_ref()) {
@@ -190,6 +193,15 @@ fn batches(calls: &[Box<Answered>], groups: &mut i64) -> Vec<Columns> {
         *groups += run.len() as i64;
     }
     batches
+}
+
+/// Where its model stands among those that have appeared.
+fn place(models: &mut Vec<String>, call: &Answered) -> usize {
+    let digest = digest(call).unwrap_or_default();
+    models.iter().position(|model| model == digest).unwrap_or_else(|| {
+        models.push(digest.to_owned());
+        models.len() - 1
+    })
 }
 
 /// A call that lacks a part in some column would spoil its neighbours' rows.

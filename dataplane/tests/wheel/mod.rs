@@ -13,6 +13,7 @@ pub fn runtime() -> Arc<OnnxRuntime> {
 }
 
 /// The Python of the environment that the wheel is installed in.
+#[allow(dead_code, reason = "not every file of tests asks Python")]
 pub fn python() -> PathBuf {
     let library = library();
     let found = library.ancestors().map(|folder| folder.join("bin/python")).find(|python| python.exists());

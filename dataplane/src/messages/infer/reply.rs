@@ -130,7 +130,7 @@ mod tests {
 
     fn encoded(answered: &Answered, outputs: &[Output], raw: bool) -> Vec<u8> {
         let mut reply = Vec::new();
-        encode(answered, &Asked { outputs: outputs.into(), raw }, &mut reply);
+        encode(answered, &Asked { outputs: outputs.into(), raw, role: None }, &mut reply);
         reply
     }
 

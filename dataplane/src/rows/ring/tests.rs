@@ -142,11 +142,13 @@ fn requests_that_ran_together_keep_their_own_keys_and_times() {
 #[test]
 fn models_are_kept_apart_and_groups_go_on_counting() {
     let (ring, a, b) = (ring(100), model("a"), model("b"));
-    for (number, model) in [(1, &a), (2, &model("a")), (3, &b), (4, &a)] {
+    for (number, model) in [(1, &b), (2, &model("a")), (3, &b), (4, &a)] {
         ring.push(answered(&ring, number, 1, model));
     }
+    let drained = ring.drain(100, NOW);
+    assert_eq!(ids(&drained), ["r1", "r3", "r2", "r4"], "each model's in order");
     let groups = |drained: Drained| drained.served.into_iter().map(|batch| batch.group).collect::<Vec<_>>();
-    assert_eq!(groups(ring.drain(100, NOW)), [vec![0, 1], vec![2], vec![3]]);
+    assert_eq!(groups(drained), [[0, 1], [2, 3]]);
     ring.push(answered(&ring, 5, 1, &a));
     assert_eq!(groups(ring.drain(100, NOW)), [[4]]);
 }

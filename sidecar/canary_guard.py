@@ -31,7 +31,7 @@ class CanaryGuard:
         self._registry = registry
         self._most = most
         self._canary: ModelId | None = None
-        self._failures_before = 0
+        self._failures_before = self._failures_seen = 0
 
     async def run(self) -> None:
         """Guard until cancelled."""
@@ -45,7 +45,9 @@ class CanaryGuard:
         canary = deployed.ref.model if deployed else None
         failures = self._engine.stats().canary_failures
         if canary != self._canary:
-            self._canary, self._failures_before = canary, failures
+            # What was counted since the last look may be this one's already.
+            self._canary, self._failures_before = canary, self._failures_seen
+        self._failures_seen = failures
         failed = failures - self._failures_before
         if canary is None or failed < self._most:
             return

@@ -112,14 +112,10 @@ def test_a_scikit_learn_model_is_a_bundle_with_the_recipes_features(snapshot, re
     assert manifest["importance"]["x"] > 0.5
 
 
-def test_the_same_file_gives_the_same_bundle(snapshot, register, tmp_path):
-    path = skl(fitted(TASK, snapshot), tmp_path / "theirs.onnx")
-    assert register(path).bundle.model.digest == register(path).bundle.model.digest
-
-
 def test_what_it_was_fitted_on_is_unknown_unless_somebody_says_it(snapshot, register, tmp_path):
     path = skl(fitted(TASK, snapshot), tmp_path / "theirs.onnx")
     made = register(path)
+    assert made.bundle.model.digest == register(path).bundle.model.digest  # the same file, the same bundle
     assert made.measured is None
     assert made.bundle.manifest["training"] is made.bundle.manifest["holdout"] is None
     assert made.unknown == "it is not declared what it was fitted on"

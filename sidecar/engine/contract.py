@@ -73,8 +73,8 @@ class StageTimes:
 class EngineStats:
     """Counters since the start. Rows, not calls, except for `errors` (calls by gRPC status name).
 
-    stages: the times of each of STAGES. canary_failures: calls on which a canary failed, and which the
-    champion answered instead.
+    canary_failures: calls on which a canary failed and the champion answered.
+    stages: the times of each of STAGES.
     """
 
     served: int = 0

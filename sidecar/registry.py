@@ -130,7 +130,7 @@ class Registry:
             raise ConflictError("a canary needs a share of the calls: start one with `trainer canary`")
         if expected is ModelState.ROLLED_BACK and not override:
             raise ConflictError(
-                f"{self.find(digest).model} was rolled back; it comes back only by an override"
+                f"{self.find(digest).model} was rolled back; it comes back only with --override"
             )
         with self._file.write() as db:
             version = self._versions(db).find(digest)
@@ -247,14 +247,16 @@ class Registry:
     def find(self, prefix: str) -> Version:
         """The version whose digest begins with `prefix`.
 
-        Raises NotFoundError when there is none, InvalidRequestError when there are several.
+        Raises NotFoundError when there is none, InvalidRequestError when there are several or it is empty.
         """
+        if not prefix:
+            raise InvalidRequestError("name a version by its digest, or the beginning of it")
         with self._file.read() as db:
             found = (
                 db.execute(
                     "SELECT * FROM versions WHERE substr(digest, 1, length(?1)) = ?1 LIMIT 2", (prefix,)
                 ).fetchall()
-                if db and prefix
+                if db
                 else []
             )
             if not found:

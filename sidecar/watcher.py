@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sidecar.canary_guard import ACTOR
 from sidecar.errors import SidecarError, UnavailableError
+from sidecar.lifecycle import ModelState, Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from sidecar.domain import Deployment
+    from sidecar.domain import Deployment, ModelId
     from sidecar.engine.contract import Engine
     from sidecar.registry import Registry
     from sidecar.shadow.supervisor import ShadowSupervisor
@@ -114,11 +117,32 @@ class Watcher:
             await self._engine.deploy(deployment)
             await asyncio.to_thread(self._shadows.deploy, deployment)
         except SidecarError as error:
+            if deployment.canary is not None:
+                return await self._deploy_without_canary(deployment, deployment.canary.ref.model, error)
             return str(error)
         except Exception as error:  # noqa: BLE001 - whatever a bundle does, the former one goes on serving
             _log.exception("cannot deploy generation %d", deployment.generation)
             return f"{type(error).__name__}: {error}"
         return ""
+
+    async def _deploy_without_canary(
+        self, deployment: Deployment, canary: ModelId, error: SidecarError
+    ) -> str:
+        """Perhaps the canary is to blame: then it is rejected, and keeps nobody from serving."""
+        without = await self._deploy(replace(deployment, canary=None))
+        if without:
+            return without
+        try:
+            await asyncio.to_thread(
+                self._registry.move,
+                canary.digest,
+                expected=ModelState.CANARY,
+                to=ModelState.REJECTED,
+                reason=Reason(ACTOR, f"as canary it cannot be deployed: {error}"),
+            )
+        except SidecarError as refused:
+            _log.warning("canary %s cannot be rejected: %s", canary, refused)
+        return f"without its canary: {error}"
 
     def _failed(self, error: str) -> None:
         if error != self.error:

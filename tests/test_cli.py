@@ -163,7 +163,7 @@ def test_status(home):
     assert f"{engine.name} ({why})" in " ".join(out.split())
     assert re.search(rf"infer +{found['served']}( +[0-9.,]+){{4}} *\n", out)
     assert f"{found['served']} served = {found['served']} written + 0 sampled_out + 0 dropped" in out
-    assert re.search(r"tiny/candidate@\w+ +running +\d+", out)
+    assert re.search(r"tiny/candidate@\w+ +candidate +running +\d+", out)
 
 
 def test_log_shows_all_about_one_request(home):

@@ -97,6 +97,7 @@ def evidence(**changes) -> Evidence:
         share=ErrorShare(0, 1),
         first_scored_ns=0,
         trained_until_ns=None,
+        received_since_ns=0,
         shadowed=accounting(1400),
         judged=accounting(1200),
         unmatured=200,

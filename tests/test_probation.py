@@ -74,12 +74,19 @@ def test_readings_are_bets_on_the_former_champion_begun_anew_each_day(tmp_path):
     assert found.readings[-1].gain == pytest.approx(600 * sum(map(sum, units)), rel=1e-6)
 
 
-def test_days_before_a_roll_back_do_not_count_again(tmp_path):
+def test_rows_received_before_do_not_count(tmp_path):
     path = log(tmp_path)
-    later = measured(path, after_ns=START_NS + 32 * DAY_NS)
+    later = measured(path, received_since_ns=START_NS + 33 * DAY_NS)
     assert later.evidence.judged.since_ns == START_NS + 33 * DAY_NS
     assert len(later.readings) == 2
     assert len(measured(path).readings) == 5
+
+
+def test_days_at_a_share_begin_after_the_day_on_which_it_was_given(tmp_path):
+    path = log(tmp_path)
+    found = measured(path, share=0.5, share_since_ns=START_NS + 32 * DAY_NS + 1)
+    assert (found.days, found.evidence.judged.days) == (2, 5)
+    assert measured(path, share=0.5).days == 5
 
 
 def test_stretches_of_several_days_are_read_at_their_end(tmp_path):
@@ -101,13 +108,14 @@ def test_facts_survive_json_and_do_not_depend_on_when_they_are_read(tmp_path):
     assert measured(path, as_of_ns=START_NS + 34 * DAY_NS).digest != found.digest
 
 
-def test_a_budget_in_multiples_is_held_against_what_the_former_champion_took(tmp_path):
-    before = traffic(25, 5, rows_a_day=100)
-    earlier = served(before, oracle(before, wrong=0.1, seed=3), np.arange(500), FORMER, cpu_ns=5_000)
-    multiples = with_policy(latency_budget_us=None, latency_budget_times=2.0, cycle_days=5)
-    found = measured(log(tmp_path, of_former=[earlier]), of=multiples).speed
+def test_a_budget_in_multiples_is_of_what_the_champion_takes_beside_its_canary(tmp_path):
+    beside = traffic(30, 6, rows_a_day=100, seed=9)
+    other = served(beside, oracle(beside, wrong=0.1, seed=3), np.arange(600), FORMER, cpu_ns=5_000)
+    multiples = with_policy(latency_budget_us=None, latency_budget_times=2.0)
+    found = measured(log(tmp_path, of_former=[other]), of=multiples, share=0.5).speed
     assert found.budget.us == pytest.approx(10.0)
     assert (found.rows, found.over) == (WHOLE, WHOLE)
+    # A champion has nobody beside it, and what was before may have been other traffic.
     assert measured(log(tmp_path / "alone"), of=multiples).speed is None
     assert measured(log(tmp_path / "fixed")).speed.over == 0
 
@@ -274,7 +282,7 @@ def test_a_worse_champion_is_rolled_back_and_returns_by_an_override_only(home):
     assert home.json("replay", TASK, "1")["same"]
     refused = home.command("shadow", home.again)
     assert refused.exit_code == 2
-    assert "was rolled back; it comes back only by an override" in refused.stderr
+    assert "was rolled back; it comes back only with --override" in refused.stderr
     # Who lets it return knows of those days: they are not held against it again.
     install(home, home.again, "--override", "--why", "the data were at fault")
     assert judged(home)["action"] == "hold"
@@ -326,12 +334,12 @@ def test_a_candidate_that_earned_it_is_canary_first_and_then_champion(home, in_c
     assert "not shown yet to be fast enough where it serves" in judged(home, in_canary)["reasons"][0]
     home.live(3)
     found = judged(home, in_canary)
-    assert (found["action"], found["facts"]["days"]) == ("canary", 6)
+    assert (found["action"], found["facts"]["days"]) == ("canary", 5)
     assert found["facts"]["evidence"]["judged"]["served"] == pytest.approx(0.5 * 6 * 200, rel=0.2)
     assert canary(home).share == 0.7
     home.live(1)
     assert judged(home, in_canary)["facts"]["days"] == 0
-    home.live(2)
+    home.live(3)
     found = judged(home, in_canary)
     assert (found["action"], found["done"]) == ("promote", True)
     assert (states(home)[home.trees], states(home)[home.line]) == (ModelState.CHAMPION, ModelState.STANDBY)
@@ -351,12 +359,12 @@ def test_a_canary_that_earns_less_is_rejected_by_itself(home, in_canary):
     assert canary(home) is None
 
 
-def test_a_canary_is_set_and_stopped_by_hand(home):
+def test_a_canary_is_set_and_ended_by_hand(home):
     home.json("shadow", home.again)
     assert home.json("canary", home.again, "--share", "0.25", "--why", "to see")["share"] == 0.25
-    assert "give --share or --stop" in home.command("canary", home.again, "--why", "x").output
-    home.json("canary", home.again, "--stop", "--why", "seen")
-    assert states(home)[home.again] is ModelState.SHADOW
+    assert "give --share or --end" in home.command("canary", home.again, "--why", "x").output
+    home.json("canary", home.again, "--end", "--why", "seen")
+    assert states(home)[home.again] is ModelState.REJECTED
     assert "cannot become canary" in home.error("canary", home.line, "--share", "0.1", "--why", "x")
 
 
@@ -365,3 +373,35 @@ def test_another_champion_ends_the_canary(home):
     home.json("canary", home.again, "--share", "0.25", "--why", "to see")
     home.json("rollback", "--why", "never mind")
     assert (states(home)[home.again], canary(home)) == (ModelState.SHADOW, None)
+
+
+def test_a_decision_to_promote_leads_to_the_policys_canary_by_hand_too(home, in_canary):
+    home.json("rollback", "--why", "to see")
+    home.json("shadow", home.trees, "--override", "--why", "to see")
+    home.live(5)
+    home.json("decide", in_canary)
+    home.json("promote", home.trees, "--why", "it earned it")
+    assert (states(home)[home.trees], canary(home).share) == (ModelState.CANARY, 0.5)
+    home.json("shadow", home.trees)  # where it is already, in a way
+    assert states(home)[home.trees] is ModelState.CANARY
+
+
+def test_what_was_shown_before_a_roll_back_does_not_promote_again(home):
+    home.json("rollback", "--why", "to see")
+    home.json("shadow", home.trees, "--override", "--why", "to see")
+    home.live(5)
+    assert home.json("decide", TASK, "--promote")["promoted"]
+    home.json("rollback", "--why", "complaints")
+    home.json("shadow", home.trees, "--override", "--why", "they were mistaken")
+    decided = home.json("decide", TASK, "--promote")
+    assert not decided["promoted"]
+    assert decided["decisions"][0]["evidence"]["judged"]["served"] == 0
+
+
+def test_days_as_canary_are_no_days_of_probation(home, short):
+    home.json("shadow", home.again)
+    home.json("canary", home.again, "--share", "0.5", "--why", "to see")
+    home.live(5)
+    home.json("promote", home.again, "--override", "--why", "we are sure")
+    found = judged(home, short)
+    assert (found["action"], found["facts"]["days"]) == ("hold", 0)

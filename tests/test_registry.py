@@ -229,7 +229,7 @@ def test_what_was_rolled_back_comes_back_by_an_override_only(registry):
         registry.promote(bundle.model.digest, WHY)
     registry.roll_back(WHY)
     again = {"expected": ModelState.ROLLED_BACK, "to": ModelState.SHADOW, "reason": WHY}
-    with pytest.raises(ConflictError, match=r"tiny/b@.* was rolled back; it comes back only by an override"):
+    with pytest.raises(ConflictError, match=r"tiny/b@.* was rolled back; it comes back only with --override"):
         registry.move(second.model.digest, **again)
     with pytest.raises(ConflictError, match="that is rolled_back cannot become champion; possible: shadow"):
         registry.promote(second.model.digest, WHY)
@@ -245,7 +245,9 @@ def test_find_takes_an_unambiguous_beginning(registry):
     twice = next(letter for letter in first if first.count(letter) > 1)
     with pytest.raises(InvalidRequestError, match="several versions"):
         registry.find(twice)
-    for nothing in ("", "xyz", "%", digest + "0"):
+    with pytest.raises(InvalidRequestError, match="name a version by its digest"):
+        registry.find("")
+    for nothing in ("xyz", "%", digest + "0"):
         with pytest.raises(NotFoundError):
             registry.find(nothing)
 

@@ -305,7 +305,7 @@ def test_traffic_that_candidates_were_fitted_on_does_not_promote_them(home):
     home.live(9)
     decision = home.json("decide", TASK, "--promote")["decisions"][0]
     assert decision["action"] == "hold"
-    assert "No whole cycle has matured" in decision["reasons"][0]
+    assert "Its shadow has not scored a row yet" in decision["reasons"][0]
     assert decision["evidence"]["trained_until_ns"] >= small_task.START_NS + 38 * DAY_NS
 
 

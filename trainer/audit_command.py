@@ -73,6 +73,7 @@ def _table(history: list[Transition | StoredDecision]) -> Table:
                 f"{one.budget_left:.2%} left. {' '.join(one.reasons)}",
             )
         else:
-            arrow = f"{one.from_state or 'new'} to {one.to_state}"
+            share = "" if one.share is None else f", {one.share:.2%} of the calls"
+            arrow = f"{one.from_state or 'new'} to {one.to_state}{share}"
             table.add_row(iso_minute(one.at_ns), arrow, one.digest[:12], one.reason.actor, one.reason.why)
     return table

@@ -262,25 +262,25 @@ def promote_candidate(session: Session, bundle: str, why: str, first: bool, over
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="The part of the calls that it answers from now on.",
 )
-@click.option("--stop", is_flag=True, help="Let it answer none any more; it goes back to the shadow.")
+@click.option("--end", is_flag=True, help="Let it answer none any more: it is rejected.")
 @WHY
 @with_session
-def set_canary(session: Session, digest: str, share: float | None, stop: bool, why: str) -> None:
+def set_canary(session: Session, digest: str, share: float | None, end: bool, why: str) -> None:
     """Let a candidate in the shadow answer a part of the calls, by hand.
 
     A policy with `canary` does it by itself once a candidate has earned it. Which calls is drawn by a hash of
     their ids. `trainer probation` judges the canary, and `trainer promote` makes it champion.
     """
-    if stop == (share is not None):
-        raise click.UsageError("give --share or --stop")
+    if end == (share is not None):
+        raise click.UsageError("give --share or --end")
     reason = Reason(session.actor, why)
     with session.registry() as registry:
         version = registry.find(digest)
         if share is None:
             registry.move(
-                version.model.digest, expected=ModelState.CANARY, to=ModelState.SHADOW, reason=reason
+                version.model.digest, expected=ModelState.CANARY, to=ModelState.REJECTED, reason=reason
             )
-            what = f"{version.model} is back in the shadow"
+            what = f"{version.model} is rejected"
         else:
             registry.start_canary(version.model.digest, share, reason)
             what = f"{version.model} is the canary, with {share:.2%} of the calls"

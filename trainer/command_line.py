@@ -18,7 +18,7 @@ from rich.console import Console
 from sidecar.cli.options import as_json as json_option
 from sidecar.cli.options import config_path as config_option
 from sidecar.config import Config, load_config
-from sidecar.errors import NotFoundError
+from sidecar.errors import InvalidRequestError, NotFoundError
 from sidecar.registry import Registry
 from sidecar.store.reader import LogReader
 from trainer.days import moment
@@ -113,8 +113,10 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
 def find_bundle(config: Config, given: str) -> Path:
     """The folder that was named, or the one below the home's bundles whose digest begins so.
 
-    Raises NotFoundError when none or several do.
+    Raises NotFoundError when none or several do, and InvalidRequestError when nothing is named.
     """
+    if not given:
+        raise InvalidRequestError("name a bundle by its folder, its digest, or the beginning of that")
     path = Path(given)
     if path.is_dir():
         return path.resolve()

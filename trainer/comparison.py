@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,6 +90,11 @@ class Reign:
             hidden_by=task.hidden_by,
         )
         return cls(task, champion, query, served, matured_ns)
+
+    def received_since(self, since_ns: int) -> Reign:
+        """The same without the rows that were received before this moment."""
+        rows = np.flatnonzero(self.served.received_ns >= since_ns)
+        return self if len(rows) == len(self.served) else replace(self, served=self.served.take(rows))
 
     def compare(
         self, reader: LogReader, other: ModelId, *, trained_until_ns: int | None = None

@@ -142,6 +142,7 @@ class Evidence:
     hidden: None where no action hides the outcome. share: the candidate's part of the error
     budget. first_scored_ns: event time of the earliest row, of those that were read, with a Score of the
     candidate; None without any. trained_until_ns: the newest event it was fitted on, None where not known.
+    received_since_ns: by the machine's clock, when both came to stand where they do; 0 where not known.
     unmatured: shadowed rows too young to be judged. labelled: judged rows with a label. joined: of those,
     rows the candidate gave a value for. losses: joined rows, decided differently, that lost money. days:
     judged days, for the eye; their decisions include the hidden ones. cycles: what decides. slices_tried: how
@@ -161,6 +162,7 @@ class Evidence:
     share: ErrorShare
     first_scored_ns: int | None
     trained_until_ns: int | None
+    received_since_ns: int
     shadowed: Accounting
     judged: Accounting
     unmatured: int

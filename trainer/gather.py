@@ -48,11 +48,13 @@ class Known:
     """What is known of candidates beside the log, by digest.
 
     shares: their parts of the error budget. trained_until_ns: the newest event that each was fitted on; only
-    later days are evidence. findings: open findings on it, on the champion, or on no model.
+    later days are evidence. received_since_ns: only rows received from then on are. findings: open findings
+    on it, on the champion, or on no model.
     """
 
     shares: Mapping[str, ErrorShare] = field(default_factory=dict)
     trained_until_ns: Mapping[str, int] = field(default_factory=dict)
+    received_since_ns: Mapping[str, int] = field(default_factory=dict)
     findings: Mapping[str, tuple[OpenFinding, ...]] = field(default_factory=dict)
 
 
@@ -75,16 +77,12 @@ def gather(
     if known is None:
         together = ErrorShare(0, len(candidates))
         known = Known(shares=dict.fromkeys([one.digest for one in candidates], together))
-    return [
-        describe(
-            reign,
-            reign.compare(reader, one, trained_until_ns=known.trained_until_ns.get(one.digest)),
-            one,
-            known,
-            noise,
-        )
-        for one in candidates
-    ]
+    found = []
+    for one in candidates:
+        own = reign.received_since(known.received_since_ns.get(one.digest, 0))
+        compared = own.compare(reader, one, trained_until_ns=known.trained_until_ns.get(one.digest))
+        found.append(describe(own, compared, one, known, noise))
+    return found
 
 
 def describe(
@@ -110,6 +108,7 @@ def describe(
         share=known.shares[candidate.digest],
         first_scored_ns=found.first_scored_ns,
         trained_until_ns=known.trained_until_ns.get(candidate.digest),
+        received_since_ns=known.received_since_ns.get(candidate.digest, 0),
         shadowed=found.shadowed_account,
         judged=account,
         unmatured=len(shadowed) - len(judged),

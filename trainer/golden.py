@@ -70,7 +70,10 @@ def read_golden(path: Path, signature: Signature) -> Golden:
     if SCORE not in table.column_names:
         raise ExportError(f"golden rows {path.name} have no column 'score', the original's score of each row")
     columns = {name: table.column(name).to_pylist() for name in table.column_names}
-    score = np.array(columns.pop(SCORE), np.float64)
+    try:
+        score = np.array(columns.pop(SCORE), np.float64)
+    except ValueError as error:
+        raise ExportError(f"golden rows {path.name}: a score is no number: {error}") from error
     odd = np.flatnonzero(~((score >= 0) & (score <= 1)))
     if len(odd):
         raise ExportError(
@@ -91,6 +94,7 @@ def compare(golden: Golden, score: NDArray[np.float32], signature: Signature, to
     Raises ExportError with the worst row and its fields when it is further than `tolerance`.
     """
     apart = np.abs(score - golden.score)
+    apart[np.isnan(apart)] = np.inf  # no score at all is the furthest off
     worst = int(apart.argmax())
     if apart[worst] > tolerance:
         fields = ", ".join(

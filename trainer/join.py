@@ -66,7 +66,8 @@ class JoinedRows:
     [n], infer_ns and cpu_ns: int64 [n], all the champion's. hidden: bool [n], the reply's action hid the
     outcome. propensity: float32 [n], see `ServedBatch`; 1 where no action hides it. label: float64 [n], 0 or
     1, NaN where neither was known at as_of_ns, or the outcome is hidden. matured: bool [n], event_ns +
-    maturity <= as_of_ns. logged: int64 [n], rising in the order of the log.
+    maturity <= as_of_ns. logged: int64 [n], rising in the order of the log. repeated: bool [n], the
+    request_id was served more than once, and this is the row received first.
     """
 
     as_of_ns: int
@@ -83,6 +84,7 @@ class JoinedRows:
     label: NDArray[np.float64]
     matured: NDArray[np.bool_]
     logged: NDArray[np.int64]
+    repeated: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.request_ids)
@@ -144,6 +146,7 @@ class JoinedRows:
             label=self.label[rows],
             matured=self.matured[rows],
             logged=self.logged[rows],
+            repeated=self.repeated[rows],
         )
 
 
@@ -218,6 +221,7 @@ def read_rows(
         parts.append(part.columns)
     found = joined_columns(parts, _no_rows(signature))
     rows = _first_received(found)
+    repeated = _repeated(found["request_ids"], len(rows))[rows]
     if not np.array_equal(rows, np.arange(len(found["event_ns"]))):
         found = {name: values[rows] for name, values in found.items()}
     joined = JoinedRows(
@@ -235,6 +239,7 @@ def read_rows(
         label=np.full(len(found["event_ns"]), np.nan),
         matured=found["event_ns"] + nanoseconds(maturity) <= now_ns,
         logged=rows,
+        repeated=repeated,
     )
     joined.label[:] = _labels(reader, joined, since_ns)
     return joined
@@ -313,6 +318,14 @@ def _first_received(found: Columns) -> NDArray[np.int64]:
         rows = by_arrival[first_of_each(ids[by_arrival])]
         return rows[order_of_rows(event_ns[rows], ids[rows])]
     return order_of_rows(event_ns, ids)
+
+
+def _repeated(ids: NDArray[np.bytes_], different: int) -> NDArray[np.bool_]:
+    """Which ids there are more than once; different: how many there are."""
+    if different == len(ids):
+        return np.zeros(len(ids), np.bool_)
+    codes = codes_of(ids)
+    return np.asarray(np.bincount(codes)[codes] > 1)
 
 
 def _labels(reader: LogReader, rows: JoinedRows, since_ns: int | None) -> NDArray[np.float64]:

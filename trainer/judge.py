@@ -15,6 +15,7 @@ from trainer.fitted_until import may_know_until_ns
 from trainer.gate import Action, decide
 from trainer.gather import Known, gather
 from trainer.promote import act, save
+from trainer.stints import since_ns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +71,7 @@ def judge(
     (or not that one) is in the shadow, or no row is logged, and as `champion_of` does.
     """
     champion = champion_of(task, registry).model
+    reign_ns = since_ns(registry, champion.digest, ModelState.CHAMPION)
     candidates = [ref for ref in registry.deployment().candidates if only in (None, ref.model.digest)]
     if not candidates:
         if only is None:
@@ -86,6 +88,10 @@ def judge(
             shares=error_shares(registry, champion.digest),
             trained_until_ns={
                 ref.model.digest: may_know_until_ns(open_bundle(ref.path), registry.find(ref.model.digest))
+                for ref in candidates
+            },
+            received_since_ns={
+                ref.model.digest: max(reign_ns, since_ns(registry, ref.model.digest, ModelState.SHADOW))
                 for ref in candidates
             },
             findings={

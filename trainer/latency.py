@@ -92,7 +92,7 @@ def measure_alone(policy: Policy, cpu_ns: NDArray[np.int64], reference_ns: NDArr
     """Hold n rows in the order of events against the budget.
 
     cpu_ns: int64 [n]. reference_ns: int64 [m], what rows took of the model whose p99 a budget in multiples is
-    of. None without rows, and where such a budget has no reference.
+    of; empty where there is none. None without rows, and where such a budget has no reference.
     """
     block = policy.latency_block
     if not len(cpu_ns) or (policy.latency_budget_times is not None and not len(reference_ns)):

@@ -37,11 +37,12 @@ class Noise:
 
 
 def measure_noise(reader: LogReader, reign: Reign) -> Noise | None:
-    """Compare champion and copy over the champion's rows; None where no copy scored any."""
+    """Compare champion and copy over the champion's rows, served once each; None where no copy scored any."""
     served, champion = reign.served, reign.champion.digest
     request_ids, copy = read_scores(reader, champion, champion, served)
     row_of = served.rows_of(request_ids) if len(request_ids) else np.empty(0, np.int64)
-    known = np.flatnonzero((row_of != NO_ROW) & copy.valued)
+    # Of a request that was sent twice nothing says which of its rows the copy scored.
+    known = np.flatnonzero((row_of != NO_ROW) & copy.valued & ~np.append(served.repeated, True)[row_of])
     if not len(known):
         return None
     # In the order of the events, which blocks of rows are cut in.

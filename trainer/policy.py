@@ -44,7 +44,7 @@ class Policy:
     slice_days: the newest so many matured days are what `trainer evaluate` and `trainer monitor` call recent.
     slice_error: the chance that a slice which does not lose is taken for one that does, over all slices.
     veto_monitors: open findings of these monitors veto; those of others are shown.
-    Raises ValueError for a figure out of range.
+    Raises ValueError for a figure out of range, TypeError for one of another kind.
     """
 
     latency_budget_us: float | None = None
@@ -72,6 +72,13 @@ class Policy:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "veto_monitors", tuple(self.veto_monitors))
+        if not isinstance(self.canary, tuple | list) or not all(
+            isinstance(share, int | float) for share in self.canary
+        ):
+            raise TypeError(f"policy: canary is {self.canary!r}; give rising shares, such as (0.05, 0.25)")
+        for name in ("cycle_days", "deadline_days", "canary_days", "probation_days", "rollback_every_days"):
+            if not isinstance(getattr(self, name), int):
+                raise TypeError(f"policy: {name} is {getattr(self, name)!r}; give whole days")
         object.__setattr__(self, "canary", tuple(self.canary))
         budgets = [each for each in (self.latency_budget_us, self.latency_budget_times) if each is not None]
         checks = {
@@ -86,8 +93,12 @@ class Policy:
             ),
             "canary_days must be at least 1": self.canary_days >= 1,
             "rollback_error must lie between 0 and 0.5": 0 < self.rollback_error < 0.5,  # noqa: PLR2004
-            "rollback_every_days must be at least 1, at most probation_days": (
-                1 <= self.rollback_every_days <= self.probation_days
+            "probation_days and rollback_every_days must be at least 1": min(
+                self.probation_days, self.rollback_every_days
+            )
+            >= 1,
+            "rollback_every_days must be at most probation_days": (
+                self.rollback_every_days <= self.probation_days
             ),
             "slice_error must lie between 0 and 0.5": 0 < self.slice_error < 0.5,  # noqa: PLR2004
             "min_gain_per_1000 must be finite": math.isfinite(self.min_gain_per_1000),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from sidecar.errors import AdmissionError, ConflictError, NoChampionError
 from sidecar.lifecycle import ModelState, Reason
 from sidecar.registry import NOBODY, StoredDecision
 from trainer.gate import Action
+from trainer.policy import Policy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from sidecar.lifecycle import Version
     from sidecar.registry import Activation, Registry
     from trainer.evidence import Evidence
-    from trainer.gate import Decision, Policy
+    from trainer.gate import Decision
     from trainer.probation.facts import Probation
 
 POLL_SECONDS = 0.1
@@ -39,11 +41,12 @@ def register(registry: Registry, bundle_path: Path, reason: Reason) -> Version:
 def shadow(registry: Registry, bundle_path: Path, reason: Reason, *, override: bool = False) -> Version:
     """Let a bundle score live traffic beside the champion: admit it, register it, start its shadow.
 
-    One that is in the shadow already is left there. override: lets one that was rolled back try again. Raises
-    ConflictError when the version's life is over or it is the champion, and as `register` does.
+    One that is in the shadow already, or the canary, is left there. override: lets one that was rolled back
+    try again. Raises ConflictError when the version's life is over or it is the champion, and as `register`
+    does.
     """
     version = register(registry, bundle_path, reason)
-    if version.state is ModelState.SHADOW:
+    if version.state in (ModelState.SHADOW, ModelState.CANARY):
         return version
     return registry.move(
         version.model.digest,
@@ -101,7 +104,9 @@ def act(registry: Registry, decision: Decision, policy: Policy) -> Deployment | 
     if decision.action is Action.HOLD:
         return None
     if decision.action in (Action.PROMOTE, Action.CANARY):
-        return _advance(registry, decision, policy, reason)
+        promoting = decision.action is Action.PROMOTE
+        over = decision.champion.digest
+        return _advance(registry, decision.candidate.digest, over, reason, policy, promoting=promoting)
     if decision.action is Action.ROLL_BACK:
         return registry.roll_back(reason, over=decision.champion.digest)
     version = registry.find(decision.candidate.digest)
@@ -110,20 +115,22 @@ def act(registry: Registry, decision: Decision, policy: Policy) -> Deployment | 
     return registry.deployment()
 
 
-def _advance(registry: Registry, decision: Decision, policy: Policy, reason: Reason) -> Deployment:
-    digest, over = decision.candidate.digest, decision.champion.digest
+def _advance(
+    registry: Registry, digest: str, over: str, reason: Reason, policy: Policy, *, promoting: bool
+) -> Deployment:
+    """Promote, or give the policy's first or next share; promoting: a canary has passed its last one."""
     canary = registry.deployment().canary
     share = canary.share if canary and canary.ref.model.digest == digest else 0.0
     following = policy.next_share(share)
-    if decision.action is Action.PROMOTE and (share or following is None):
+    if promoting and (share or following is None):
         return registry.promote(digest, reason, over=over)
-    if following is None or (decision.action is Action.CANARY and not share):
-        raise ConflictError(f"{decision.candidate} is the canary no more, or has the policy's last share")
+    if following is None or not (promoting or share):
+        raise ConflictError(f"{digest[:12]} is the canary no more, or has the policy's last share")
     return registry.start_canary(digest, following, reason, over=over)
 
 
 def promote_as_decided(registry: Registry, digest: str, actor: str, why: str) -> Deployment:
-    """Promote a candidate on the strength of its newest stored decision.
+    """Promote a candidate on the strength of its newest stored decision; to canary, where the policy has one.
 
     Raises ConflictError when that is not a decision to promote it over the present champion.
     """
@@ -144,9 +151,9 @@ def promote_as_decided(registry: Registry, digest: str, actor: str, why: str) ->
             "To promote it all the same, give --override"
         )
     grounds = " ".join([why, *decision.reasons])
-    return registry.promote(
-        digest, Reason(actor, grounds, decision.evidence_digest), over=champion.model.digest
-    )
+    reason = Reason(actor, grounds, decision.evidence_digest)
+    policy = Policy.from_json(json.loads(decision.policy_json))
+    return _advance(registry, digest, decision.champion, reason, policy, promoting=True)
 
 
 def promote_by_override(registry: Registry, digest: str, actor: str, why: str) -> Deployment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,6 +84,8 @@ def register(
     checked for admission; then `trainer shadow` lets it score live traffic, and `trainer promote --first`
     makes it the first champion.
     """
+    if trained_until is not None and moment(trained_until) > time.time_ns():
+        raise click.UsageError(f"--trained-until {trained_until:%Y-%m-%d} lies in the future")
     task = load_task(task_path)
     given = Given(
         path=model,

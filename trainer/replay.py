@@ -75,7 +75,7 @@ def replay(task: Task, reader: LogReader, stored: StoredDecision) -> Replay:
             kept.former,
             share=kept.share,
             as_of_ns=kept.evidence.query.as_of_ns,
-            after_ns=kept.evidence.trained_until_ns,
+            received_since_ns=kept.evidence.received_since_ns,
             share_since_ns=kept.share_since_ns,
         )
         judge = judge_champion if kept.share == WHOLE else judge_canary
@@ -102,6 +102,7 @@ def _gathered(task: Task, reader: LogReader, kept: Evidence) -> Evidence:
     known = Known(
         shares={digest: kept.share},
         trained_until_ns={} if kept.trained_until_ns is None else {digest: kept.trained_until_ns},
+        received_since_ns={digest: kept.received_since_ns},
         findings={digest: kept.findings},
     )
     (evidence,) = gather(

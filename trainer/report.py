@@ -78,12 +78,15 @@ def ranking_note(reports: Mapping[str, FitReport]) -> str:
     return f"Accuracy ranks them {' > '.join(accuracy)}; money ranks them {' > '.join(money)}. Money decides."
 
 
-def evidence_view(evidence: Evidence, policy: Policy) -> RenderableType:
-    """One candidate against the champion, side by side."""
+GATE_SIDES = ("champion", "candidate")
+
+
+def evidence_view(evidence: Evidence, policy: Policy, sides: tuple[str, str] = GATE_SIDES) -> RenderableType:
+    """Two models side by side. sides: what they are to each other; the gate's bets are a candidate's."""
     gain = gain_interval(evidence.days, 1 - policy.error)
-    title = Text(f"{evidence.candidate} against champion {evidence.champion}", "bold")
+    title = Text(f"{evidence.candidate} against {sides[0]} {evidence.champion}", "bold")
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("", "champion", "candidate"):
+    for column in ("", *sides):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for name, champion, candidate in _side_by_side(evidence):
         table.add_row(name, champion, candidate)
@@ -97,7 +100,7 @@ def evidence_view(evidence: Evidence, policy: Policy) -> RenderableType:
         f"{evidence.changed:,} of {evidence.joined:,} decisions changed, {evidence.losses:,} of them lost "
         f"money\n"
         f"{_hidden(evidence)}"
-        f"bets      {_bets(evidence, policy)}\n"
+        f"{_bets(evidence, policy) if sides == GATE_SIDES else ''}"
         f"at risk   at most {currency} {evidence.stakes.unit_most:,.0f} in a unit, "
         f"{evidence.stakes.unit_bound:,.0f} declared; the worst gained {evidence.stakes.unit_worst:+,.0f}\n"
         f"slices    {_worst_slice(evidence)}\n"
@@ -111,11 +114,11 @@ def evidence_view(evidence: Evidence, policy: Policy) -> RenderableType:
 def _bets(evidence: Evidence, policy: Policy) -> str:
     wanted = f"{evidence.share.wanted(policy.error):,.0f} promotes"
     if not evidence.cycles:
-        return f"no whole cycle of {policy.cycle_days} days yet, {wanted}"
+        return f"bets      no whole cycle of {policy.cycle_days} days yet, {wanted}\n"
     last = evidence.cycles[-1]
     return (
-        f"e-value {e_value(last.winning):,.3g} for it and {e_value(last.losing):,.3g} against it after "
-        f"{len(evidence.cycles)} cycles of {policy.cycle_days} days, {wanted}"
+        f"bets      e-value {e_value(last.winning):,.3g} for it and {e_value(last.losing):,.3g} against it "
+        f"after {len(evidence.cycles)} cycles of {policy.cycle_days} days, {wanted}\n"
     )
 
 

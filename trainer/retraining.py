@@ -21,7 +21,7 @@ class Retraining:
     every: so long after the newest row that any version was fitted on. outcomes: when so many rows have
     matured with an outcome since that row. Both wait while a candidate is undecided, because each that is
     tried makes it harder for all to be promoted. monitors: when one of these has an open finding on the
-    champion that began after that row. None, and an empty tuple, switch a rule off.
+    champion that began after the last retraining. None, and an empty tuple, switch a rule off.
     Raises ValueError for a span or a count that is not above 0.
     """
 
@@ -41,13 +41,15 @@ class Retraining:
 class Situation:
     """What a look at the log and the monitors found.
 
-    now_ns: the log's clock. trained_until_ns: the newest event that any version of the task was fitted on.
-    new: rows since then that have matured with an outcome. undecided: candidates in the shadow. findings:
-    open ones on the champion.
+    now_ns: the log's clock. trained_until_ns: the newest event that any version of the task was fitted on;
+    retrained_ns: the log's clock when it was fitted, which is later by the time that labels take. new: rows
+    since trained_until_ns that have matured with an outcome. undecided: candidates in the shadow, and the
+    canary. findings: open ones on the champion.
     """
 
     now_ns: int
     trained_until_ns: int
+    retrained_ns: int
     new: int
     undecided: int
     findings: Sequence[Finding]
@@ -59,7 +61,7 @@ def due(plan: Retraining, now: Situation) -> str:
     if not now.new:
         return ""  # the same rows would give the same models
     for finding in now.findings:
-        if finding.monitor in plan.monitors and finding.since_ns > now.trained_until_ns:
+        if finding.monitor in plan.monitors and finding.since_ns > now.retrained_ns:
             return f"Monitor '{finding.monitor}', since {iso_day(finding.since_ns)}: {finding.text}"
     if now.undecided:
         return ""

@@ -148,6 +148,8 @@ class Task:
     retraining: Retraining = field(default_factory=Retraining)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.retraining, Retraining):
+            raise TypeError(f"retraining is {self.retraining!r}; give Retraining(every=..., outcomes=...)")
         if self.champion not in self.candidates:
             raise ValueError(
                 f"champion '{self.champion}' is not among the candidates {list(self.candidates)}"

@@ -14,6 +14,7 @@ from sidecar.bundle import open_bundle
 from sidecar.errors import BundleError
 from sidecar.store.reader import LogReader
 from trainer.days import day_start, iso_day, nanoseconds
+from trainer.fitted_until import fitted_until_ns
 from trainer.join import clock_ns, read_rows
 from trainer.judge import champion_of, open_findings
 from trainer.retraining import Situation, due
@@ -30,10 +31,18 @@ class Watch:
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self._judged_ns = NOTHING
         self._looked_ns = NOTHING
 
     def __repr__(self) -> str:
         return f"<Watch of {self._run.task.name}, looked at {iso_day(self._looked_ns)}>"
+
+    @property
+    def words(self) -> str:
+        """How far it has looked, for a person who waits."""
+        if self._looked_ns == NOTHING:
+            return "nothing has matured yet"
+        return f"looked at all before {iso_day(self._looked_ns)}; the next look is when that day has matured"
 
     def look(self) -> bool:
         """Do what there is to do; False where no further day has matured since the last look.
@@ -45,9 +54,11 @@ class Watch:
             matured_ns = day_start(clock_ns(reader) + 1 - nanoseconds(run.task.maturity))
             if matured_ns <= self._looked_ns:
                 return False
-            run.probation(reader)
-            if run.registry.deployment().candidates:
-                self._decide(reader)
+            if matured_ns > self._judged_ns:
+                run.probation(reader)
+                if run.registry.deployment().candidates:
+                    self._decide(reader)
+                self._judged_ns = matured_ns
             if why := due(run.task.retraining, self._situation(reader)):
                 run.narrator.note(f"Retraining is due: {why}")
                 run.retrain(reader)
@@ -64,14 +75,15 @@ class Watch:
 
     def _situation(self, reader: LogReader) -> Situation:
         run = self._run
-        champion = champion_of(run.task, run.registry).model
+        champion, deployment = champion_of(run.task, run.registry).model, run.registry.deployment()
         trained_until_ns = self._trained_until_ns()
         rows = read_rows(reader, run.task.signature, run.task.maturity, since_ns=trained_until_ns + 1)
         return Situation(
             now_ns=rows.as_of_ns,
             trained_until_ns=trained_until_ns,
             new=int(np.count_nonzero(rows.labelled)),
-            undecided=len(run.registry.deployment().candidates),
+            retrained_ns=trained_until_ns + nanoseconds(run.task.maturity),
+            undecided=len(deployment.candidates) + (deployment.canary is not None),
             findings=[one for one in open_findings(run.config) if one.model == champion.digest],
         )
 
@@ -82,8 +94,7 @@ class Watch:
             if version.model.name != self._run.task.name:
                 continue
             try:
-                training = open_bundle(version.path).manifest.get("training", {})
+                newest = max(newest, fitted_until_ns(open_bundle(version.path)) or NOTHING)
             except BundleError:
                 continue  # taken away; its snapshot's rows are those of others too
-            newest = max(newest, training.get("last_event_ns", NOTHING))
         return newest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,8 @@ from trainer.watch import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sidecar.registry import Registry
 
 EVERY_SECONDS = 60.0
 
@@ -54,9 +56,7 @@ def watch(session: Session, task_path: Path, seconds: float, once: bool) -> None
         )
         if once:
             found.look()
-            champion = registry.champion()
-            words = f"{champion.model} is the champion" if champion else "there is no champion"
-            session.show({"champion": champion.model.digest if champion else None}, words)
+            session.show(*_standing(registry))
             return
         told = ""
         while True:
@@ -67,5 +67,21 @@ def watch(session: Session, task_path: Path, seconds: float, once: bool) -> None
                 if str(error) != told:
                     narrator.note(f"not done: {error}")
                 told = str(error)
-            narrator.wait(f"{found}")
+            narrator.wait(found.words)
             time.sleep(seconds)
+
+
+def _standing(registry: Registry) -> tuple[dict[str, Any], str]:
+    """Who stands where now: as data, and in words."""
+    deployment = registry.deployment()
+    canary = deployment.canary
+    roles = {
+        "champion": deployment.champion,
+        "standby": deployment.standby,
+        "canary": canary.ref if canary else None,
+    }
+    data: dict[str, Any] = {role: ref.model.digest if ref else None for role, ref in roles.items()}
+    data["candidates"] = [ref.model.digest for ref in deployment.candidates]
+    words = [f"{role} {ref.model}" for role, ref in roles.items() if ref]
+    words += [f"candidate {ref.model}" for ref in deployment.candidates]
+    return data, "\n".join(words)

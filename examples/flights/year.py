@@ -7,6 +7,7 @@ times in it are a batch's, divided among its rows, so it says nothing of latency
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -86,7 +87,7 @@ def _answered(model: Model, flights: Flights, blocks: Blocks) -> ServedBatch:
         model=model.bundle.model,
         request_ids=to_ids(flights.request_ids.tolist()),
         client=np.full(len(flights), "", object),
-        received_ns=flights.event_ns,
+        received_ns=np.full(len(flights), time.time_ns()),
         event_ns=flights.event_ns,
         group=np.zeros(len(flights), np.int64),
         blocks=blocks,

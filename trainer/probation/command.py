@@ -11,6 +11,7 @@ from sidecar.errors import NotFoundError
 from sidecar.lifecycle import ModelState, Reason
 from trainer.command_line import DATE, TASK, Session, nanoseconds_of, plain, with_session
 from trainer.probation.conduct import conduct
+from trainer.probation.measure import WHOLE
 from trainer.report import evidence_view
 from trainer.run import activation_words
 from trainer.task import load_task
@@ -43,11 +44,11 @@ def probation(
     """
     if as_of and not dry_run:
         raise click.UsageError("--as-of looks back: give --dry-run with it")
-    if why and dry_run:
+    if why is not None and dry_run:
         raise click.UsageError("give --dry-run or --end, not both")
     task = load_task(task_path)
     with session.registry() as registry:
-        if why:
+        if why is not None:
             _end(session, why)
             return
         with session.reader() as reader:
@@ -64,7 +65,8 @@ def probation(
             words = one.words
             if one.deployment:
                 words += f" {activation_words(registry, one.deployment, session.patience_seconds)}"
-            views += [evidence_view(one.facts.evidence, task.policy), words]
+            sides = ("champion", "former champion") if one.facts.share == WHOLE else ("canary", "champion")
+            views += [words, evidence_view(one.facts.evidence, task.policy, sides)]
     data = [
         {**plain(asdict(one.decision)), "facts": one.facts.to_json(), "done": bool(one.deployment)}
         for one in found

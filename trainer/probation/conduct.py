@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidecar.errors import NotFoundError
+from sidecar.lifecycle import ModelState
 from trainer.gate import Action
 from trainer.judge import champion_of
 from trainer.probation.measure import measure_probation
 from trainer.probation.verdict import judge_canary, judge_champion
 from trainer.promote import act, save
+from trainer.stints import share_since_ns, since_ns
 
 if TYPE_CHECKING:
-    from sidecar.domain import Deployment, ModelId
+    from sidecar.domain import Deployment
     from sidecar.registry import Registry
     from sidecar.store.reader import LogReader
     from trainer.gate import Decision
@@ -68,14 +69,13 @@ def conduct(
     decided_ns = time.time_ns()
     found = []
     if deployment.standby is not None:
-        former = deployment.standby.model
         facts = measure_probation(
             task,
             reader,
             champion,
-            former,
+            deployment.standby.model,
             as_of_ns=as_of_ns,
-            after_ns=_decided_ns(registry, champion, former, (Action.PROMOTE, Action.ROLL_BACK)),
+            received_since_ns=since_ns(registry, champion.digest, ModelState.CHAMPION),
         )
         decision = judge_champion(facts, task.policy, decided_ns=decided_ns, actor=actor)
         found.append(Conducted(facts, decision, _settle(task, registry, facts, decision, dry_run=dry_run)))
@@ -90,8 +90,8 @@ def conduct(
             champion,
             share=deployment.canary.share,
             as_of_ns=as_of_ns,
-            after_ns=_decided_ns(registry, canary, champion, (Action.PROMOTE, Action.ROLL_BACK)),
-            share_since_ns=_decided_ns(registry, canary, champion, (Action.CANARY,)) or 0,
+            received_since_ns=since_ns(registry, canary.digest, ModelState.CANARY),
+            share_since_ns=share_since_ns(registry, canary.digest),
         )
         decision = judge_canary(facts, task.policy, decided_ns=decided_ns, actor=actor)
         found.append(Conducted(facts, decision, _settle(task, registry, facts, decision, dry_run=dry_run)))
@@ -105,19 +105,3 @@ def _settle(
         return None
     save(registry, facts, decision, task.policy)
     return act(registry, decision, task.policy)
-
-
-def _decided_ns(
-    registry: Registry, newcomer: ModelId, former: ModelId, actions: tuple[Action, ...]
-) -> int | None:
-    """Until when the log was known at the newest such decision on these two; None without one.
-
-    Days before a promotion were another matter. Days before a roll-back do not count again: who lets the
-    version return by an override knows of them.
-    """
-    pair = {newcomer.digest, former.digest}
-    for stored in reversed(registry.decisions()):
-        if stored.action in actions and {stored.champion, stored.candidate} == pair:
-            facts = json.loads(stored.evidence_json)
-            return int(facts.get("evidence", facts)["query"]["as_of_ns"])
-    return None

@@ -36,9 +36,9 @@ class Probation:
     """Who newly answers calls, and the one before it, on the requests that the new one answered.
 
     share: of the calls that the new one answers: 1 for a champion, less for a canary, whose former one is the
-    champion. share_since_ns: the moment after which whole days are days at that share; days: judged ones of
-    them. evidence: of the former as a candidate against the new one, with `trained_until_ns` the moment
-    after which days count. speed: of the new one where it serves; None where it cannot be judged.
+    champion. share_since_ns: since when, by the machine's clock; days: whole judged days at that share.
+    evidence: of the former as a candidate against the new one, its stakes those of the units that are bet on.
+    speed: of the new one where it serves; None where it cannot be judged.
     """
 
     share: float

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trainer.betting import restarted_capital
 from trainer.budget import ErrorShare
-from trainer.comparison import Reign
+from trainer.comparison import Reign, stakes_of
 from trainer.days import DAY_NS, day_start, iso_day
 from trainer.gather import Known, describe
 from trainer.interval import PER
+from trainer.join import first_of_each, order_of_rows
 from trainer.latency import measure_alone
 from trainer.noise import measure_noise
 from trainer.probation.facts import Probation, Reading
@@ -38,42 +40,51 @@ def measure_probation(
     *,
     share: float = WHOLE,
     as_of_ns: int | None = None,
-    after_ns: int | None = None,
+    received_since_ns: int = 0,
     share_since_ns: int = 0,
 ) -> Probation:
-    """What was known at `as_of_ns` (the log's clock if not given), from whole days later than `after_ns` on.
+    """What was known at `as_of_ns` (the log's clock if not given) of rows received since `received_since_ns`.
 
-    share_since_ns: the moment after which whole days count as days at this share. Where the latency budget is
-    in multiples, they are of what the former one takes where it serves: beside a canary, in the same days;
-    before a new champion, in the cycle before. Raises NotFoundError when nothing has been served.
+    share_since_ns: whole days after the first row received from then on count as days at this share. Both by
+    the machine's clock. A latency budget in multiples is one of what the champion takes beside its canary, in
+    the same days; a champion on probation has nobody beside it, so only a budget in microseconds binds it.
+    Raises NotFoundError when nothing has been served.
     """
     reign = Reign.at(task, reader, newcomer, as_of_ns)
-    found = reign.compare(reader, former, trained_until_ns=after_ns)
+    own = reign.received_since(received_since_ns)
+    found = own.compare(reader, former)
     known = Known(
-        shares={former.digest: ErrorShare(0, 1)},
-        trained_until_ns={} if after_ns is None else {former.digest: after_ns},
+        shares={former.digest: ErrorShare(0, 1)}, received_since_ns={former.digest: received_since_ns}
     )
     policy = task.policy
     # A candidate that may earn a little less than the champion may do so as champion too.
     units = found.units(task, max(0.0, -policy.min_gain_per_1000) / PER)
-    shadowed = found.shadowed_account
-    judged = found.judged_account
-    at_share_ns = max(judged.since_ns, day_start(share_since_ns) + DAY_NS)
-    begin_ns, end_ns = shadowed.since_ns, shadowed.until_ns
-    beside = (begin_ns, end_ns) if share < WHOLE else (begin_ns - policy.cycle_days * DAY_NS, begin_ns)
+    shadowed, judged = found.shadowed_account, found.judged_account
+    row_risk = found.pairs.risk / np.maximum(found.weight, 1.0)
+    evidence = replace(
+        describe(own, found, former, known, measure_noise(reader, reign)),
+        stakes=stakes_of(task, row_risk, units, judged),  # of the units that are bet on
+    )
+    begun = own.served.event_ns[own.served.received_ns >= share_since_ns]
+    at_share_ns = day_start(int(begun[0])) + DAY_NS if share_since_ns and len(begun) else judged.since_ns
+    # A canary stays as long as a candidate may.
+    most_days = policy.probation_days if share == WHOLE else policy.deadline_days
+    beside = np.empty(0, np.int64)
+    if share < WHOLE:
+        beside = _cpu_of(reader, former, shadowed.since_ns, shadowed.until_ns)
     return Probation(
         share=share,
         share_since_ns=share_since_ns,
-        days=max(0, (judged.until_ns - at_share_ns) // DAY_NS),
-        evidence=describe(reign, found, former, known, measure_noise(reader, reign)),
-        readings=_readings(policy, units, judged),
-        speed=measure_alone(policy, reign.served.cpu_ns[found.shadowed], _cpu_of(reader, former, *beside)),
+        days=max(0, (judged.until_ns - max(judged.since_ns, at_share_ns)) // DAY_NS),
+        evidence=evidence,
+        readings=_readings(policy, units, judged, most_days),
+        speed=measure_alone(policy, own.served.cpu_ns[found.shadowed], beside),
     )
 
 
-def _readings(policy: Policy, units: Units, judged: Accounting) -> tuple[Reading, ...]:
+def _readings(policy: Policy, units: Units, judged: Accounting, most_days: int) -> tuple[Reading, ...]:
     first_day, days = judged.since_ns // DAY_NS, policy.rollback_every_days
-    stretches = policy.probation_days // days
+    stretches = most_days // days
     last_days = [first_day + number * days for number in range(1, min(judged.days // days, stretches) + 1)]
     ends = np.searchsorted(units.day, last_days).tolist()
     # A unit below -1 breaks the bound, and the verdict says so.
@@ -86,7 +97,13 @@ def _readings(policy: Policy, units: Units, judged: Accounting) -> tuple[Reading
 
 
 def _cpu_of(reader: LogReader, model: ModelId, since_ns: int, until_ns: int) -> NDArray[np.int64]:
-    """CPU times of what a model answered in a span, in the order of the log."""
-    parts = reader.served_parts(("cpu_ns",), since_ns=since_ns, until_ns=until_ns, champion=model.digest)
-    columns = [part.columns["cpu_ns"] for part in parts]
-    return np.concatenate(columns) if columns else np.empty(0, np.int64)
+    """CPU times of what a model answered in a span, each request once, in the order of the events."""
+    wanted = ("request_ids", "event_ns", "cpu_ns")
+    parts = reader.served_parts(wanted, since_ns=since_ns, until_ns=until_ns, champion=model.digest)
+    found = [part.columns for part in parts]
+    if not found:
+        return np.empty(0, np.int64)
+    ids, event_ns, cpu_ns = (np.concatenate([one[name] for one in found]) for name in wanted)
+    rows = order_of_rows(event_ns, ids)
+    rows = rows[first_of_each(ids[rows])]
+    return np.asarray(cpu_ns[rows])

@@ -42,6 +42,10 @@ def judge_canary(probation: Probation, policy: Policy, *, decided_ns: int, actor
     action, reasons = _against(probation, policy, Action.REJECT)
     if not reasons:
         action, reasons = _next(probation, policy)
+    days, most = probation.evidence.judged.days, policy.deadline_days
+    if action is Action.HOLD and days >= most:
+        action = Action.REJECT
+        reasons = [*reasons, f"It was not settled within the {most} days that the policy gives a candidate."]
     return _decision(probation, policy, action, reasons, of_newcomer=True, decided_ns=decided_ns, actor=actor)
 
 

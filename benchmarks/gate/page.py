@@ -217,7 +217,8 @@ def _rollback(found: Mapping[str, Any]) -> str:
     seasonal = found["seasonal"]
     return (
         f"The former champion goes on scoring, and bets on it are begun anew every day with one part in "
-        f"{found['days']} of the money, that many days being the probation; at an e-value of 20 it returns. "
+        f"{found['days']} of the money, that many days being the probation here (28 unless the policy says "
+        f"otherwise, and then nobody is left to return after them); at an e-value of 20 it returns. "
         f"{found['streams']} streams of {found['days']} days of {found['day']:,} rows, the decline after "
         f"{found['change']:,} rows; read at the end of each day. Delays count from the decline, in matured "
         f"rows.\n\n{declines}\n\n{nulls}\n\n"

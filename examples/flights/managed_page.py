@@ -35,15 +35,16 @@ READ = """
 
 Of the rendering that is committed, written by hand:
 
-- The gate promoted nobody, either way. The managed champion is the first model all year, and earned USD 23,981
-  per 1,000 flights [15,772; 32,190] less than the newest model, taken every month.
+- The gate promoted nobody, either way. The managed champion is the first model all year, and earned USD
+  23,981 per 1,000 flights [15,772; 32,190] less than the newest model, taken every month.
 - It is not the gain that was missing. `boosting` of May gained 46,080 per 1,000 in its 13 weeks, e-value 186;
   that of June came to 344. Three candidates that come alone need 80. But each month's three share what the
   months before left of one error: 80, 560, 1,400, 2,600, and 6,080 in September. Fitting anew every month,
   against one champion, spends the error faster than 91 days of evidence earn it back. Fitted anew once, in
   May, `boosting` is promoted after 12 weeks with five tried ([the gate](gate.md)).
-- Waiting while somebody is undecided was no better here: `boosting` of April, fitted on the least data, came to
-  14.8 in its 13 weeks, held the place until July, and the next, of August, met the quiet autumn and needed 560.
+- Waiting while somebody is undecided was no better here: `boosting` of April, fitted on the least data, came
+  to 14.8 in its 13 weeks and held the place until July; the next, of August, met the quiet autumn and needed
+  560.
 - Both speak for evidence that follows the recipe from fit to fit, in place of the single model; the project
   does not do that.
 - What a candidate had won is lost when its deadline passes: the next fit of the same recipe begins at 1.

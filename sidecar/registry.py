@@ -8,7 +8,6 @@ arrow taken. The database itself refuses a second champion, and refuses to chang
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from sidecar.audit_chain import GENESIS, Audit, Entry, append_link, read_entries, verify_chain
@@ -21,6 +20,7 @@ from sidecar.errors import (
     SignatureMismatchError,
 )
 from sidecar.lifecycle import ModelState, Reason, Transition, Version, changes_serving, check_arrow
+from sidecar.registry_activations import Activation, add_activation, newest_activation
 from sidecar.registry_decisions import StoredDecision, add_decision, read_decisions
 from sidecar.registry_file import RegistryFile
 from sidecar.registry_versions import Versions
@@ -44,16 +44,6 @@ __all__ = [
 
 NOBODY = ""
 """In place of a champion's digest: there was no champion."""
-
-
-@dataclass(frozen=True, slots=True)
-class Activation:
-    """What a sidecar said about a generation: it is live (`error` is empty), or why it is not."""
-
-    generation: int
-    sidecar: str
-    error: str
-    at_ns: int
 
 
 class Registry:
@@ -232,10 +222,7 @@ class Registry:
     def record_activation(self, generation: int, sidecar: str, error: str) -> None:
         """Say that `sidecar` serves a generation, or why not; what it said before of it is replaced."""
         with self._file.write() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO activations VALUES (?, ?, ?, ?)",
-                (generation, sidecar, error, time.time_ns()),
-            )
+            add_activation(db, Activation(generation, sidecar, error, time.time_ns()))
 
     def save_decision(self, decision: StoredDecision) -> int:
         """Keep a decision for ever; returns its running number."""
@@ -301,16 +288,7 @@ class Registry:
     def activation(self, generation: int) -> Activation | None:
         """What a sidecar said last about this generation, or about a later one that contains it."""
         with self._file.read() as db:
-            row = (
-                db.execute(
-                    # By rowid, which grows with every replacement; the clock may be set back.
-                    "SELECT * FROM activations WHERE generation >= ? ORDER BY rowid DESC LIMIT 1",
-                    (generation,),
-                ).fetchone()
-                if db
-                else None
-            )
-        return None if row is None else Activation(**dict(row))
+            return newest_activation(db, generation) if db else None
 
     def decisions(self) -> list[StoredDecision]:
         """All decisions, oldest first."""

@@ -82,7 +82,7 @@ def test_describe_lists_every_setting_once():
             "[limits]\n\nmax_inflight = 3",
             r"sidecar\.toml:3: unknown key 'max_inflight' in \[limits\]; did you mean 'max_in_flight'\?",
         ),
-        ("[shadow]\nzzz = 3", r"unknown key 'zzz' in \[shadow\]; known: queue_rows, "),
+        ("[shadow]\nzzz = 3", r"unknown key 'zzz' in \[shadow\]; known: copy_share, queue_rows, "),
         ("a = 1\n[listener]\nuds = ''", r"unknown key 'a'; known: home, engine"),
         (
             "[listener]\nuds = ''",

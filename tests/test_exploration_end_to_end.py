@@ -53,7 +53,7 @@ def test_a_champion_that_explores_lets_the_gate_judge_what_it_hides(tmp_path):
     columns = {name: [fields[name] for fields in FIELDS] for name in FIELDS[0]}
     rule = load_model(champion.path).run(SIGNATURE.pack_columns(columns)).decision
     explored = is_explored(task.exploration.propensity(IDS, rule))
-    with SidecarProcess(home) as sidecar:
+    with SidecarProcess(home, SIDECAR_SHADOW_COPY_SHARE="0") as sidecar:
         trainer(home, "promote", str(champion.path), "--first", "--why", "to begin with")
         trainer(home, "shadow", candidate.model.digest)
         replies = serve(sidecar.target)

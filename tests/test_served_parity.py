@@ -36,7 +36,11 @@ from trainer.task import Task, load_task
 TASK = Path(flights_data.__file__).with_name("task.py")
 TRAINED_UNTIL = "2013-03-16"
 ROWS, ROWS_OF_BOOSTING, SINGLE_ROWS = 50_000, 5_000, 500
-ROOM_FOR_ALL = {"SIDECAR_SHADOW_QUEUE_ROWS": str(ROWS), "SIDECAR_LIMITS_RING_ROWS": str(ROWS)}
+ROOM_FOR_ALL = {
+    "SIDECAR_SHADOW_QUEUE_ROWS": str(ROWS),
+    "SIDECAR_SHADOW_COPY_SHARE": "0",
+    "SIDECAR_LIMITS_RING_ROWS": str(ROWS),
+}
 
 
 class Offline(NamedTuple):

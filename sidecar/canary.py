@@ -1,23 +1,19 @@
 """Which calls a canary answers: a part of them, drawn by a hash of the call's id.
 
-The same call is drawn again when it is repeated, on every machine and in both engines, and what is drawn at
-one share is drawn at every greater one. A call of several rows is drawn as one.
-`dataplane/src/canary.rs` is the twin of this draw, to the bit.
+A call of several rows is drawn as one. `dataplane/src/canary.rs` is the twin of this draw.
 """
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from sidecar import draw
 from sidecar.errors import BundleError
 
 if TYPE_CHECKING:
     from sidecar.domain import ModelId
 
 _PURPOSE = b"canary\0"
-"""Keeps the draw apart from every other hash of a request id."""
-_BYTES = 8
 
 
 def is_drawn(request_id: str, share: float) -> bool:
@@ -26,8 +22,7 @@ def is_drawn(request_id: str, share: float) -> bool:
     >>> [is_drawn(name, 0.25) for name in "abcdefgh"]
     [False, False, True, False, False, True, True, False]
     """
-    drawn = blake2b(_PURPOSE + request_id.encode(), digest_size=_BYTES).digest()
-    return int.from_bytes(drawn, "little") < share * 2.0 ** (8 * _BYTES)
+    return draw.is_drawn(_PURPOSE, request_id, share)
 
 
 def check_fields(canary: tuple[ModelId, str], champion: tuple[ModelId, str]) -> None:

@@ -9,10 +9,11 @@ this module, to the bit.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+
+from sidecar.draw import is_drawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,8 +25,6 @@ ACTIONS = ("pass", "act")
 MOST_SHARE = 0.5
 """A share stays below it, so that a propensity below it is an explored row's."""
 _PURPOSE = b"explore\0"
-"""Keeps the draw apart from every other hash of a request's id."""
-_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +58,7 @@ class Exploration:
         found.fill(1)  # a third of the time of np.ones, on the way of every request
         if self.share:
             for row in np.flatnonzero(decision == (self.instead_of == "act")).tolist():
-                digest = blake2b(_PURPOSE + request_ids[row].encode(), digest_size=_BYTES).digest()
-                drawn = float(int.from_bytes(digest, "little")) < self.share * 2.0 ** (8 * _BYTES)
+                drawn = is_drawn(_PURPOSE, request_ids[row], self.share)
                 found[row] = self.share if drawn else 1 - self.share
         return found
 

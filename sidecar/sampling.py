@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sidecar.draw import TICKETS, ticket
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BYTES = 8
+_PURPOSE = b""
 
 
 def is_kept(request_ids: NDArray[np.bytes_], share: float) -> NDArray[np.bool_]:
@@ -22,5 +23,5 @@ def is_kept(request_ids: NDArray[np.bytes_], share: float) -> NDArray[np.bool_]:
     [True, True, False, False]
     """
     ids: list[bytes] = request_ids.tolist()
-    hashes = b"".join(blake2b(request_id, digest_size=_BYTES).digest() for request_id in ids)
-    return np.frombuffer(hashes, "<u8") < share * 2.0 ** (8 * _BYTES)
+    tickets = b"".join(ticket(_PURPOSE, request_id) for request_id in ids)
+    return np.frombuffer(tickets, "<u8") < share * TICKETS

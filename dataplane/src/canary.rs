@@ -1,10 +1,8 @@
 //! A canary answers a part of the calls in the champion's place, drawn by a hash of the call's id.
-//! `sidecar/canary.py` is its twin, to the bit.
+//! `sidecar/canary.py` is its twin.
 
-use blake2::digest::consts::U8;
-use blake2::{Blake2b, Digest};
+use crate::draw;
 
-/// Keeps the draw apart from every other hash of a request id.
 const PURPOSE: &[u8] = b"canary\0";
 
 /// Which of the two models answers a call.
@@ -37,11 +35,7 @@ impl<T> ByRole<T> {
 
 /// Whether the canary answers the call with this id; share: 0 to 1.
 pub fn is_drawn(request_id: &str, share: f64) -> bool {
-    let mut hash = Blake2b::<U8>::new();
-    hash.update(PURPOSE);
-    hash.update(request_id);
-    let drawn = u64::from_le_bytes(hash.finalize().into());
-    (drawn as f64) < share * 2_f64.powi(64)
+    draw::is_drawn(PURPOSE, &[request_id], share)
 }
 
 #[cfg(test)]

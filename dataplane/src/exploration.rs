@@ -1,12 +1,9 @@
 //! Exploration: where the rule's action hides the outcome, a small share of the replies take the other one.
 //! `sidecar/exploration.py` is its twin, to the bit.
 
-use blake2::digest::consts::U8;
-use blake2::{Blake2b, Digest};
-
+use crate::draw;
 use crate::rows::answered::Answered;
 
-/// Keeps the draw apart from every other hash of a request id.
 const PURPOSE: &[u8] = b"explore\0";
 
 /// Which action hides the outcome, and how much of it is explored.
@@ -39,14 +36,8 @@ impl Exploration {
 
     /// Of several rows, row i has the key `id/i`.
     fn is_drawn(self, request_id: &str, row: Option<usize>) -> bool {
-        let mut hash = Blake2b::<U8>::new();
-        hash.update(PURPOSE);
-        hash.update(request_id);
-        if let Some(row) = row {
-            hash.update(format!("/{row}"));
-        }
-        let drawn = u64::from_le_bytes(hash.finalize().into());
-        (drawn as f64) < self.share * 2_f64.powi(64)
+        let number = row.map(|row| format!("/{row}")).unwrap_or_default();
+        draw::is_drawn(PURPOSE, &[request_id, &number], self.share)
     }
 }
 

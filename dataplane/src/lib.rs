@@ -7,6 +7,7 @@ pub mod canary;
 pub mod client_version;
 pub mod clock;
 pub mod close_match;
+pub mod draw;
 pub mod edge;
 pub mod engine;
 pub mod exploration;

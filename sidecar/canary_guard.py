@@ -51,16 +51,25 @@ class CanaryGuard:
         failed = failures - self._failures_before
         if canary is None or failed < self._most:
             return
-        why = f"as canary it failed on {failed:,} calls, which the champion answered instead"
-        try:
-            await asyncio.to_thread(
-                self._registry.move,
-                canary.digest,
-                expected=ModelState.CANARY,
-                to=ModelState.REJECTED,
-                reason=Reason(ACTOR, why),
-            )
-        except SidecarError as error:
-            _log.warning("canary %s failed on %d calls, but stays: %s", canary, failed, error)
-        else:
-            _log.warning("canary %s is rejected: %s", canary, why)
+        await reject(
+            self._registry,
+            canary,
+            f"as canary it failed on {failed:,} calls, which the champion answered instead",
+        )
+
+
+async def reject(registry: Registry, canary: ModelId, why: str) -> None:
+    """End a canary. Raises nothing: where the registry refuses, the log says so."""
+    reason = Reason(ACTOR, why)
+    try:
+        await asyncio.to_thread(
+            registry.move,
+            canary.digest,
+            expected=ModelState.CANARY,
+            to=ModelState.REJECTED,
+            reason=reason,
+        )
+    except SidecarError as error:
+        _log.warning("canary %s stays, though %s: %s", canary, why, error)
+    else:
+        _log.warning("canary %s is rejected: %s", canary, why)

@@ -151,11 +151,7 @@ class Registry:
             canary = self._versions(db).only(ModelState.CANARY)
             if champion is None:
                 raise NoChampionError("there is no champion in whose place a canary could answer")
-            if over not in (None, champion.model.digest):
-                raise ConflictError(
-                    f"{version.model} was judged against {over[:8]}, but the champion is now "
-                    f"{champion.model}; judge it again"
-                )
+            _check_judged(version, champion, over)
             if canary is not None and canary.model != version.model:
                 raise ConflictError(f"{canary.model} is the canary; end that first")
             _check_signature(version, champion, ConflictError)
@@ -180,12 +176,7 @@ class Registry:
                     f"{version.model} is {version.state}; roll back to return to a former champion"
                 )
             champion = self._versions(db).only(ModelState.CHAMPION)
-            if over is not None and over != (champion.model.digest if champion else NOBODY):
-                now = "there is none" if champion is None else f"it is {champion.model}"
-                then = f"champion {over[:8]}" if over else "nobody, as the first champion"
-                raise ConflictError(
-                    f"{version.model} was judged against {then}, but now {now}; judge it again"
-                )
+            _check_judged(version, champion, over)
             if champion is not None:
                 _check_signature(version, champion, ConflictError)
                 standby = self._versions(db).only(ModelState.STANDBY)
@@ -239,21 +230,14 @@ class Registry:
         if not prefix:
             raise InvalidRequestError("name a version by its digest, or the beginning of it")
         with self._file.read() as db:
-            found = (
-                db.execute(
-                    "SELECT * FROM versions WHERE substr(digest, 1, length(?1)) = ?1 LIMIT 2", (prefix,)
-                ).fetchall()
-                if db
-                else []
-            )
+            found = self._versions(db).beginning(prefix) if db else []
             if not found:
                 raise NotFoundError(f"no version has a digest that begins with {prefix!r}")
             if len(found) > 1:
                 raise InvalidRequestError(
                     f"several versions have a digest that begins with {prefix!r}; give more of it"
                 )
-            assert db is not None, "what was found was read from it"
-            return self._versions(db).of_row(found[0])
+            return found[0]
 
     def champion(self) -> Version | None:
         """The champion, or None."""
@@ -376,6 +360,15 @@ def _audit(
         ),
     )
     append_link(db, "transitions", int(added.lastrowid or 0))
+
+
+def _check_judged(version: Version, champion: Version | None, over: str | None) -> None:
+    """Raise ConflictError when the version was judged against another than the champion now."""
+    if over is None or over == (champion.model.digest if champion else NOBODY):
+        return
+    now = "there is none" if champion is None else f"it is {champion.model}"
+    then = f"champion {over[:8]}" if over else "nobody, as the first champion"
+    raise ConflictError(f"{version.model} was judged against {then}, but now {now}; judge it again")
 
 
 def _check_signature(

@@ -25,17 +25,24 @@ class Versions:
         row = self._db.execute("SELECT * FROM versions WHERE digest = ?", (digest,)).fetchone()
         if row is None:
             raise NotFoundError(f"no version has the digest {digest!r}")
-        return self.of_row(row)
+        return self._of_row(row)
+
+    def beginning(self, prefix: str) -> list[Version]:
+        """Those whose digest begins so; two of them where there are more."""
+        rows = self._db.execute(
+            "SELECT * FROM versions WHERE substr(digest, 1, length(?1)) = ?1 LIMIT 2", (prefix,)
+        )
+        return [self._of_row(row) for row in rows]
 
     def newest_first(self) -> list[Version]:
         """All of them."""
         rows = self._db.execute("SELECT * FROM versions ORDER BY rowid DESC").fetchall()
-        return [self.of_row(row) for row in rows]
+        return [self._of_row(row) for row in rows]
 
     def only(self, state: ModelState) -> Version | None:
         """The version in a state that one version at a time can have."""
         row = self._db.execute("SELECT * FROM versions WHERE state = ?", (state,)).fetchone()
-        return None if row is None else self.of_row(row)
+        return None if row is None else self._of_row(row)
 
     def newest_retired(self) -> Version | None:
         """The version that retired last, of those that are retired; None without any."""
@@ -44,7 +51,7 @@ class Versions:
             " WHERE to_state = ? AND state = ? ORDER BY sequence DESC LIMIT 1",
             (ModelState.RETIRED, ModelState.RETIRED),
         ).fetchone()
-        return None if row is None else self.of_row(row)
+        return None if row is None else self._of_row(row)
 
     def deployment(self) -> Deployment:
         """What should serve."""
@@ -57,7 +64,9 @@ class Versions:
         return Deployment(
             generation=self.generation(),
             champion=None if champion is None else BundleRef(champion.model, champion.path),
-            candidates=tuple(BundleRef(version.model, version.path) for version in map(self.of_row, shadows)),
+            candidates=tuple(
+                BundleRef(version.model, version.path) for version in map(self._of_row, shadows)
+            ),
             standby=None if standby is None else BundleRef(standby.model, standby.path),
             canary=self._canary(),
         )
@@ -85,16 +94,6 @@ class Versions:
             for row in rows
         ]
 
-    def of_row(self, row: Any) -> Version:
-        """The version of a row of the table."""
-        return Version(
-            model=ModelId(row["name"], row["version"], row["digest"]),
-            state=ModelState(row["state"]),
-            signature_digest=row["signature_digest"],
-            path=self._root / row["path"],
-            registered_ns=row["registered_ns"],
-        )
-
     def _canary(self) -> Canary | None:
         version = self.only(ModelState.CANARY)
         if version is None:
@@ -104,3 +103,12 @@ class Versions:
             (version.model.digest,),
         ).fetchone()
         return Canary(BundleRef(version.model, version.path), newest["share"])
+
+    def _of_row(self, row: Any) -> Version:
+        return Version(
+            model=ModelId(row["name"], row["version"], row["digest"]),
+            state=ModelState(row["state"]),
+            signature_digest=row["signature_digest"],
+            path=self._root / row["path"],
+            registered_ns=row["registered_ns"],
+        )

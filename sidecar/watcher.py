@@ -7,9 +7,8 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sidecar.canary_guard import ACTOR
+from sidecar.canary_guard import reject
 from sidecar.errors import SidecarError, UnavailableError
-from sidecar.lifecycle import ModelState, Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -132,16 +131,7 @@ class Watcher:
         without = await self._deploy(replace(deployment, canary=None))
         if without:
             return without
-        try:
-            await asyncio.to_thread(
-                self._registry.move,
-                canary.digest,
-                expected=ModelState.CANARY,
-                to=ModelState.REJECTED,
-                reason=Reason(ACTOR, f"as canary it cannot be deployed: {error}"),
-            )
-        except SidecarError as refused:
-            _log.warning("canary %s cannot be rejected: %s", canary, refused)
+        await reject(self._registry, canary, f"as canary it cannot be deployed: {error}")
         return f"without its canary: {error}"
 
     def _failed(self, error: str) -> None:

@@ -15,6 +15,7 @@ from sidecar.cli.options import as_json, with_config
 from sidecar.client import CallError, Client
 from sidecar.config import address
 from sidecar.errors import ConfigError, InvalidRequestError
+from sidecar.exploration import ACTIONS
 from sidecar.signature import Kind
 from sidecar.v1 import admin_pb2
 
@@ -164,4 +165,4 @@ def _page(reply: PredictionReply) -> str:
 
 
 def _verdict(reply: PredictionReply) -> str:
-    return ("act" if reply.decision else "pass") + (", explored" if reply.explored else "")
+    return ACTIONS[reply.decision] + (", explored" if reply.explored else "")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from sidecar.v1.prediction_pb2 import ModelIdentity
 
 _FATES = ("written", "sampled_out", "dropped", "failed", "queued", "waiting")
-_COUNTERS = ("served", *_FATES, "outcomes", "lost_before", "scores_failed", "canary_failures")
+_OTHERS = ("outcomes", "lost_before", "scores_failed", "canary_failures")
+_COUNTERS = ("served", *_FATES, *_OTHERS)
 _OF_A_STAGE = ("p50_ns", "p99_ns", "p999_ns", "max_ns")
 _OF_A_SHADOW = ("scored", "failed", "shed", "queued", "restarts")
 
@@ -59,8 +60,7 @@ def _print(found: admin_pb2.GetStatusResponse) -> None:
     facts.add_row("since", f"{found.started_time.ToDatetime():%Y-%m-%d %H:%M:%S} UTC")
     fates = " + ".join(f"{getattr(found, name):,} {name}" for name in _FATES)
     facts.add_row("rows", f"{found.served:,} served = {fates}")
-    others = ("outcomes", "lost_before", "scores_failed", "canary_failures")
-    facts.add_row("also", ", ".join(f"{getattr(found, name):,} {name}" for name in others))
+    facts.add_row("also", ", ".join(f"{getattr(found, name):,} {name}" for name in _OTHERS))
     facts.add_row("log", found.sealing)
     if found.errors:
         facts.add_row(

@@ -67,12 +67,14 @@ class ShadowSupervisor:
         signature = self._signatures.get(batch.model.digest)
         for candidate in self._candidates:
             own = candidate.model == batch.model
-            if candidate.role is Role.COPY:
-                drawn = drawn_calls(batch.group, self._settings.copy_share)
-                if own and drawn.any():
-                    candidate.offer(batch.take(drawn), signature)
-            elif not own:
+            if own != (candidate.role is Role.COPY):
+                continue  # the copy is offered the champion's own rows, and everybody else those of others
+            if candidate.role is not Role.COPY:
                 candidate.offer(batch, signature)
+                continue
+            drawn = drawn_calls(batch.group, self._settings.copy_share)
+            if drawn.any():
+                candidate.offer(batch.take(drawn), signature)
 
     def collect(self) -> list[ScoreBatch]:
         """What is finished since the last call."""

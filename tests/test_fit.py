@@ -6,6 +6,7 @@ import pytest
 import small_task
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from small_snapshot import small_snapshot
 
 from sidecar.bundle import TRANSFORM
 from sidecar.exploration import Exploration
@@ -14,7 +15,6 @@ from trainer.days import DAY_NS, nanoseconds
 from trainer.errors import ExportError
 from trainer.export import compute_features
 from trainer.fit import fit_candidate
-from trainer.snapshot import write_snapshot
 from trainer.task import Candidate, Columns, Threshold, Transform
 
 TASK = small_task.task
@@ -24,16 +24,7 @@ HOLDOUT_DAYS = TASK.holdout // timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory):
-    rows = small_task.traffic(0, DAYS)
-    return write_snapshot(
-        tmp_path_factory.mktemp("snapshots"),
-        signature=TASK.signature,
-        blocks=TASK.signature.pack_columns(rows.columns),
-        label=rows.label,
-        event_ns=rows.event_ns,
-        request_ids=rows.request_ids,
-        facts={},
-    )
+    return small_snapshot(tmp_path_factory.mktemp("snapshots"), DAYS)
 
 
 def with_recipe(estimator, transform=small_task.TRANSFORM, **change):

@@ -7,6 +7,7 @@ import pytest
 import small_task
 from foreign_graphs import WIDTH, edited, features_of, fitted, graph, skl
 from onnx import TensorProto, helper
+from small_snapshot import small_snapshot
 
 from sidecar.bundle import TRANSFORM
 from sidecar.errors import SidecarError
@@ -14,7 +15,6 @@ from sidecar.session import load_model
 from trainer.days import nanoseconds
 from trainer.fit import fit_candidate
 from trainer.registration import Given, register_model
-from trainer.snapshot import write_snapshot
 from trainer.task import Threshold
 
 TASK = small_task.task
@@ -31,16 +31,7 @@ FILLED = [
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory):
-    rows = small_task.traffic(0, 20)
-    return write_snapshot(
-        tmp_path_factory.mktemp("snapshots"),
-        signature=TASK.signature,
-        blocks=TASK.signature.pack_columns(rows.columns),
-        label=rows.label,
-        event_ns=rows.event_ns,
-        request_ids=rows.request_ids,
-        facts={},
-    )
+    return small_snapshot(tmp_path_factory.mktemp("snapshots"), 20)
 
 
 @pytest.fixture

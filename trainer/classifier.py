@@ -10,7 +10,7 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 
 from sidecar.session import FEATURES
-from trainer.errors import ExportError
+from trainer.errors import ExportError, first_line
 from trainer.graph import OPSETS
 from trainer.refusal import refuse_classifier
 from trainer.trees import read_ensemble
@@ -45,7 +45,7 @@ def write_classifier(graph: Graph, model: Any) -> str:
             )
         scores = graph.inline(made, {made.graph.input[0].name: FEATURES}, made.graph.output[1].name)
     except Exception as error:  # converters raise whatever their author thought of
-        text = str(error).strip().split("\n", 1)[0]
+        text = first_line(error)
         raise ExportError(
             f"estimator {name} cannot be exported ({text}); "
             "use a logistic regression, a forest or gradient boosting"

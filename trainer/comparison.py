@@ -181,6 +181,16 @@ def stakes_of(task: Task, row_risk: NDArray[np.float64], units: Units, judged: A
     )
 
 
+def stretches_of(units: Units, judged: Accounting, days: int, most: int) -> tuple[list[int], list[int]]:
+    """The first whole stretches of so many judged days, at most `most` of them.
+
+    Gives the day after each, since the epoch, and how many units there are before that.
+    """
+    first_day = judged.since_ns // DAY_NS
+    after = [first_day + number * days for number in range(1, min(judged.days // days, most) + 1)]
+    return after, np.searchsorted(units.day, after).tolist()
+
+
 def days_of(event_ns: NDArray[np.int64], pairs: Pairs) -> tuple[Day, ...]:
     """Sum rows, ordered by event_ns, over days."""
     if not len(event_ns):

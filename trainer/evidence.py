@@ -139,16 +139,15 @@ class OpenFinding:
 class Evidence:
     """Champion and candidate on the same requests.
 
-    hidden: None where no action hides the outcome. share: the candidate's part of the error
-    budget. first_scored_ns: event time of the earliest row, of those that were read, with a Score of the
-    candidate; None without any. trained_until_ns: the newest event it was fitted on, None where not known.
+    hidden: None where no action hides the outcome. share: the candidate's part of the error budget.
+    first_scored_ns: event time of the earliest row, of those that were read, with a Score of the candidate;
+    None without any. trained_until_ns: the newest event it was fitted on, None where not known.
     received_since_ns: by the machine's clock, when both came to stand where they do; 0 where not known.
     unmatured: shadowed rows too young to be judged. labelled: judged rows with a label. joined: of those,
     rows the candidate gave a value for. losses: joined rows, decided differently, that lost money. days:
     judged days, for the eye; their decisions include the hidden ones. cycles: what decides. slices_tried: how
-    many slices were compared to find
-    `slices`. champion_quality, candidate_quality: None without joined rows. latency: None without a value.
-    noise: None where no copy of the champion scored any row.
+    many slices were compared to find `slices`. champion_quality, candidate_quality: None without joined rows.
+    latency: None without a value. noise: None where no copy of the champion scored any row.
     """
 
     task: str
@@ -242,15 +241,11 @@ class Evidence:
 
 def _latency(data: Mapping[str, Any]) -> Latency:
     clocks = ("champion_cpu", "candidate_cpu", "champion_infer", "candidate_infer")
-    quantiles = {clock: _quantiles(data[clock]) for clock in clocks}
+    quantiles = {clock: Quantiles.from_json(data[clock]) for clock in clocks}
     capital = {name: tuple(data[name]) for name in ("within", "beyond")}
     return Latency(**{**data, **quantiles, **capital, "budget": Quantile(**data["budget"])})
 
 
 def _noise(data: Mapping[str, Any]) -> Noise:
-    clocks = {clock: _quantiles(data[clock]) for clock in ("champion_cpu", "copy_cpu")}
+    clocks = {clock: Quantiles.from_json(data[clock]) for clock in ("champion_cpu", "copy_cpu")}
     return Noise(**{**data, **clocks})
-
-
-def _quantiles(data: Mapping[str, Any]) -> Quantiles:
-    return Quantiles(**{name: Quantile(**one) for name, one in data.items()})

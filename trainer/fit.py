@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from trainer.crossfit import training_features
 from trainer.days import nanoseconds
-from trainer.errors import ExportError
+from trainer.errors import ExportError, first_line
 from trainer.export import export_model, export_pipeline, export_transform
 from trainer.offline import FitReport, choose_rule, holdout_begins, measure, plain, run_pipeline
 from trainer.packing import Parts, holdout_facts, pack, time_bundle
@@ -145,7 +145,7 @@ def _fit(task: Task, candidate: Candidate, snapshot: Snapshot, rows: slice) -> _
         with threadpool_limits(limits=FIT_THREADS):
             model.fit(features, label.astype(np.int64))
     except ValueError as error:
-        text = str(error).strip().split("\n", 1)[0]
+        text = first_line(error)
         raise ExportError(f"{type(model).__name__} cannot be fitted: {text}") from error
     return _Fit(transform, exported, model)
 

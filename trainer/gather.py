@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from trainer.betting import capital_at
 from trainer.budget import ErrorShare
-from trainer.comparison import Reign, days_of, stakes_of
+from trainer.comparison import Reign, days_of, stakes_of, stretches_of
 from trainer.days import DAY_NS, iso_day
 from trainer.evidence import (
     Accounting,
@@ -81,18 +81,18 @@ def gather(
     for one in candidates:
         own = reign.received_since(known.received_since_ns.get(one.digest, 0))
         compared = own.compare(reader, one, trained_until_ns=known.trained_until_ns.get(one.digest))
-        found.append(describe(own, compared, one, known, noise))
+        units = compared.units(task, task.policy.min_gain_per_1000 / PER)
+        found.append(describe(own, compared, units, one, known, noise))
     return found
 
 
-def describe(
-    reign: Reign, found: Comparison, candidate: ModelId, known: Known, noise: Noise | None
+def describe(  # noqa: PLR0917 - all that evidence is made of
+    reign: Reign, found: Comparison, units: Units, candidate: ModelId, known: Known, noise: Noise | None
 ) -> Evidence:
-    """Say what a comparison shows."""
+    """Say what a comparison shows. units: those that are bet on."""
     task, served, policy = reign.task, reign.served, reign.task.policy
     scored, rows, answers, pairs = found.scored, found.rows, found.answers, found.pairs
     judged, shadowed, account, weight = found.judged, found.shadowed, found.judged_account, found.weight
-    units = found.units(task, policy.min_gain_per_1000 / PER)
     tried, slices = find_slices(task.signature, rows.blocks, rows.event_ns, pairs, task.slices or ())
     answered = judged[scored.valued[judged] & ~served.hidden[judged]]
     timed = shadowed[scored.valued[shadowed]]
@@ -139,11 +139,7 @@ def describe(
 
 def _cycles(policy: Policy, units: Units, judged: Accounting) -> tuple[Cycle, ...]:
     """The bets at the end of each whole cycle, the deadline's included."""
-    first_day, days = judged.since_ns // DAY_NS, policy.cycle_days
-    last_days = [
-        first_day + number * days for number in range(1, min(judged.days // days, policy.cycles) + 1)
-    ]
-    ends = np.searchsorted(units.day, last_days).tolist()
+    last_days, ends = stretches_of(units, judged, policy.cycle_days, policy.cycles)
     # A unit below -1 breaks the bound, and the gate says so. Where it is accused of losing, gains are cut.
     scaled = units.gain / policy.largest_unit_loss
     winning = capital_at(np.maximum(scaled, -1.0), ends)

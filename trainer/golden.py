@@ -12,7 +12,7 @@ from pyarrow import csv, parquet
 from sidecar.errors import InvalidRequestError
 from sidecar.session import SCORE
 from sidecar.signature import Kind
-from trainer.errors import ExportError
+from trainer.errors import ExportError, first_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +66,7 @@ def read_golden(path: Path, signature: Signature) -> Golden:
         else:
             raise ExportError(f"golden rows {path.name}: give a .csv or a .parquet file")
     except (OSError, pa.ArrowException) as error:
-        raise ExportError(f"golden rows {path.name} cannot be read: {_first_line(error)}") from error
+        raise ExportError(f"golden rows {path.name} cannot be read: {first_line(error)}") from error
     if SCORE not in table.column_names:
         raise ExportError(f"golden rows {path.name} have no column 'score', the original's score of each row")
     columns = {name: table.column(name).to_pylist() for name in table.column_names}
@@ -107,7 +107,3 @@ def compare(golden: Golden, score: NDArray[np.float32], signature: Signature, to
             f"{golden.score[worst]:.9g} there, {apart[worst]:.2g} apart, {tolerance:g} is allowed: {fields}"
         )
     return Likeness(len(apart), float(apart[worst]))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]

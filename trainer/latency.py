@@ -17,13 +17,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from trainer.betting import log_capital
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from trainer.policy import Policy
@@ -50,6 +52,11 @@ class Quantiles:
     p50: Quantile
     p99: Quantile
     p999: Quantile
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """From what `dataclasses.asdict` makes of them."""
+        return cls(**{name: Quantile(**one) for name, one in data.items()})
 
 
 @dataclass(frozen=True)
@@ -99,15 +106,8 @@ def measure_alone(policy: Policy, cpu_ns: NDArray[np.int64], reference_ns: NDArr
         return None
     cpu = quantiles(cpu_ns, block)
     budget = _budget(policy, quantiles(reference_ns, block).p99 if len(reference_ns) else cpu.p99)
-    return Speed(
-        rows=len(cpu_ns),
-        budget=budget,
-        block=block,
-        over=int(np.count_nonzero(_over(cpu_ns, budget.us))),
-        within=log_capital(within_units(block_shares(_over(cpu_ns, budget.lower_us), block))),
-        beyond=log_capital(beyond_units(block_shares(_over(cpu_ns, budget.upper_us), block))),
-        cpu=cpu,
-    )
+    over, within, beyond = _held_against(budget, cpu_ns, block)
+    return Speed(len(cpu_ns), budget, block, over, within, beyond, cpu)
 
 
 def measure(
@@ -124,14 +124,15 @@ def measure(
     block = policy.latency_block
     champion_cpu = quantiles(champion[0], block)
     budget = _budget(policy, champion_cpu.p99)
+    over, within, beyond = _held_against(budget, candidate[0], block)
     return Latency(
         rows=len(candidate[0]),
         budget=budget,
         block=block,
-        over=int(np.count_nonzero(_over(candidate[0], budget.us))),
+        over=over,
         champion_over=int(np.count_nonzero(_over(champion[0], budget.us))),
-        within=log_capital(within_units(block_shares(_over(candidate[0], budget.lower_us), block))),
-        beyond=log_capital(beyond_units(block_shares(_over(candidate[0], budget.upper_us), block))),
+        within=within,
+        beyond=beyond,
         champion_cpu=champion_cpu,
         candidate_cpu=quantiles(candidate[0], block),
         champion_infer=quantiles(champion[1], block),
@@ -145,6 +146,17 @@ def _budget(policy: Policy, champion: Quantile) -> Quantile:
     assert policy.latency_budget_times is not None, "a policy has one of the two"
     times = policy.latency_budget_times
     return Quantile(times * champion.us, times * champion.lower_us, times * champion.upper_us)
+
+
+def _held_against(
+    budget: Quantile, cpu_ns: NDArray[np.int64], block: int
+) -> tuple[int, tuple[float, ...], tuple[float, ...]]:
+    """Rows over the budget, and the capital of those who bet on its being kept, and on its being broken."""
+    return (
+        int(np.count_nonzero(_over(cpu_ns, budget.us))),
+        log_capital(within_units(block_shares(_over(cpu_ns, budget.lower_us), block))),
+        log_capital(beyond_units(block_shares(_over(cpu_ns, budget.upper_us), block))),
+    )
 
 
 def _over(cpu_ns: NDArray[np.int64], budget_us: float) -> NDArray[np.bool_]:

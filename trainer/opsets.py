@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 from onnx import defs, helper, shape_inference, version_converter
 
-from trainer.errors import ExportError
+from trainer.errors import ExportError, first_line
 from trainer.graph import ML, OPSETS
 
 _WIDENED = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"})
@@ -28,7 +28,7 @@ def in_our_opsets(file: str, model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         return shape_inference.infer_shapes(version_converter.convert_version(model, OPSETS[""]))
     except Exception as error:  # the converter raises whatever its authors thought of
-        text = str(error).strip().split("\n", 1)[0]
+        text = first_line(error)
         raise ExportError(
             f"{file} is of operator set {opsets.get('', 1)} and cannot be brought to {OPSETS['']} ({text}); "
             f"export it with operator set {OPSETS['']}"

@@ -15,7 +15,7 @@ from trainer.evidence import Evidence
 from trainer.gate import Decision, decide
 from trainer.gather import Known, gather
 from trainer.probation.facts import Probation
-from trainer.probation.measure import WHOLE, measure_probation
+from trainer.probation.measure import measure_probation
 from trainer.probation.verdict import judge_canary, judge_champion
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def replay(task: Task, reader: LogReader, stored: StoredDecision) -> Replay:
             received_since_ns=kept.evidence.received_since_ns,
             share_since_ns=kept.share_since_ns,
         )
-        judge = judge_champion if kept.share == WHOLE else judge_canary
+        judge = judge_champion if kept.of_champion else judge_canary
         judged = judge(evidence, task.policy, decided_ns=stored.decided_ns, actor=stored.actor)
     else:
         kept = Evidence.from_json(facts)

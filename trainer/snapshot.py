@@ -47,8 +47,7 @@ class Snapshot:
     """Labelled rows, ordered by (event_ns, request_id), each request_id once.
 
     label: float64 [n], 0 or 1; weight: float64 [n], how many rows each stands for; event_ns: int64 [n];
-    request_ids: n texts. facts: plain JSON data; the query
-    and what it found.
+    request_ids: n texts. facts: plain JSON data; the query and what it found.
     """
 
     digest: str
@@ -79,8 +78,7 @@ def write_snapshot(
     """Order the rows, write them below `root` and open them. The folder appears whole or not at all.
 
     weight: each row stands for itself when not given. Of rows with the same request_id the first given stays.
-    Raises SignatureMismatchError when the blocks
-    have other columns than the signature.
+    Raises SignatureMismatchError when the blocks have other columns than the signature.
     """
     check_columns(signature, blocks)
     known_ids = np.array([request_id.encode(errors="surrogatepass") for request_id in request_ids], np.bytes_)

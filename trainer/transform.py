@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from sidecar.session import FEATURES, NUMBERS
 from sidecar.signature import Kind, Outside, Signature
-from trainer.errors import ExportError
+from trainer.errors import ExportError, first_line
 from trainer.refusal import refuse_step
 from trainer.seed import seed
 from trainer.steps.chain import check_texts, read_form, takes_integers
@@ -199,7 +199,7 @@ def _write_group(
         made: str = merged.write(graph, raw)
     except Exception as error:  # converters raise whatever their author thought of
         part = parts[places[0]]
-        text = str(error).strip().split("\n", 1)[0]
+        text = first_line(error)
         raise ExportError(
             f"{_place(part.fields)}: {_name(part.step)} cannot be exported ({text}); use a step that can"
         ) from error

@@ -11,7 +11,6 @@ from sidecar.errors import NotFoundError
 from sidecar.lifecycle import ModelState, Reason
 from trainer.command_line import DATE, TASK, Session, nanoseconds_of, plain, with_session
 from trainer.probation.conduct import conduct
-from trainer.probation.measure import WHOLE
 from trainer.report import evidence_view
 from trainer.run import activation_words
 from trainer.task import load_task
@@ -19,6 +18,8 @@ from trainer.task import load_task
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
+
+    from sidecar.registry import Registry
 
 
 @click.command("probation")
@@ -49,7 +50,7 @@ def probation(
     task = load_task(task_path)
     with session.registry() as registry:
         if why is not None:
-            _end(session, why)
+            _end(session, registry, why)
             return
         with session.reader() as reader:
             found = conduct(
@@ -65,7 +66,7 @@ def probation(
             words = one.words
             if one.deployment:
                 words += f" {activation_words(registry, one.deployment, session.patience_seconds)}"
-            sides = ("champion", "former champion") if one.facts.share == WHOLE else ("canary", "champion")
+            sides = ("champion", "former champion") if one.facts.of_champion else ("canary", "champion")
             views += [words, evidence_view(one.facts.evidence, task.policy, sides)]
     data = [
         {**plain(asdict(one.decision)), "facts": one.facts.to_json(), "done": bool(one.deployment)}
@@ -74,16 +75,15 @@ def probation(
     session.show({"probation": data}, *views)
 
 
-def _end(session: Session, why: str) -> None:
-    with session.registry() as registry:
-        standby = registry.standby()
-        if standby is None:
-            raise NotFoundError("no former champion stands by, so there is no probation to end")
-        moved = registry.move(
-            standby.model.digest,
-            expected=ModelState.STANDBY,
-            to=ModelState.RETIRED,
-            reason=Reason(session.actor, why),
-        )
-        words = activation_words(registry, registry.deployment(), session.patience_seconds)
+def _end(session: Session, registry: Registry, why: str) -> None:
+    standby = registry.standby()
+    if standby is None:
+        raise NotFoundError("no former champion stands by, so there is no probation to end")
+    moved = registry.move(
+        standby.model.digest,
+        expected=ModelState.STANDBY,
+        to=ModelState.RETIRED,
+        reason=Reason(session.actor, why),
+    )
+    words = activation_words(registry, registry.deployment(), session.patience_seconds)
     session.show({"retired": asdict(moved.model), "activation": words}, f"{moved.model} retired; {words}")

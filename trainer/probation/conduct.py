@@ -42,7 +42,7 @@ class Conducted:
             Action.REJECT: f"{newcomer} is canary no more, and rejected.",
             Action.CANARY: f"{newcomer} answers more of the calls.",
             Action.PROMOTE: f"{newcomer} becomes the champion.",
-            Action.HOLD: f"{newcomer} stays {'on probation' if self.facts.share == 1 else 'canary'}.",
+            Action.HOLD: f"{newcomer} stays {'on probation' if self.facts.of_champion else 'canary'}.",
         }
         return " ".join([done[decision.action], *decision.reasons])
 
@@ -78,7 +78,7 @@ def conduct(
             received_since_ns=since_ns(registry, champion.digest, ModelState.CHAMPION),
         )
         decision = judge_champion(facts, task.policy, decided_ns=decided_ns, actor=actor)
-        found.append(Conducted(facts, decision, _settle(task, registry, facts, decision, dry_run=dry_run)))
+        found.append(_settled(task, registry, facts, decision, dry_run=dry_run))
         if decision.action is Action.ROLL_BACK:
             return found
     if deployment.canary is not None:
@@ -94,14 +94,14 @@ def conduct(
             share_since_ns=share_since_ns(registry, canary.digest),
         )
         decision = judge_canary(facts, task.policy, decided_ns=decided_ns, actor=actor)
-        found.append(Conducted(facts, decision, _settle(task, registry, facts, decision, dry_run=dry_run)))
+        found.append(_settled(task, registry, facts, decision, dry_run=dry_run))
     return found
 
 
-def _settle(
+def _settled(
     task: Task, registry: Registry, facts: Probation, decision: Decision, *, dry_run: bool
-) -> Deployment | None:
+) -> Conducted:
     if dry_run or decision.action is Action.HOLD:
-        return None
+        return Conducted(facts, decision, None)
     save(registry, facts, decision, task.policy)
-    return act(registry, decision, task.policy)
+    return Conducted(facts, decision, act(registry, decision, task.policy))

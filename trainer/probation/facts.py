@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from trainer.policy import Policy
 
 
+WHOLE = 1.0
+"""The share of a champion."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """The state of the bets on the former one at the end of a stretch of days.
@@ -47,6 +51,11 @@ class Probation:
     evidence: Evidence
     readings: tuple[Reading, ...]
     speed: Speed | None
+
+    @property
+    def of_champion(self) -> bool:
+        """Whether the new one is the champion, and not a canary."""
+        return self.share == WHOLE
 
     @property
     def newcomer(self) -> ModelId:
@@ -86,7 +95,7 @@ class Probation:
                 "budget": Quantile(**data["speed"]["budget"]),
                 "within": tuple(data["speed"]["within"]),
                 "beyond": tuple(data["speed"]["beyond"]),
-                "cpu": Quantiles(**{name: Quantile(**one) for name, one in data["speed"]["cpu"].items()}),
+                "cpu": Quantiles.from_json(data["speed"]["cpu"]),
             }
         )
         return cls(

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trainer.betting import restarted_capital
 from trainer.budget import ErrorShare
-from trainer.comparison import Reign, stakes_of
+from trainer.comparison import Reign, stretches_of
 from trainer.days import DAY_NS, day_start, iso_day
 from trainer.gather import Known, describe
 from trainer.interval import PER
 from trainer.join import first_of_each, order_of_rows
 from trainer.latency import measure_alone
 from trainer.noise import measure_noise
-from trainer.probation.facts import Probation, Reading
+from trainer.probation.facts import WHOLE, Probation, Reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from trainer.policy import Policy
     from trainer.task import Task
     from trainer.units import Units
-
-WHOLE = 1.0
-"""The share of a champion."""
 
 
 def measure_probation(
@@ -60,11 +56,6 @@ def measure_probation(
     # A candidate that may earn a little less than the champion may do so as champion too.
     units = found.units(task, max(0.0, -policy.min_gain_per_1000) / PER)
     shadowed, judged = found.shadowed_account, found.judged_account
-    row_risk = found.pairs.risk / np.maximum(found.weight, 1.0)
-    evidence = replace(
-        describe(own, found, former, known, measure_noise(reader, reign)),
-        stakes=stakes_of(task, row_risk, units, judged),  # of the units that are bet on
-    )
     begun = own.served.event_ns[own.served.received_ns >= share_since_ns]
     at_share_ns = day_start(int(begun[0])) + DAY_NS if share_since_ns and len(begun) else judged.since_ns
     # A canary stays as long as a candidate may.
@@ -76,17 +67,15 @@ def measure_probation(
         share=share,
         share_since_ns=share_since_ns,
         days=max(0, (judged.until_ns - max(judged.since_ns, at_share_ns)) // DAY_NS),
-        evidence=evidence,
+        evidence=describe(own, found, units, former, known, measure_noise(reader, reign)),
         readings=_readings(policy, units, judged, most_days),
         speed=measure_alone(policy, own.served.cpu_ns[found.shadowed], beside),
     )
 
 
 def _readings(policy: Policy, units: Units, judged: Accounting, most_days: int) -> tuple[Reading, ...]:
-    first_day, days = judged.since_ns // DAY_NS, policy.rollback_every_days
-    stretches = most_days // days
-    last_days = [first_day + number * days for number in range(1, min(judged.days // days, stretches) + 1)]
-    ends = np.searchsorted(units.day, last_days).tolist()
+    stretches = most_days // policy.rollback_every_days
+    last_days, ends = stretches_of(units, judged, policy.rollback_every_days, stretches)
     # A unit below -1 breaks the bound, and the verdict says so.
     scaled = np.maximum(units.gain / policy.largest_unit_loss, -1.0)
     capital = restarted_capital(scaled, ends, stretches)

@@ -131,7 +131,7 @@ def _too_slow(probation: Probation, policy: Policy) -> str:
 
 
 def _former(probation: Probation) -> str:
-    return "The former champion" if probation.share == 1 else "The champion"
+    return "The former champion" if probation.of_champion else "The champion"
 
 
 def _bets(probation: Probation, policy: Policy) -> str:

@@ -95,10 +95,10 @@ class Notes:
 class Watched:
     """A watch on a home, whose task retrains after so many outcomes."""
 
-    def __init__(self, home, outcomes=1_000):
+    def __init__(self, home, outcomes=1_000, **change):
         self.notes = Notes()
         self.registry = Registry(home.path / "var" / "registry.db")
-        self.task = replace(small_task.task, retraining=Retraining(every=None, outcomes=outcomes))
+        self.task = replace(small_task.task, retraining=Retraining(every=None, outcomes=outcomes), **change)
         self.watch = Watch(
             Run(
                 task=self.task,
@@ -156,6 +156,13 @@ def test_drift_that_began_after_training_is_a_reason(home):
     looked, said = Watched(home, outcomes=10**9).look()
     assert looked
     assert "Retraining is due: Monitor 'drift', since 2024-02-03: amount is dearer by half." in said
+
+
+def test_outcomes_that_replies_hid_are_no_new_ones(home):
+    policy = replace(small_task.task.policy, largest_unit_loss=1_200)
+    hiding = Watched(home, outcomes=1_600, hidden_by="act", explore=0.3, policy=policy)
+    assert "Retraining is due" not in hiding.look()[1]
+    assert "Retraining is due" in Watched(home, outcomes=1_600).look()[1]
 
 
 def test_a_failed_look_is_made_again(home):

@@ -77,7 +77,13 @@ class Watch:
         run = self._run
         champion, deployment = champion_of(run.task, run.registry).model, run.registry.deployment()
         trained_until_ns = self._trained_until_ns()
-        rows = read_rows(reader, run.task.signature, run.task.maturity, since_ns=trained_until_ns + 1)
+        rows = read_rows(
+            reader,
+            run.task.signature,
+            run.task.maturity,
+            since_ns=trained_until_ns + 1,
+            hidden_by=run.task.hidden_by,
+        )
         return Situation(
             now_ns=rows.as_of_ns,
             trained_until_ns=trained_until_ns,

@@ -58,6 +58,7 @@ def transition(of: Transition) -> admin_pb2.Transition:
         ),
         time=time_of(of.at_ns),
         share=of.share,
+        successor=of.successor,
     )
 
 

@@ -21,10 +21,11 @@ class ModelState(StrEnum):
                       │            │            │           │        │
                       ▼            ▼            ▼           ▼        ▼
                    REFUSED      REFUSED      REJECTED    REJECTED  ROLLED_BACK
+                                            SUPERSEDED
 
     ADMITTED and SHADOW may become CHAMPION without a CANARY; a roll-back leads from STANDBY or RETIRED to
     CHAMPION, and an override from ROLLED_BACK to SHADOW. A CANARY that becomes one again has another share.
-    REFUSED and REJECTED have no way out: to try again, export a new version.
+    REFUSED, REJECTED and SUPERSEDED have no way out: to try again, export a new version.
     """
 
     REGISTERED = "registered"
@@ -48,6 +49,8 @@ class ModelState(StrEnum):
     """Failed the admission check."""
     REJECTED = "rejected"
     """A candidate the gate turned down."""
+    SUPERSEDED = "superseded"
+    """A candidate whose recipe was fitted anew: the newer fit took its place in the shadow."""
     ROLLED_BACK = "rolled_back"
     """A former champion that was taken back; only an override lets it try again."""
 
@@ -62,6 +65,7 @@ ARROWS: frozenset[tuple[ModelState | None, ModelState]] = frozenset(
         (ModelState.ADMITTED, ModelState.CHAMPION),
         (ModelState.SHADOW, ModelState.CHAMPION),
         (ModelState.SHADOW, ModelState.REJECTED),
+        (ModelState.SHADOW, ModelState.SUPERSEDED),
         (ModelState.SHADOW, ModelState.CANARY),
         (ModelState.CANARY, ModelState.CANARY),
         (ModelState.CANARY, ModelState.CHAMPION),
@@ -131,7 +135,7 @@ class Transition:
     """One arrow of the lifecycle, as it was taken.
 
     sequence: the registry's running number. share: of the calls that a canary answers from then on; None for
-    any other.
+    any other. successor: the digest of who took a superseded candidate's place; empty for any other.
     """
 
     sequence: int
@@ -141,3 +145,4 @@ class Transition:
     reason: Reason
     at_ns: int
     share: float | None = None
+    successor: str = ""

@@ -118,6 +118,8 @@ class Registry:
             raise ConflictError("a champion changes together with its successor: promote or roll back")
         if to is ModelState.CANARY:
             raise ConflictError("a canary needs a share of the calls: start one with `trainer canary`")
+        if to is ModelState.SUPERSEDED:
+            raise ConflictError("a candidate is superseded by another one, which takes its place")
         if expected is ModelState.ROLLED_BACK and not override:
             raise ConflictError(
                 f"{self.find(digest).model} was rolled back; it comes back only with --override"
@@ -125,12 +127,23 @@ class Registry:
         with self._file.write() as db:
             version = self._versions(db).find(digest)
             if to is ModelState.SHADOW:
-                champion = self._versions(db).only(ModelState.CHAMPION)
-                if champion is None:
-                    raise NoChampionError("nothing to shadow yet: promote a first champion")
-                _check_signature(version, champion, SignatureMismatchError)
+                self._check_comparable(db, version)
             self._swap(db, version, expected, to, reason)
             return self._versions(db).find(digest)
+
+    def supersede(self, digest: str, successor: str, reason: Reason) -> Version:
+        """Let an ADMITTED version take the place of one that is SHADOW, in one step; returns it.
+
+        Raises ConflictError when either is in another state, NotFoundError when there is no such version,
+        and NoChampionError and SignatureMismatchError as `move` to SHADOW does.
+        """
+        with self._file.write() as db:
+            before, after = self._versions(db).find(digest), self._versions(db).find(successor)
+            self._check_comparable(db, after)
+            arrow = ModelState.SHADOW, ModelState.SUPERSEDED
+            self._swap(db, before, *arrow, reason, successor=after.model.digest)
+            self._swap(db, after, ModelState.ADMITTED, ModelState.SHADOW, reason)
+            return self._versions(db).find(successor)
 
     def start_canary(
         self, digest: str, share: float, reason: Reason, *, over: str | None = None
@@ -303,6 +316,13 @@ class Registry:
     def _versions(self, db: sqlite3.Connection) -> Versions:
         return Versions(db, self.path.parent)
 
+    def _check_comparable(self, db: sqlite3.Connection, version: Version) -> None:
+        """Raise when there is no champion to compare a candidate with, or it expects other fields."""
+        champion = self._versions(db).only(ModelState.CHAMPION)
+        if champion is None:
+            raise NoChampionError("nothing to shadow yet: promote a first champion")
+        _check_signature(version, champion, SignatureMismatchError)
+
     def _end_canary(self, db: sqlite3.Connection, reason: Reason) -> None:
         """What a canary showed beside one champion says nothing about another."""
         canary = self._versions(db).only(ModelState.CANARY)
@@ -318,6 +338,7 @@ class Registry:
         reason: Reason,
         *,
         share: float | None = None,
+        successor: str = "",
     ) -> None:
         digest = version.model.digest
         swapped = db.execute(
@@ -325,7 +346,7 @@ class Registry:
         )
         if swapped.rowcount != 1:
             raise ConflictError(f"{version.model} is {version.state}, not {expected}; somebody moved first")
-        _audit(db, digest, (expected, to), reason, share)
+        _audit(db, digest, (expected, to), reason, share, successor)
 
     def _stored_path(self, path: Path) -> str:
         """Relative where the bundle lies beside the registry, so that the whole folder can be moved."""
@@ -334,19 +355,20 @@ class Registry:
         return str(absolute.relative_to(self.path.parent) if inside else absolute)
 
 
-def _audit(
+def _audit(  # noqa: PLR0917 - a row of the table
     db: sqlite3.Connection,
     digest: str,
     arrow: tuple[ModelState | None, ModelState],
     reason: Reason,
     share: float | None = None,
+    successor: str = "",
 ) -> None:
     state, to = arrow
     check_arrow(state, to)
     added = db.execute(
         "INSERT INTO transitions"
-        " (digest, from_state, to_state, serving, actor, why, evidence_digest, at_ns, share)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " (digest, from_state, to_state, serving, actor, why, evidence_digest, at_ns, share, successor)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             digest,
             state,
@@ -357,6 +379,7 @@ def _audit(
             reason.evidence_digest,
             time.time_ns(),
             share,
+            successor,
         ),
     )
     append_link(db, "transitions", int(added.lastrowid or 0))

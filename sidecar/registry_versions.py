@@ -90,6 +90,7 @@ class Versions:
                 reason=Reason(row["actor"], row["why"], row["evidence_digest"]),
                 at_ns=row["at_ns"],
                 share=row["share"],
+                successor=row["successor"],
             )
             for row in rows
         ]

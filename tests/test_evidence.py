@@ -13,6 +13,7 @@ from trainer.budget import ErrorShare
 from trainer.days import DAY_NS, iso_day
 from trainer.evidence import Evidence, OpenFinding
 from trainer.gather import Known, gather
+from trainer.stints import Stint
 
 DAYS = 6
 LIVE = traffic(30, DAYS, rows_a_day=100)
@@ -37,7 +38,8 @@ def evidence_of(path, *, candidates=(CANDIDATE,), of=task, **options):
 
 
 def trained(until_ns):
-    return Known(shares={CANDIDATE.digest: ErrorShare(0, 1)}, trained_until_ns={CANDIDATE.digest: until_ns})
+    stint = Stint(CANDIDATE, trained_until_ns=until_ns)
+    return Known(shares={CANDIDATE.digest: ErrorShare(0, 1)}, stints={CANDIDATE.digest: (stint,)})
 
 
 def test_gain_is_the_difference_of_utilities_day_by_day(tmp_path):

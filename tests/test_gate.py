@@ -98,6 +98,8 @@ def evidence(**changes) -> Evidence:
         first_scored_ns=0,
         trained_until_ns=None,
         received_since_ns=0,
+        earlier=(),
+        own=None,
         shadowed=accounting(1400),
         judged=accounting(1200),
         unmatured=200,

@@ -7,23 +7,25 @@ from sidecar.lifecycle import ModelState, Reason, changes_serving, check_arrow, 
 
 R, A, S, C = ModelState.REGISTERED, ModelState.ADMITTED, ModelState.SHADOW, ModelState.CHAMPION
 CANARY, STANDBY = ModelState.CANARY, ModelState.STANDBY
-RETIRED, REFUSED, REJECTED, BACK = (
+RETIRED, REFUSED, REJECTED, SUPERSEDED, BACK = (
     ModelState.RETIRED,
     ModelState.REFUSED,
     ModelState.REJECTED,
+    ModelState.SUPERSEDED,
     ModelState.ROLLED_BACK,
 )
 TABLE = {
     None: {R},
     R: {A, REFUSED},
     A: {REFUSED, S, C},
-    S: {CANARY, C, REJECTED},
+    S: {CANARY, C, REJECTED, SUPERSEDED},
     CANARY: {CANARY, S, C, REJECTED},
     C: {STANDBY, BACK},
     STANDBY: {C, RETIRED},
     RETIRED: {C},
     REFUSED: set(),
     REJECTED: set(),
+    SUPERSEDED: set(),
     BACK: {S},
 }
 
@@ -40,7 +42,8 @@ def test_the_arrows_are_these_and_no_others(state, to):
 def test_a_refusal_says_what_is_possible():
     with pytest.raises(
         ConflictError,
-        match="a version that is shadow cannot become retired; possible: canary, champion, rejected",
+        match="a version that is shadow cannot become retired; "
+        "possible: canary, champion, rejected, superseded",
     ):
         check_arrow(S, RETIRED)
     with pytest.raises(ConflictError, match="possible: nothing: export a new version"):

@@ -22,7 +22,7 @@ from trainer.watch import Watch
 TASK = str(Path(small_task.__file__))
 LATER = 10 * DAY_NS
 FOUND = Finding("drift", "c", "amount", "shift", 0.5, 12 * DAY_NS, "amount is dearer by half.")
-NOW = Situation(20 * DAY_NS, LATER, LATER + DAY_NS, new=500, undecided=0, findings=())
+NOW = Situation(20 * DAY_NS, LATER, LATER + DAY_NS, new=500, unproven=0, findings=())
 PLAN = Retraining(every=timedelta(days=28), outcomes=1_000)
 CASES = {
     "nothing happened": (PLAN, NOW, ""),
@@ -38,8 +38,8 @@ CASES = {
     "drift": (PLAN, replace(NOW, findings=(FOUND,)), "since 1970-01-13: amount is dearer by half."),
     "drift it has seen": (PLAN, replace(NOW, findings=(replace(FOUND, since_ns=LATER + DAY_NS),)), ""),
     "another monitor": (PLAN, replace(NOW, findings=(replace(FOUND, monitor="skew"),)), ""),
-    "candidates undecided": (PLAN, replace(NOW, new=1_000, now_ns=99 * DAY_NS, undecided=1), ""),
-    "drift, all the same": (PLAN, replace(NOW, undecided=1, findings=(FOUND,)), "amount is dearer"),
+    "candidates unproven": (PLAN, replace(NOW, new=1_000, now_ns=99 * DAY_NS, unproven=1), ""),
+    "drift, all the same": (PLAN, replace(NOW, unproven=1, findings=(FOUND,)), "amount is dearer"),
     "no new row": (PLAN, replace(NOW, new=0, now_ns=99 * DAY_NS, findings=(FOUND,)), ""),
     "switched off": (Retraining(None, None, ()), replace(NOW, now_ns=99 * DAY_NS, findings=(FOUND,)), ""),
 }

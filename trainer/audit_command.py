@@ -74,6 +74,7 @@ def _table(history: list[Transition | StoredDecision]) -> Table:
             )
         else:
             share = "" if one.share is None else f", {one.share:.2%} of the calls"
-            arrow = f"{one.from_state or 'new'} to {one.to_state}{share}"
+            by = f" by {one.successor[:12]}" if one.successor else ""
+            arrow = f"{one.from_state or 'new'} to {one.to_state}{share}{by}"
             table.add_row(iso_minute(one.at_ns), arrow, one.digest[:12], one.reason.actor, one.reason.why)
     return table

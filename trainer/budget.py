@@ -7,7 +7,8 @@ the parts never add up to more than the error; they add up to error * b / (b + 1
 candidates for K / error when it is looked at would not keep to it: with candidates one after another that
 adds up to error * (1 + 1/2 + 1/3 + ...).)
 
-Candidates come together when no decision on one of them was taken between them.
+Candidates come together when no decision on one of them was taken between them. A newer fit of a recipe that
+takes the place of the one before it has the same part: what is bet on is the recipe, from fit to fit.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from sidecar.lifecycle import ModelState
 from sidecar.registry import StoredDecision
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sidecar.registry import Registry
 
 
@@ -48,9 +51,10 @@ class ErrorShare:
 
 def error_shares(registry: Registry, champion: str) -> dict[str, ErrorShare]:
     """The part of every version that was ever in the shadow while `champion` (a digest) made the replies."""
+    first_fits = _first_fits(registry)
     groups: list[list[str]] = []
     together = False
-    for digest in _arrivals(registry, champion):
+    for digest in _arrivals(registry, champion, first_fits):
         if digest is None:
             together = False
             continue
@@ -62,27 +66,41 @@ def error_shares(registry: Registry, champion: str) -> dict[str, ErrorShare]:
     for group in groups:
         before = len(shares)
         shares |= dict.fromkeys(group, ErrorShare(before, before + len(group)))
-    return shares
+    fits = {digest: shares[first] for digest, first in first_fits.items() if first in shares}
+    return shares | fits
 
 
-def _arrivals(registry: Registry, champion: str) -> list[str | None]:
-    """Who came into the champion's shadow, in order, by digest; None where a decision was taken."""
+def _first_fits(registry: Registry) -> dict[str, str]:
+    """Of every version that took another's place in the shadow, the first that stood there (digests)."""
+    found: dict[str, str] = {}
+    for step in registry.transitions():
+        if step.successor:
+            found[step.successor] = found.get(step.digest, step.digest)
+    return found
+
+
+def _arrivals(registry: Registry, champion: str, first_fits: Mapping[str, str]) -> list[str | None]:
+    """Who came into the champion's shadow, in order, by digest; None where a decision was taken.
+
+    Who took another's place goes by the digest of the first that stood there.
+    """
     serving = ""
     in_shadow: dict[str, None] = {}
     arrived: dict[str, None] = {}
     found: list[str | None] = []
     for step in registry.history():
         if isinstance(step, StoredDecision):
-            if step.champion == champion and step.candidate in arrived:
+            if step.champion == champion and first_fits.get(step.candidate, step.candidate) in arrived:
                 found.append(None)
             continue
-        in_shadow.pop(step.digest, None)
+        digest = first_fits.get(step.digest, step.digest)
+        in_shadow.pop(digest, None)
         if step.to_state is ModelState.SHADOW:
-            in_shadow[step.digest] = None
+            in_shadow[digest] = None
         elif step.to_state is ModelState.CHAMPION:
             serving = step.digest
         if serving == champion:
-            new = [digest for digest in in_shadow if digest not in arrived]
+            new = [one for one in in_shadow if one not in arrived]
             arrived |= dict.fromkeys(new)
             found += new
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,15 +19,27 @@ if TYPE_CHECKING:
     from sidecar.domain import ModelId
     from sidecar.store.reader import LogReader
     from trainer.join import CandidateRows, JoinedRows
+    from trainer.stints import Stint
     from trainer.task import Task
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The whole days, [since_ns, until_ns) of event time, on which one fit of a recipe is compared."""
+
+    stint: Stint
+    since_ns: int
+    until_ns: int
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Champion and another on the champion's rows; row numbers are of `served`.
 
-    first_scored_ns: see `Evidence`. shadowed: rows of whole days that had ended. judged: those of them on
-    days that had matured entirely. rows, answers, pairs: judged ones with a value of the other, and with a
+    first_scored_ns: see `Evidence`. shadowed: rows of whole days of the other's that had ended. turns: which
+    fit of its recipe stood there when, the other's own turn the last; scored is what each made of the rows of
+    its turn. judged: rows of all turns on days that had matured entirely. unmatured: how many of the shadowed
+    rows are not among them. rows, answers, pairs: judged ones with a value of the other, and with a
     label or a hidden outcome; a row whose outcome is hidden is not one that lacks it: explored rows stand for
     it. weight: of each of those, float64 [n], or 1 where nothing hides outcomes.
     """
@@ -35,8 +47,10 @@ class Comparison:
     served: JoinedRows
     scored: CandidateRows
     first_scored_ns: int | None
+    turns: tuple[Turn, ...]
     shadowed: NDArray[np.int64]
     judged: NDArray[np.int64]
+    unmatured: int
     rows: JoinedRows
     answers: CandidateRows
     pairs: Pairs
@@ -67,9 +81,18 @@ class Reign:
     matured_ns: int
 
     @classmethod
-    def at(cls, task: Task, reader: LogReader, champion: ModelId, as_of_ns: int | None) -> Reign:
+    def at(
+        cls,
+        task: Task,
+        reader: LogReader,
+        champion: ModelId,
+        as_of_ns: int | None,
+        *,
+        whole: bool = False,
+    ) -> Reign:
         """As known at `as_of_ns`, the log's clock if not given.
 
+        whole: read all that it served, and not only what the time of one fit can need.
         Raises NotFoundError when nothing has been served.
         """
         query = Query(
@@ -84,33 +107,30 @@ class Reign:
             task.signature,
             task.maturity,
             as_of_ns=query.as_of_ns,
-            # A candidate that began earlier is past its deadline, whatever the older rows say.
-            since_ns=matured_ns - 2 * task.policy.deadline_days * DAY_NS,
+            # A fit that began earlier is past its deadline, whatever the older rows say.
+            since_ns=None if whole else matured_ns - 2 * task.policy.deadline_days * DAY_NS,
             champion=champion.digest,
             hidden_by=task.hidden_by,
         )
         return cls(task, champion, query, served, matured_ns)
 
-    def received_since(self, since_ns: int) -> Reign:
-        """The same without the rows that were received before this moment."""
-        rows = np.flatnonzero(self.served.received_ns >= since_ns)
-        return self if len(rows) == len(self.served) else replace(self, served=self.served.take(rows))
+    def compare(self, reader: LogReader, *stints: Stint) -> Comparison:
+        """Join what another model made of the champion's rows, and price it.
 
-    def compare(
-        self, reader: LogReader, other: ModelId, *, trained_until_ns: int | None = None
-    ) -> Comparison:
-        """Join what `other` made of the champion's rows, and price it."""
+        stints: its own, the last, after those of earlier fits of its recipe, oldest first. Each fit is judged
+        on the whole days of its own stint; a day on which one took the other's place is nobody's.
+        """
         task, served = self.task, self.served
-        scored = read_candidate(reader, other.digest, self.champion.digest, served)
-        entered = served.event_ns[scored.entered]
-        first_scored_ns = int(entered[0]) if len(entered) else None
-        ended_ns = day_start(self.query.as_of_ns + 1)
-        begin_ns = ended_ns if first_scored_ns is None else _first_whole_day(reader, first_scored_ns)
-        if trained_until_ns is not None:
-            # Rows sent a second time, or with an old date, may be rows that it knows by heart.
-            begin_ns = max(begin_ns, day_start(trained_until_ns) + DAY_NS)
-        shadowed = _between(served.event_ns, begin_ns, ended_ns)
-        judged = _between(served.event_ns, begin_ns, self.matured_ns)
+        *before, own = stints
+        scored, own_turn, first_scored_ns = self._turn(reader, own, self._ended_ns)
+        turns = [own_turn]
+        for stint in reversed(before):
+            theirs, turn, _ = self._turn(reader, stint, min(turns[0].since_ns, self._end_of(stint)))
+            scored = scored.replaced(self._rows_of(turn, turn.until_ns), theirs)
+            turns.insert(0, turn)
+        shadowed = self._rows_of(own_turn, self._ended_ns)
+        judged = np.concatenate([self._rows_of(turn, self.matured_ns) for turn in turns])
+        begin_ns = turns[0].since_ns
         accounted = judged[(served.labelled | served.hidden)[judged]]
         paired = accounted[scored.valued[accounted]]
         rows, answers = served.take(paired), scored.take(paired)
@@ -128,15 +148,50 @@ class Reign:
             served=served,
             scored=scored,
             first_scored_ns=first_scored_ns,
+            turns=tuple(turns),
             shadowed=shadowed,
             judged=judged,
+            unmatured=int(np.count_nonzero(served.event_ns[shadowed] >= self.matured_ns)),
             rows=rows,
             answers=answers,
             pairs=pairs,
             weight=weight,
-            shadowed_account=_account(scored.take(shadowed), begin_ns, ended_ns),
+            shadowed_account=_account(scored.take(shadowed), own_turn.since_ns, self._ended_ns),
             judged_account=_account(scored.take(judged), begin_ns, self.matured_ns),
         )
+
+    @property
+    def _ended_ns(self) -> int:
+        """All days before it had ended."""
+        return day_start(self.query.as_of_ns + 1)
+
+    def _turn(self, reader: LogReader, stint: Stint, until_ns: int) -> tuple[CandidateRows, Turn, int | None]:
+        """What a fit made of the rows, its turn until `until_ns` at most, and its first scored event."""
+        scored = read_candidate(reader, stint.model.digest, self.champion.digest, self.served)
+        entered = self.served.event_ns[scored.entered & self._received_in(stint)]
+        first_scored_ns = int(entered[0]) if len(entered) else None
+        begin_ns = self._ended_ns if first_scored_ns is None else _first_whole_day(reader, first_scored_ns)
+        if stint.trained_until_ns is not None:
+            # Rows sent a second time, or with an old date, may be rows that it knows by heart.
+            begin_ns = max(begin_ns, day_start(stint.trained_until_ns) + DAY_NS)
+        return scored, Turn(stint, min(begin_ns, until_ns), until_ns), first_scored_ns
+
+    def _end_of(self, stint: Stint) -> int:
+        """The day on which the first row was received that is no longer of the stint."""
+        later = np.flatnonzero(self.served.received_ns >= (stint.received_until_ns or 0))
+        if not len(later):
+            return self._ended_ns
+        first = later[np.argmin(self.served.received_ns[later])]
+        return day_start(int(self.served.event_ns[first]))
+
+    def _rows_of(self, turn: Turn, until_ns: int) -> NDArray[np.int64]:
+        rows = _between(self.served.event_ns, turn.since_ns, min(turn.until_ns, until_ns))
+        return rows[self._received_in(turn.stint)[rows]]
+
+    def _received_in(self, stint: Stint) -> NDArray[np.bool_]:
+        received_ns, until_ns = self.served.received_ns, stint.received_until_ns
+        inside = received_ns >= stint.received_since_ns
+        return inside if until_ns is None else inside & (received_ns < until_ns)
 
 
 def _first_whole_day(reader: LogReader, first_scored_ns: int) -> int:

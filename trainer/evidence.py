@@ -1,9 +1,11 @@
 """Evidence: what the log says about a candidate against the champion. Facts only; the gate judges them.
 
 It rests on whole UTC days: those since the candidate's shadow began, all later than what it was fitted on.
-`judged` covers those of them whose every row had matured by as_of_ns: money is counted there and nowhere
-else, and bet on at the end of whole cycles. `shadowed` adds the days after them that had ended: enough to say
-whether the candidate answers, and how fast.
+Where earlier fits of its recipe stood in the shadow before it, their days count too, each fit on its own:
+what is bet on is the recipe, fitted anew from time to time. `judged` covers those of them whose every row had
+matured by as_of_ns: money is counted there and nowhere else, and bet on at the end of whole cycles.
+`shadowed` is of the candidate alone, with the days after them that had ended: enough to say whether it
+answers, and how fast.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from trainer.representative import Representation
 from trainer.slices import Slice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from trainer.policy import Policy
 
@@ -126,6 +128,34 @@ class Cycle:
 
 
 @dataclass(frozen=True)
+class EarlierFit:
+    """An earlier fit of the candidate's recipe, which had its place in the shadow, and what it adds.
+
+    received_since_ns, received_until_ns: when it stood there, by the machine's clock. since_ns, until_ns: its
+    judged days, by that of the events. joined, changed: as of `Evidence`, but its own.
+    """
+
+    model: ModelId
+    received_since_ns: int
+    received_until_ns: int
+    trained_until_ns: int | None
+    since_ns: int
+    until_ns: int
+    joined: int
+    changed: int
+
+
+@dataclass(frozen=True)
+class Own:
+    """What the candidate shows by itself, without the earlier fits. cycles: of bets on its own days."""
+
+    days: int
+    joined: int
+    changed: int
+    cycles: tuple[Cycle, ...]
+
+
+@dataclass(frozen=True)
 class OpenFinding:
     """A monitor's finding on one of the two models, or on none, open when the evidence was gathered."""
 
@@ -139,7 +169,9 @@ class OpenFinding:
 class Evidence:
     """Champion and candidate on the same requests.
 
-    hidden: None where no action hides the outcome. share: the candidate's part of the error budget.
+    hidden: None where no action hides the outcome. share: the recipe's part of the error budget.
+    earlier: fits of the same recipe that stood in the shadow before it, oldest first; own: what the candidate
+    shows without them, None where there are none. shadowed and latency are the candidate's alone.
     first_scored_ns: event time of the earliest row, of those that were read, with a Score of the candidate;
     None without any. trained_until_ns: the newest event it was fitted on, None where not known.
     received_since_ns: by the machine's clock, when both came to stand where they do; 0 where not known.
@@ -162,6 +194,8 @@ class Evidence:
     first_scored_ns: int | None
     trained_until_ns: int | None
     received_since_ns: int
+    earlier: tuple[EarlierFit, ...]
+    own: Own | None
     shadowed: Accounting
     judged: Accounting
     unmatured: int
@@ -190,6 +224,21 @@ class Evidence:
     def changed(self) -> int:
         """Joined rows on which champion and candidate decided differently."""
         return sum(day.changed for day in self.days)
+
+    @property
+    def own_days(self) -> int:
+        """Judged days of the candidate itself."""
+        return self.own.days if self.own else self.judged.days
+
+    @property
+    def own_joined(self) -> int:
+        """Joined rows of the candidate itself."""
+        return self.own.joined if self.own else self.joined
+
+    @property
+    def own_cycles(self) -> tuple[Cycle, ...]:
+        """Bets on the candidate itself."""
+        return self.own.cycles if self.own else self.cycles
 
     def budget(self, policy: Policy) -> tuple[float, float]:
         """The candidate's part of the error, and what is left for candidates after it."""
@@ -230,13 +279,20 @@ class Evidence:
             name: None if data[name] is None else kind(**data[name]) for name, kind in single.items()
         }
         parts |= {name: tuple(kind(**one) for one in data[name]) for name, kind in several.items()}
-        parts["cycles"] = tuple(
-            Cycle(**{**one, "winning": tuple(one["winning"]), "losing": tuple(one["losing"])})
-            for one in data["cycles"]
+        parts["earlier"] = tuple(
+            EarlierFit(**{**one, "model": ModelId(**one["model"])}) for one in data["earlier"]
         )
+        parts["cycles"] = _cycles(data["cycles"])
+        parts["own"] = data["own"] and Own(**{**data["own"], "cycles": _cycles(data["own"]["cycles"])})
         parts["latency"] = data["latency"] and _latency(data["latency"])
         parts["noise"] = data["noise"] and _noise(data["noise"])
         return cls(**{**data, **parts})
+
+
+def _cycles(data: Sequence[Mapping[str, Any]]) -> tuple[Cycle, ...]:
+    return tuple(
+        Cycle(**{**one, "winning": tuple(one["winning"]), "losing": tuple(one["losing"])}) for one in data
+    )
 
 
 def _latency(data: Mapping[str, Any]) -> Latency:

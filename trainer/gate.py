@@ -13,7 +13,11 @@ In this order, and missing data never passes:
     over its part of the error budget                                  -> promote
     anything else                                                      -> hold, with when it may be settled
 
-What is held when the deadline has passed is turned down.
+What is held when the candidate's own deadline has passed is turned down.
+
+A candidate that took the place of earlier fits of its recipe goes on with their bets: what has earned is the
+recipe, as it was fitted anew from time to time. It must have come through a whole cycle by itself, and have
+lost no money there.
 """
 
 from __future__ import annotations
@@ -80,7 +84,7 @@ def decide(evidence: Evidence, policy: Policy, *, decided_ns: int, actor: str) -
     """Judge one candidate; see the order above."""
     gain = gain_interval(evidence.days, 1 - policy.error)
     action, reasons = _verdict(evidence, policy)
-    if action is Action.HOLD and evidence.judged.days >= policy.deadline_days:
+    if action is Action.HOLD and evidence.own_days >= policy.deadline_days:
         action = Action.REJECT
         reasons = [
             *reasons,
@@ -159,13 +163,14 @@ def _money(evidence: Evidence, policy: Policy) -> tuple[Action, list[str]]:
 
 
 def _lost(evidence: Evidence, policy: Policy) -> str:
-    """What the bets against the candidate say; empty when they have not won at the end of any cycle.
+    """What the bets against the candidate or its recipe say; empty when none has won at a cycle's end.
 
     The best moment so far counts: a candidate need not be shown to lose twice.
     """
-    if not evidence.cycles:
+    cycles = (*evidence.cycles, *(evidence.own.cycles if evidence.own else ()))
+    if not cycles:
         return ""
-    worst = max(evidence.cycles, key=lambda cycle: log_e_value(cycle.losing))
+    worst = max(cycles, key=lambda cycle: log_e_value(cycle.losing))
     against = e_value(worst.losing)
     if against < 1 / policy.error:
         return ""
@@ -190,7 +195,20 @@ def _bets(evidence: Evidence, policy: Policy) -> str:
     return (
         f"e-value {e_value(last.winning):,.3g} after {cycles} cycles of {policy.cycle_days} days, up to "
         f"{last.until}, {share.wanted(policy.error):,.0f} promotes ({share.of(policy.error):.2%} of an error "
-        f"of {policy.error:.0%}, {share.until} tried)"
+        f"of {policy.error:.0%}, {share.until} tried){_earlier(evidence)}"
+    )
+
+
+def _earlier(evidence: Evidence) -> str:
+    """How much of it earlier fits of the recipe have won."""
+    if not evidence.own:
+        return ""
+    fits, own = len(evidence.earlier), evidence.own
+    before = sum(one.joined for one in evidence.earlier)
+    gain = own.cycles[-1].gain if own.cycles else 0.0
+    return (
+        f", over {fits + 1} fits of the recipe: {before:,} decisions of earlier ones and {own.joined:,} of "
+        f"its own, on which it gained {evidence.currency} {gain:+,.0f} in {len(own.cycles)} cycles"
     )
 
 
@@ -215,7 +233,8 @@ def _over(evidence: Evidence) -> str:
 def _projection(evidence: Evidence, policy: Policy, wanted: float) -> str:
     """How many more days would settle it, if every cycle went as those so far did on average."""
     cycles = len(evidence.cycles)
-    needed = periods_until(evidence.cycles[-1].winning, cycles, wanted, policy.cycles)
+    most = cycles - len(evidence.own_cycles) + policy.cycles
+    needed = periods_until(evidence.cycles[-1].winning, cycles, wanted, most)
     if needed is None:
         return f"at this rate it will not be promoted by the deadline, day {policy.deadline_days}."
     return f"at this rate about {max(needed - cycles, 1) * policy.cycle_days} more days would decide."

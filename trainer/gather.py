@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +15,10 @@ from trainer.days import DAY_NS, iso_day
 from trainer.evidence import (
     Accounting,
     Cycle,
+    EarlierFit,
     Evidence,
     OpenFinding,
+    Own,
     Quality,
 )
 from trainer.hidden_outcomes import count_hidden
@@ -25,6 +27,7 @@ from trainer.latency import measure
 from trainer.noise import measure_noise
 from trainer.representative import compare
 from trainer.slices import find_slices
+from trainer.stints import Stint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,14 +50,13 @@ EVEN_CHANCE = 0.5
 class Known:
     """What is known of candidates beside the log, by digest.
 
-    shares: their parts of the error budget. trained_until_ns: the newest event that each was fitted on; only
-    later days are evidence. received_since_ns: only rows received from then on are. findings: open findings
+    shares: their parts of the error budget. stints: of their recipes in the shadow, their own the last; only
+    rows received meanwhile, and days later than what each fit knew, are evidence. findings: open findings
     on it, on the champion, or on no model.
     """
 
     shares: Mapping[str, ErrorShare] = field(default_factory=dict)
-    trained_until_ns: Mapping[str, int] = field(default_factory=dict)
-    received_since_ns: Mapping[str, int] = field(default_factory=dict)
+    stints: Mapping[str, tuple[Stint, ...]] = field(default_factory=dict)
     findings: Mapping[str, tuple[OpenFinding, ...]] = field(default_factory=dict)
 
 
@@ -72,46 +74,53 @@ def gather(
     known: candidates without a share of the error budget count as those that came first, together.
     Raises NotFoundError when nothing has been served.
     """
-    reign = Reign.at(task, reader, champion, as_of_ns)
-    noise = measure_noise(reader, reign)
     if known is None:
         together = ErrorShare(0, len(candidates))
         known = Known(shares=dict.fromkeys([one.digest for one in candidates], together))
+    stints = [known.stints.get(one.digest, (Stint(one),)) for one in candidates]
+    # Evidence on one candidate must not depend on who else is asked about, so those that go on from earlier
+    # fits do not lend the others their older rows.
+    reigns = {
+        whole: Reign.at(task, reader, champion, as_of_ns, whole=whole)
+        for whole in sorted({len(each) > 1 for each in stints})
+    }
+    noises = {whole: measure_noise(reader, reign) for whole, reign in reigns.items()}
     found = []
-    for one in candidates:
-        own = reign.received_since(known.received_since_ns.get(one.digest, 0))
-        compared = own.compare(reader, one, trained_until_ns=known.trained_until_ns.get(one.digest))
+    for each in stints:
+        reign, noise = reigns[len(each) > 1], noises[len(each) > 1]
+        compared = reign.compare(reader, *each)
         units = compared.units(task, task.policy.min_gain_per_1000 / PER)
-        found.append(describe(own, compared, units, one, known, noise))
+        found.append(describe(reign, compared, units, known, noise))
     return found
 
 
-def describe(  # noqa: PLR0917 - all that evidence is made of
-    reign: Reign, found: Comparison, units: Units, candidate: ModelId, known: Known, noise: Noise | None
-) -> Evidence:
+def describe(reign: Reign, found: Comparison, units: Units, known: Known, noise: Noise | None) -> Evidence:
     """Say what a comparison shows. units: those that are bet on."""
     task, served, policy = reign.task, reign.served, reign.task.policy
     scored, rows, answers, pairs = found.scored, found.rows, found.answers, found.pairs
     judged, shadowed, account, weight = found.judged, found.shadowed, found.judged_account, found.weight
     tried, slices = find_slices(task.signature, rows.blocks, rows.event_ns, pairs, task.slices or ())
+    own = found.turns[-1].stint
     answered = judged[scored.valued[judged] & ~served.hidden[judged]]
     timed = shadowed[scored.valued[shadowed]]
     return Evidence(
         task=task.name,
         champion=reign.champion,
-        candidate=candidate,
+        candidate=own.model,
         query=reign.query,
         signature_digest=task.signature.digest,
         costs_digest=task.costs.digest,
         currency=task.costs.currency,
         hidden=count_hidden(task, served, scored, judged),
-        share=known.shares[candidate.digest],
+        share=known.shares[own.model.digest],
         first_scored_ns=found.first_scored_ns,
-        trained_until_ns=known.trained_until_ns.get(candidate.digest),
-        received_since_ns=known.received_since_ns.get(candidate.digest, 0),
+        trained_until_ns=own.trained_until_ns,
+        received_since_ns=own.received_since_ns,
+        earlier=_earlier(found),
+        own=_own(policy, found, units),
         shadowed=found.shadowed_account,
         judged=account,
-        unmatured=len(shadowed) - len(judged),
+        unmatured=found.unmatured,
         labelled=int(np.count_nonzero(served.labelled[judged])),
         joined=int(np.count_nonzero(~rows.hidden)),
         losses=int(np.count_nonzero(pairs.changed & (pairs.gain < 0))),
@@ -122,10 +131,10 @@ def describe(  # noqa: PLR0917 - all that evidence is made of
         ),
         stakes=stakes_of(task, pairs.risk / np.maximum(weight, 1.0), units, account),
         days=days_of(rows.event_ns, pairs),
-        cycles=_cycles(policy, units, account),
+        cycles=_cycles(policy, units, account, found.turns[-1].since_ns),
         slices_tried=tried,
         slices=slices,
-        findings=known.findings.get(candidate.digest, ()),
+        findings=known.findings.get(own.model.digest, ()),
         champion_quality=_quality(rows, weight, pairs.champion, rows.decision, rows.score),
         candidate_quality=_quality(rows, weight, pairs.candidate, answers.decision, answers.score),
         latency=measure(
@@ -137,9 +146,47 @@ def describe(  # noqa: PLR0917 - all that evidence is made of
     )
 
 
-def _cycles(policy: Policy, units: Units, judged: Accounting) -> tuple[Cycle, ...]:
-    """The bets at the end of each whole cycle, the deadline's included."""
-    last_days, ends = stretches_of(units, judged, policy.cycle_days, policy.cycles)
+def _earlier(found: Comparison) -> tuple[EarlierFit, ...]:
+    fits = []
+    for turn in found.turns[:-1]:
+        begin, end = np.searchsorted(found.rows.event_ns, [turn.since_ns, turn.until_ns])
+        stint = turn.stint
+        assert stint.received_until_ns is not None
+        fits.append(
+            EarlierFit(
+                model=stint.model,
+                received_since_ns=stint.received_since_ns,
+                received_until_ns=stint.received_until_ns,
+                trained_until_ns=stint.trained_until_ns,
+                since_ns=turn.since_ns,
+                until_ns=turn.until_ns,
+                joined=int(np.count_nonzero(~found.rows.hidden[begin:end])),
+                changed=int(np.count_nonzero(found.pairs.changed[begin:end])),
+            )
+        )
+    return tuple(fits)
+
+
+def _own(policy: Policy, found: Comparison, units: Units) -> Own | None:
+    """What the last fit shows without those before it."""
+    if len(found.turns) == 1:
+        return None
+    begin_ns, until_ns = found.turns[-1].since_ns, found.judged_account.until_ns
+    first = int(np.searchsorted(found.rows.event_ns, begin_ns))
+    account = replace(found.judged_account, since_ns=begin_ns, until_ns=max(begin_ns, until_ns))
+    return Own(
+        days=account.days,
+        joined=int(np.count_nonzero(~found.rows.hidden[first:])),
+        changed=int(np.count_nonzero(found.pairs.changed[first:])),
+        cycles=_cycles(policy, units.since(begin_ns // DAY_NS), account, begin_ns),
+    )
+
+
+def _cycles(policy: Policy, units: Units, judged: Accounting, own_ns: int) -> tuple[Cycle, ...]:
+    """The bets at the end of each whole cycle, until the deadline of the fit whose days begin at `own_ns`."""
+    before = (own_ns - judged.since_ns) // DAY_NS
+    most = (before + policy.deadline_days) // policy.cycle_days
+    last_days, ends = stretches_of(units, judged, policy.cycle_days, most)
     # A unit below -1 breaks the bound, and the gate says so. Where it is accused of losing, gains are cut.
     scaled = units.gain / policy.largest_unit_loss
     winning = capital_at(np.maximum(scaled, -1.0), ends)

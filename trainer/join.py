@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow.compute as pc
@@ -178,9 +178,18 @@ class CandidateRows:
 
     def take(self, rows: NDArray[np.int64]) -> CandidateRows:
         """The rows at these indices."""
-        return CandidateRows(
-            self.failure[rows], self.score[rows], self.decision[rows], self.infer_ns[rows], self.cpu_ns[rows]
-        )
+        return CandidateRows(*(column[rows] for column in self._columns))
+
+    def replaced(self, rows: NDArray[np.int64], by: CandidateRows) -> CandidateRows:
+        """The same, but at these indices what another made of the rows."""
+        columns = [column.copy() for column in self._columns]
+        for column, other in zip(columns, by._columns, strict=True):
+            column[rows] = other[rows]
+        return CandidateRows(*columns)
+
+    @property
+    def _columns(self) -> tuple[NDArray[Any], ...]:
+        return self.failure, self.score, self.decision, self.infer_ns, self.cpu_ns
 
 
 def clock_ns(reader: LogReader) -> int:

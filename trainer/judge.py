@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from sidecar.bundle import open_bundle
 from sidecar.errors import ConfigError, NoChampionError, NotFoundError, SignatureMismatchError
 from sidecar.findings import FindingStore
 from sidecar.lifecycle import ModelState
 from trainer.budget import error_shares
 from trainer.evidence import OpenFinding
-from trainer.fitted_until import may_know_until_ns
 from trainer.gate import Action, decide
 from trainer.gather import Known, gather
 from trainer.promote import act, save
-from trainer.stints import since_ns
+from trainer.stints import stints_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +69,6 @@ def judge(
     (or not that one) is in the shadow, or no row is logged, and as `champion_of` does.
     """
     champion = champion_of(task, registry).model
-    reign_ns = since_ns(registry, champion.digest, ModelState.CHAMPION)
     candidates = [ref for ref in registry.deployment().candidates if only in (None, ref.model.digest)]
     if not candidates:
         if only is None:
@@ -86,13 +83,8 @@ def judge(
         as_of_ns=as_of_ns,
         known=Known(
             shares=error_shares(registry, champion.digest),
-            trained_until_ns={
-                ref.model.digest: may_know_until_ns(open_bundle(ref.path), registry.find(ref.model.digest))
-                for ref in candidates
-            },
-            received_since_ns={
-                ref.model.digest: max(reign_ns, since_ns(registry, ref.model.digest, ModelState.SHADOW))
-                for ref in candidates
+            stints={
+                ref.model.digest: stints_of(registry, ref.model.digest, champion.digest) for ref in candidates
             },
             findings={
                 ref.model.digest: _concerning(findings, {"", champion.digest, ref.model.digest})

@@ -17,6 +17,7 @@ from trainer.gather import Known, gather
 from trainer.probation.facts import Probation
 from trainer.probation.measure import measure_probation
 from trainer.probation.verdict import judge_canary, judge_champion
+from trainer.stints import Stint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -101,14 +102,22 @@ def _gathered(task: Task, reader: LogReader, kept: Evidence) -> Evidence:
     digest = kept.candidate.digest
     known = Known(
         shares={digest: kept.share},
-        trained_until_ns={} if kept.trained_until_ns is None else {digest: kept.trained_until_ns},
-        received_since_ns={digest: kept.received_since_ns},
+        stints={digest: _stints(kept)},
         findings={digest: kept.findings},
     )
     (evidence,) = gather(
         task, reader, kept.champion, [kept.candidate], as_of_ns=kept.query.as_of_ns, known=known
     )
     return evidence
+
+
+def _stints(kept: Evidence) -> tuple[Stint, ...]:
+    earlier = (
+        Stint(one.model, one.received_since_ns, one.received_until_ns, one.trained_until_ns)
+        for one in kept.earlier
+    )
+    own = Stint(kept.candidate, kept.received_since_ns, trained_until_ns=kept.trained_until_ns)
+    return (*earlier, own)
 
 
 def _plain(data: Mapping[str, Any]) -> Any:

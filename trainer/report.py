@@ -100,6 +100,7 @@ def evidence_view(evidence: Evidence, policy: Policy, sides: tuple[str, str] = G
         f"{evidence.changed:,} of {evidence.joined:,} decisions changed, {evidence.losses:,} of them lost "
         f"money\n"
         f"{_hidden(evidence)}"
+        f"{_earlier_fits(evidence)}"
         f"{_bets(evidence, policy) if sides == GATE_SIDES else ''}"
         f"at risk   at most {currency} {evidence.stakes.unit_most:,.0f} in a unit, "
         f"{evidence.stakes.unit_bound:,.0f} declared; the worst gained {evidence.stakes.unit_worst:+,.0f}\n"
@@ -141,6 +142,17 @@ def _hidden(evidence: Evidence) -> str:
     return (
         f"hidden    {hidden.hidden:,} rows by '{hidden.by}'; {hidden.explored:,} explored, which cost "
         f"{evidence.currency} {hidden.cost_per_1000:,.2f} per {PER:,} decisions\n"
+    )
+
+
+def _earlier_fits(evidence: Evidence) -> str:
+    """A line of its own, where the candidate goes on from earlier fits of its recipe."""
+    if not evidence.own:
+        return ""
+    before = ", ".join(f"{one.model.version} ({one.joined:,})" for one in evidence.earlier)
+    return (
+        f"fits      decisions of earlier fits of the recipe: {before}; of its own {evidence.own.joined:,} on "
+        f"{evidence.own.days} days\n"
     )
 
 

@@ -19,9 +19,10 @@ class Retraining:
     """When `trainer watch` presses the button; whichever comes first.
 
     every: so long after the newest row that any version was fitted on. outcomes: when so many rows have
-    matured with an outcome since that row. Both wait while a candidate is undecided, because each that is
-    tried makes it harder for all to be promoted. monitors: when one of these has an open finding on the
-    champion that began after the last retraining. None, and an empty tuple, switch a rule off.
+    matured with an outcome since that row. Both wait for the canary, and for candidates that have not been
+    judged for a whole cycle: a fit that others follow too soon never shows what it is worth. monitors: when
+    one of these has an open finding on the champion that began after the last retraining. None, and an empty
+    tuple, switch a rule off.
     Raises ValueError for a span or a count that is not above 0.
     """
 
@@ -43,15 +44,15 @@ class Situation:
 
     now_ns: the log's clock. trained_until_ns: the newest event that any version of the task was fitted on;
     retrained_ns: the log's clock when it was fitted, which is later by the time that labels take. new: rows
-    since trained_until_ns that have matured with an outcome. undecided: candidates in the shadow, and the
-    canary. findings: open ones on the champion.
+    since trained_until_ns that have matured with an outcome. unproven: candidates in the shadow that have not
+    been judged for a whole cycle, and the canary. findings: open ones on the champion.
     """
 
     now_ns: int
     trained_until_ns: int
     retrained_ns: int
     new: int
-    undecided: int
+    unproven: int
     findings: Sequence[Finding]
 
 
@@ -63,7 +64,7 @@ def due(plan: Retraining, now: Situation) -> str:
     for finding in now.findings:
         if finding.monitor in plan.monitors and finding.since_ns > now.retrained_ns:
             return f"Monitor '{finding.monitor}', since {iso_day(finding.since_ns)}: {finding.text}"
-    if now.undecided:
+    if now.unproven:
         return ""
     if plan.outcomes is not None and now.new >= plan.outcomes:
         return f"{now.new:,} rows have matured with an outcome since {trained}, {plan.outcomes:,} suffice."

@@ -1,17 +1,59 @@
 """Since when a version stands where it does, by the clock of the machine, which rows were received by too.
 
 What was received before the present reign of a champion, or before a candidate's present time in its shadow,
-is evidence of another matter: who returns begins anew.
+is evidence of another matter: who returns begins anew. Only a fit that took the place of an earlier one of
+its recipe goes on from there.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sidecar.bundle import open_bundle
 from sidecar.lifecycle import ModelState
+from trainer.fitted_until import may_know_until_ns
 
 if TYPE_CHECKING:
+    from sidecar.domain import ModelId
     from sidecar.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Stint:
+    """One fit's time in the champion's shadow.
+
+    received_since_ns, received_until_ns: rows received in this span, by the machine's clock, are of it; None
+    while it lasts. trained_until_ns: the newest event that the fit can know, None where not known.
+    """
+
+    model: ModelId
+    received_since_ns: int = 0
+    received_until_ns: int | None = None
+    trained_until_ns: int | None = None
+
+
+def stints_of(registry: Registry, candidate: str, champion: str) -> tuple[Stint, ...]:
+    """The stints of a candidate's recipe in this champion's shadow (digests), the candidate's own the last.
+
+    Raises BundleError where a fit's bundle is no longer there or damaged.
+    """
+    reign_ns = since_ns(registry, champion, ModelState.CHAMPION)
+    ended = {step.successor: step for step in registry.transitions() if step.successor}
+    found = [_stint(registry, candidate, reign_ns, None)]
+    while (step := ended.get(found[-1].model.digest)) and step.at_ns > reign_ns:
+        found.append(_stint(registry, step.digest, reign_ns, step.at_ns))
+    return tuple(reversed(found))
+
+
+def _stint(registry: Registry, digest: str, reign_ns: int, until_ns: int | None) -> Stint:
+    version = registry.find(digest)
+    return Stint(
+        version.model,
+        max(reign_ns, since_ns(registry, digest, ModelState.SHADOW)),
+        until_ns,
+        may_know_until_ns(open_bundle(version.path), version),
+    )
 
 
 def since_ns(registry: Registry, digest: str, state: ModelState) -> int:

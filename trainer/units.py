@@ -61,6 +61,11 @@ class Units:
     def __len__(self) -> int:
         return len(self.day)
 
+    def since(self, day: int) -> Units:
+        """Those from `day` on."""
+        begin = int(np.searchsorted(self.day, day))
+        return Units(self.day[begin:], self.gain[begin:], self.risk[begin:])
+
     def until(self, day: int) -> Units:
         """Those before `day`."""
         end = int(np.searchsorted(self.day, day))

@@ -108,7 +108,7 @@ def _unexplored(hidden: HiddenOutcomes, policy: Policy) -> Iterator[str]:
 
 def objections(evidence: Evidence, policy: Policy) -> list[str]:
     """Say what the evidence holds against a promotion."""
-    return [*bounds(evidence), *_slices(evidence, policy)]
+    return [*bounds(evidence), *_slices(evidence, policy), *_own_loss(evidence)]
 
 
 def gaps(evidence: Evidence, policy: Policy) -> list[str]:
@@ -122,11 +122,13 @@ def gaps(evidence: Evidence, policy: Policy) -> list[str]:
             f"It may have been fitted on rows up to {iso_day(known_ns)}, and the log ends on "
             f"{iso_day(now_ns)}: no row is known to be new to it."
         )
-    if not evidence.cycles:
-        found.append(f"No whole cycle has matured: {evidence.judged.days} of {policy.cycle_days} days.")
-    if evidence.joined < policy.min_rows:
+    own = " of its own, without the earlier fits of its recipe" if evidence.own else ""
+    if not evidence.own_cycles:
+        found.append(f"No whole cycle has matured: {evidence.own_days} of {policy.cycle_days} days{own}.")
+    if evidence.own_joined < policy.min_rows:
         found.append(
-            f"Too few rows have a score and a matured outcome: {evidence.joined:,} of {policy.min_rows:,}."
+            f"Too few rows have a score and a matured outcome: {evidence.own_joined:,} of "
+            f"{policy.min_rows:,}{own}."
         )
     found += _speed_gap(evidence, policy)
     if policy.min_gain_per_1000 < 0:
@@ -237,6 +239,16 @@ def _slices(evidence: Evidence, policy: Policy) -> Iterator[str]:
                 f"{one.changed:,} decisions that differ, p {one.p:.1g} after Holm's correction for "
                 f"{evidence.slices_tried:,} slices, {policy.slice_error:g} allowed."
             )
+
+
+def _own_loss(evidence: Evidence) -> Iterator[str]:
+    own = evidence.own
+    if own and own.cycles and own.cycles[-1].gain <= 0:
+        yield (
+            f"What earlier fits of its recipe earned does not stand for it: this one gained "
+            f"{evidence.currency} {own.cycles[-1].gain:+,.0f} in {len(own.cycles)} cycles of its own, over "
+            f"{own.changed:,} decisions that differ."
+        )
 
 
 def _speed(latency: Latency) -> str:

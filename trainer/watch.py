@@ -21,6 +21,9 @@ from trainer.retraining import Situation, due
 from trainer.run import Summary
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trainer.evidence import Evidence
     from trainer.run import Run
 
 NOTHING = 0
@@ -32,6 +35,7 @@ class Watch:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._judged_ns = NOTHING
+        self._evidence: Sequence[Evidence] = ()
         self._looked_ns = NOTHING
 
     def __repr__(self) -> str:
@@ -56,8 +60,7 @@ class Watch:
                 return False
             if matured_ns > self._judged_ns:
                 run.probation(reader)
-                if run.registry.deployment().candidates:
-                    self._decide(reader)
+                self._evidence = self._decide(reader) if run.registry.deployment().candidates else ()
                 self._judged_ns = matured_ns
             if why := due(run.task.retraining, self._situation(reader)):
                 run.narrator.note(f"Retraining is due: {why}")
@@ -65,17 +68,24 @@ class Watch:
         self._looked_ns = matured_ns
         return True
 
-    def _decide(self, reader: LogReader) -> None:
+    def _decide(self, reader: LogReader) -> Sequence[Evidence]:
         summary = Summary(self._run.task.name)
         self._run.decide(reader, summary)
         for evidence, decision in summary.judged:
             words = " ".join(decision.reasons)
             self._run.narrator.note(f"{decision.action} {evidence.candidate.version}: {words}")
         self._run.narrator.note(summary.ending)
+        return [evidence for evidence, _ in summary.judged]
 
     def _situation(self, reader: LogReader) -> Situation:
         run = self._run
         champion, deployment = champion_of(run.task, run.registry).model, run.registry.deployment()
+        candidates = {ref.model.digest for ref in deployment.candidates}
+        proven = {
+            one.candidate.digest
+            for one in self._evidence
+            if one.champion == champion and one.own_days >= run.task.policy.cycle_days
+        }
         trained_until_ns = self._trained_until_ns()
         rows = read_rows(
             reader,
@@ -89,7 +99,7 @@ class Watch:
             trained_until_ns=trained_until_ns,
             new=int(np.count_nonzero(rows.labelled)),
             retrained_ns=trained_until_ns + nanoseconds(run.task.maturity),
-            undecided=len(deployment.candidates) + (deployment.canary is not None),
+            unproven=len(candidates - proven) + (deployment.canary is not None),
             findings=[one for one in open_findings(run.config) if one.model == champion.digest],
         )
 

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     Money = Mapping[str, NDArray[np.float64]]
 
 NAMES = {
-    "managed": "managed by the gate, fitted every month",
-    "patient": "managed by the gate, fitted while nobody is undecided",
+    "managed": "managed by the gate",
     "frozen": "the first model, frozen",
     "newest by hold-out money": "always the newest, best on the hold-out by money",
     "newest by accuracy": "always the newest, best on the hold-out by accuracy",
@@ -56,10 +55,9 @@ Of the rendering that is committed, written by hand:
 """Written by hand."""
 
 
-def render(  # noqa: PLR0917 - all that the page shows
+def render(
     task: Task,
     year: Year,
-    patient: Year,
     rows: JoinedRows,
     money: Money,
     seconds: float,
@@ -78,10 +76,9 @@ the gate promotes? All begin with the same first champion, `logistic` on the fli
 decide on the {len(rows):,} flights from {first} to the end of the year. On the first of each month, from
 April on, the recipes are fitted on what the log knows by then ({recipes}). Then
 
-* **managed, fitted every month**: they are shadowed beside those that are there already; every seventh day
-  the gate looks, as known at that midnight (UTC), and the best of those that it promotes becomes champion;
-* **managed, fitted while nobody is undecided**: the same, but nothing is fitted in a month that begins with a
-  candidate in the shadow, because each one that is tried makes it harder for all. So does `trainer watch`;
+* **managed**: each takes the place of its recipe's earlier fit in the shadow, and goes on with its bets;
+  every seventh day the gate looks, as known at that midnight (UTC), and the best of those that it promotes
+  becomes champion, on probation for {task.policy.probation_days} days;
 * **frozen**: nothing ever changes;
 * **always the newest**: the recipe with the best hold-out figure takes over at once, unjudged.
 
@@ -91,7 +88,7 @@ batch a day (`examples/flights/year.py`); a batch gives, bit for bit, what singl
 (`tests/test_served_parity.py`). **It says nothing of latency**: a row's time in this log is its batch's,
 divided. So the task's policy is used with a budget of {budget_s:g} s of CPU a row in place of its own, and
 `big_forest`, which the demo turns down for its latency, is not retrained. No monitor's finding is given to
-the gate, and nothing is rolled back. Money is USD per 1,000 flights, with 95 % intervals of whole UTC days;
+the gate. Money is USD per 1,000 flights, with 95 % intervals of whole UTC days;
 differences are paired, on the same flights.
 
 ## The whole year
@@ -104,7 +101,7 @@ differences are paired, on the same flights.
 
 ## Who decided when
 
-{_reigns(year, patient)}
+{_reigns(year)}
 
 What the hold-outs said, from which the newest were taken:
 
@@ -112,15 +109,9 @@ What the hold-outs said, from which the newest were taken:
 
 ## What the gate decided
 
-Fitted every month; the gate looked {year.looks} times, and at the end of the year these are in the shadow:
-{_named(year.waiting)}.
+It looked {year.looks} times, and at the end of the year these are in the shadow: {_named(year.waiting)}.
 
 {_decisions(year)}
-
-Fitted while nobody is undecided; the gate looked {patient.looks} times, and at the end of the year these are
-in the shadow: {_named(patient.waiting)}.
-
-{_decisions(patient)}
 {READ}"""
 
 
@@ -129,15 +120,11 @@ def _totals(rows: JoinedRows, money: Money) -> str:
         [
             label,
             _amount(earned(money[name], rows.event_ns)),
-            *(
-                "-" if name == managed else _amount(ahead(money[managed], money[name], rows.event_ns))
-                for managed in ("managed", "patient")
-            ),
+            "-" if name == "managed" else _amount(ahead(money["managed"], money[name], rows.event_ns)),
         ]
         for name, label in NAMES.items()
     ]
-    ahead_of = ["fitted every month earned more by", "fitted while nobody is undecided earned more by"]
-    return _table(["policy", "USD per 1,000", *ahead_of], lines)
+    return _table(["policy", "USD per 1,000", "managed earned more by"], lines)
 
 
 def _months(rows: JoinedRows, money: Money) -> str:
@@ -151,10 +138,10 @@ def _months(rows: JoinedRows, money: Money) -> str:
     return _table(["month", "flights", *NAMES.values()], lines)
 
 
-def _reigns(year: Year, patient: Year) -> str:
+def _reigns(year: Year) -> str:
     lines = [
         [NAMES[name], ", ".join(f"`{one.version}` from {iso_day(one.since_ns)}" for one in reigns)]
-        for name, reigns in {**year.reigns, "patient": patient.reigns["managed"]}.items()
+        for name, reigns in year.reigns.items()
         if name != "frozen"
     ]
     return _table(["policy", "models"], lines)

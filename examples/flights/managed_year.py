@@ -3,9 +3,9 @@
     python examples/flights/managed_year.py
 
 The first champion answers from 16 March on. On the first of each month every recipe but the forest is fitted
-on what the log knows, and shadowed; every week the gate looks, and its best promotion is carried out. The
-year is lived twice: fitted every month, whoever is in the shadow, and, as `trainer watch` does, only while
-nobody there is undecided. Nothing is tuned: the page says what the data says. Half an hour.
+on what the log knows, and shadowed in place of its earlier fit; every week the gate looks, and its best
+promotion is carried out, and a champion on probation is judged. Nothing is tuned: the page says what the data
+says. A quarter of an hour.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from trainer.fit import fit_candidate
 from trainer.gate import Action, choose
 from trainer.join import read_rows
 from trainer.judge import champion_of, judge, settle
+from trainer.probation.conduct import conduct
 from trainer.promote import act, promote_first, shadow
 from trainer.snapshot import find_snapshot, from_history, from_log, open_snapshot
 from trainer.task import load_task
@@ -61,7 +62,7 @@ WHY = Reason("example", "the page over the managed year")
 
 @dataclass
 class Year:
-    """What happened. reigns: by policy; fitted: by month; decisions: every promotion and rejection.
+    """What happened. reigns: by policy; fitted: by month; decisions: all but those to wait.
 
     waiting: who is in the shadow at the end.
     """
@@ -75,16 +76,12 @@ class Year:
 
 
 class Manager:
-    """The managed champion: what `trainer run` does, month by month and week by week, at moments of 2013.
+    """The managed champion: what `trainer run` does, month by month and week by week, at moments of 2013."""
 
-    patient: nothing is fitted while a candidate is undecided.
-    """
-
-    def __init__(self, task: Task, registry: Registry, home: Path, *, patient: bool) -> None:
+    def __init__(self, task: Task, registry: Registry, home: Path) -> None:
         self.task = task
         self._registry = registry
         self._home = home
-        self._patient = patient
         self._models: dict[str, Model] = {}
         since_ns = day_start(new_york_ns(TRAINED))
         snapshot = from_history(task, new_york_ns(TRAINED), root=home / "snapshots")
@@ -99,21 +96,18 @@ class Manager:
         )
 
     def serving(self) -> tuple[Model, list[Model]]:
-        """Give the champion and the candidates in its shadow, loaded."""
+        """Give the champion and all that score beside it, loaded."""
         deployment = self._registry.deployment()
         assert deployment.champion is not None
-        refs = [deployment.champion, *deployment.candidates]
+        refs = [deployment.champion, *deployment.shadows]
         self._models = {
             ref.model.digest: self._models.get(ref.model.digest) or load_model(ref.path) for ref in refs
         }
-        champion, *candidates = (self._models[ref.model.digest] for ref in refs)
-        return champion, candidates
+        champion, *others = (self._models[ref.model.digest] for ref in refs)
+        return champion, others
 
     def retrain(self, month: str, now_ns: int) -> None:
         """Fit the recipes on what the log knows, and shadow them; unjudged policies take theirs at once."""
-        if self._patient and self._registry.deployment().candidates:
-            print(f"{month}: somebody is undecided", flush=True)
-            return
         champion = champion_of(self.task, self._registry)
         base = open_bundle(champion.path).manifest["snapshot"]
         with LogReader(self._home / "log.db") as reader:
@@ -141,11 +135,13 @@ class Manager:
         print(f"{month}: {len(snapshot):,} rows, by money {by_money}, by accuracy {by_accuracy}", flush=True)
 
     def look(self, now_ns: int) -> None:
-        """Judge who is in the shadow, take out the rejected, promote the best of those that earned it."""
-        if not self._registry.deployment().candidates:
-            return
+        """Judge a champion on probation, then who is in the shadow; promote the best that earned it."""
         self.year.looks += 1
         with LogReader(self._home / "log.db") as reader:
+            if self._registry.deployment().standby is not None:
+                self._probation(reader, now_ns)
+            if not self._registry.deployment().candidates:
+                return
             judged = judge(self.task, self._registry, reader, [], actor=WHY.actor, as_of_ns=now_ns - 1)
         settle(self._registry, judged, self.task.policy)
         decisions = [decision for _, decision in judged]
@@ -155,21 +151,30 @@ class Manager:
             self.year.reigns["managed"].append(Reign(now_ns, best.candidate.version))
         for one in decisions:
             if one is best or one.action is Action.REJECT:
-                self.year.decisions.append((now_ns, one))
-                print(
-                    f"{iso_day(now_ns)}: {one.action} {one.candidate.version}: {one.reasons[0]}", flush=True
-                )
+                self._note(now_ns, one)
+
+    def _probation(self, reader: LogReader, now_ns: int) -> None:
+        for one in conduct(self.task, self._registry, reader, actor=WHY.actor, as_of_ns=now_ns - 1):
+            if one.decision.action is Action.HOLD:
+                continue
+            self._note(now_ns, one.decision)
+            if one.decision.action is Action.ROLL_BACK:
+                self.year.reigns["managed"].append(Reign(now_ns, one.decision.candidate.version))
+
+    def _note(self, now_ns: int, decision: Decision) -> None:
+        self.year.decisions.append((now_ns, decision))
+        words = f"{decision.action} {decision.candidate.version}: {decision.reasons[0]}"
+        print(f"{iso_day(now_ns)}: {words}", flush=True)
 
 
-def manage(task: Task, *, patient: bool) -> tuple[Year, JoinedRows]:
+def manage(task: Task, home: Path) -> tuple[Year, JoinedRows]:
     """Live through the year in a home made anew; give what happened, and the log's rows with outcomes."""
-    home = HOME / ("patient" if patient else "monthly")
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     since_ns = new_york_ns(TRAINED)
     months = {day_start(new_york_ns(month)): month for month in MONTHS}
     with Registry(home / "registry.db") as registry, DayLog(home / "log.db", load_flights(), since_ns) as log:
-        manager = Manager(task, registry, home, patient=patient)
+        manager = Manager(task, registry, home)
         first_day_ns = day_start(since_ns)
         for day_ns in range(first_day_ns, log.last_day_ns + 1, DAY_NS):
             if (day_ns - first_day_ns) // DAY_NS % LOOK_DAYS == 0:
@@ -213,16 +218,10 @@ def main() -> None:
         candidates={name: one for name, one in declared.candidates.items() if name != LEFT_OUT},
         policy=replace(declared.policy, latency_budget_times=None, latency_budget_us=LATENCY_BUDGET_US),
     )
-    year, rows = manage(task, patient=False)
-    patient, patient_rows = manage(task, patient=True)
+    year, rows = manage(task, HOME)
     assert rows.labelled.all()
-    assert patient_rows.labelled.all()
-    assert rows.request_ids.tobytes() == patient_rows.request_ids.tobytes()
     money = money_by_policy(task, year, rows)
-    money["patient"] = task.costs.utility(
-        task.signature, patient_rows.blocks, patient_rows.decision, patient_rows.label
-    )
-    PAGE.write_text(render(task, year, patient, rows, money, time.perf_counter() - began))
+    PAGE.write_text(render(task, year, rows, money, time.perf_counter() - began))
     print(f"wrote {PAGE.relative_to(ROOT)}")
 
 

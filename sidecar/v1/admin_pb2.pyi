@@ -24,6 +24,7 @@ class ModelState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_STATE_ROLLED_BACK: _ClassVar[ModelState]
     MODEL_STATE_STANDBY: _ClassVar[ModelState]
     MODEL_STATE_CANARY: _ClassVar[ModelState]
+    MODEL_STATE_SUPERSEDED: _ClassVar[ModelState]
 MODEL_STATE_UNSPECIFIED: ModelState
 MODEL_STATE_REGISTERED: ModelState
 MODEL_STATE_ADMITTED: ModelState
@@ -35,6 +36,7 @@ MODEL_STATE_REJECTED: ModelState
 MODEL_STATE_ROLLED_BACK: ModelState
 MODEL_STATE_STANDBY: ModelState
 MODEL_STATE_CANARY: ModelState
+MODEL_STATE_SUPERSEDED: ModelState
 
 class Reason(_message.Message):
     __slots__ = ("actor", "why", "evidence_digest")
@@ -77,20 +79,22 @@ class FieldSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., missing_allowed: _Optional[bool] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class Transition(_message.Message):
-    __slots__ = ("sequence", "from_state", "to_state", "reason", "time", "share")
+    __slots__ = ("sequence", "from_state", "to_state", "reason", "time", "share", "successor")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     FROM_STATE_FIELD_NUMBER: _ClassVar[int]
     TO_STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
+    SUCCESSOR_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     from_state: ModelState
     to_state: ModelState
     reason: Reason
     time: _timestamp_pb2.Timestamp
     share: float
-    def __init__(self, sequence: _Optional[int] = ..., from_state: _Optional[_Union[ModelState, str]] = ..., to_state: _Optional[_Union[ModelState, str]] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., share: _Optional[float] = ...) -> None: ...
+    successor: str
+    def __init__(self, sequence: _Optional[int] = ..., from_state: _Optional[_Union[ModelState, str]] = ..., to_state: _Optional[_Union[ModelState, str]] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., share: _Optional[float] = ..., successor: _Optional[str] = ...) -> None: ...
 
 class Deployment(_message.Message):
     __slots__ = ("generation", "champion", "candidates", "standby", "canary", "canary_share")

@@ -16,6 +16,7 @@ from trainer.join import first_of_each, order_of_rows
 from trainer.latency import measure_alone
 from trainer.noise import measure_noise
 from trainer.probation.facts import WHOLE, Probation, Reading
+from trainer.stints import Stint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,16 +48,14 @@ def measure_probation(
     Raises NotFoundError when nothing has been served.
     """
     reign = Reign.at(task, reader, newcomer, as_of_ns)
-    own = reign.received_since(received_since_ns)
-    found = own.compare(reader, former)
-    known = Known(
-        shares={former.digest: ErrorShare(0, 1)}, received_since_ns={former.digest: received_since_ns}
-    )
+    served = reign.served
+    found = reign.compare(reader, Stint(former, received_since_ns))
+    known = Known(shares={former.digest: ErrorShare(0, 1)})
     policy = task.policy
     # A candidate that may earn a little less than the champion may do so as champion too.
     units = found.units(task, max(0.0, -policy.min_gain_per_1000) / PER)
     shadowed, judged = found.shadowed_account, found.judged_account
-    begun = own.served.event_ns[own.served.received_ns >= share_since_ns]
+    begun = served.event_ns[served.received_ns >= max(received_since_ns, share_since_ns)]
     at_share_ns = day_start(int(begun[0])) + DAY_NS if share_since_ns and len(begun) else judged.since_ns
     # A canary stays as long as a candidate may.
     most_days = policy.probation_days if share == WHOLE else policy.deadline_days
@@ -67,9 +66,9 @@ def measure_probation(
         share=share,
         share_since_ns=share_since_ns,
         days=max(0, (judged.until_ns - max(judged.since_ns, at_share_ns)) // DAY_NS),
-        evidence=describe(own, found, units, former, known, measure_noise(reader, reign)),
+        evidence=describe(reign, found, units, known, measure_noise(reader, reign)),
         readings=_readings(policy, units, judged, most_days),
-        speed=measure_alone(policy, own.served.cpu_ns[found.shadowed], beside),
+        speed=measure_alone(policy, served.cpu_ns[found.shadowed], beside),
     )
 
 

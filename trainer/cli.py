@@ -14,7 +14,7 @@ from trainer.audit_command import audit
 from trainer.command_line import DATE, TASK, Session, find_bundle, nanoseconds_of, plain, with_session
 from trainer.days import moment
 from trainer.evaluation.cli import evaluate
-from trainer.fit import fit_candidate
+from trainer.fit_command import fit, fit_views, fitted_json
 from trainer.gate import choose
 from trainer.judge import champion_of, judge, settle
 from trainer.monitor.cli import monitor
@@ -92,52 +92,6 @@ def take_snapshot(
             snapshot = from_log(task, reader, nanoseconds_of(as_of), below, root=root)
     data = {"digest": snapshot.digest, "path": str(snapshot.path), "rows": len(snapshot)}
     session.show({**data, "facts": dict(snapshot.facts)}, report.snapshot_lines(snapshot))
-
-
-@main.command()
-@TASK
-@click.option("--snapshot", "digest", required=True, help="Digest of the snapshot, or its beginning.")
-@click.option(
-    "--recipe", "recipes", multiple=True, help="Fit only this recipe; may be repeated. Default: all."
-)
-@click.option(
-    "--version", help="The version's name, for one recipe. Default: the recipe's and the snapshot's."
-)
-@with_session
-def fit(
-    session: Session, task_path: Path, digest: str, recipes: tuple[str, ...], version: str | None
-) -> None:
-    """Fit recipes, export them, compare them on the hold-out."""
-    if version and len(recipes) != 1:
-        raise click.UsageError("--version names one model: give one --recipe with it")
-    task = load_task(task_path)
-    snapshot = open_snapshot(find_snapshot(session.config.snapshots_path, digest))
-    fitted = {}
-    with session.narrator() as narrator:
-        for recipe in recipes or task.candidates:
-            narrator.stage(f"Fit {recipe}")
-            fitted[recipe] = fit_candidate(
-                task,
-                recipe,
-                snapshot,
-                bundles=session.config.bundles_path,
-                version=version,
-                progress=narrator.wait,
-            )
-            narrator.note(f"bundle {fitted[recipe].bundle.model.digest[:12]}")
-    reports = {recipe: one.report for recipe, one in fitted.items()}
-    rows = [
-        {
-            "recipe": recipe,
-            "bundle": one.bundle.model.digest,
-            "path": str(one.bundle.path),
-            **asdict(one.report),
-        }
-        for recipe, one in fitted.items()
-    ]
-    session.show(
-        {"fitted": rows, "note": report.ranking_note(reports)}, report.fit_table(reports, task.costs.currency)
-    )
 
 
 @main.command("shadow")
@@ -340,7 +294,7 @@ def run(
         )()
     tables = []
     if summary.fitted:
-        tables.append(report.fit_table(summary.fitted, task.costs.currency))
+        tables += fit_views(summary.fitted, task.costs.currency)
     if summary.judged:
         tables.append(report.decision_table(summary.judged))
     session.show(_summary_json(summary), *tables, summary.ending)
@@ -348,6 +302,7 @@ def run(
 
 main.add_command(audit)
 main.add_command(evaluate)
+main.add_command(fit)
 main.add_command(monitor)
 main.add_command(probation)
 main.add_command(register)
@@ -372,7 +327,7 @@ def _summary_json(summary: Summary) -> dict[str, Any]:
     return {
         "task": summary.task,
         "snapshot": summary.snapshot,
-        "fitted": {recipe: asdict(one) for recipe, one in summary.fitted.items()},
+        "fitted": {recipe: fitted_json(one) for recipe, one in summary.fitted.items()},
         "decisions": [_judged_json(*pair) for pair in summary.judged],
         "promoted": asdict(summary.promoted) if summary.promoted else None,
         "ending": summary.ending,

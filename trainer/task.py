@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sidecar.signature import FieldValue, Signature
     from trainer.policy import Policy
+    from trainer.search import Search
     from trainer.utility import CostTable
 
 
@@ -63,11 +64,12 @@ class Candidate:
     """A recipe for a model.
 
     estimator: makes a fresh, unfitted classifier with its random_state set, so that the same snapshot gives
-    the same bundle.
+    the same bundle. search: settings of it to try; without, it is fitted as it comes.
     """
 
     estimator: Callable[[], ClassifierMixin]
     transform: Transform
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,8 @@ class Task:
         for recipe, candidate in self.candidates.items():
             for columns in candidate.transform.columns:
                 self._check_columns(recipe, columns)
+            if candidate.search:
+                _check_search(recipe, candidate)
         for name in self.slice_fields:
             known = self.signature.by_name.get(name)
             if known is None or known.kind is Kind.NUMBER:
@@ -212,6 +216,14 @@ class Task:
                 raise ValueError(f"candidate '{recipe}' uses '{name}', which is not in the signature")
         if len({self.signature.by_name[name].kind for name in columns.fields}) > 1:
             raise ValueError(f"candidate '{recipe}' mixes kinds in {columns.fields}; one step sees one kind")
+
+
+def _check_search(recipe: str, candidate: Candidate) -> None:
+    assert candidate.search is not None
+    try:
+        candidate.search.check(candidate.estimator())
+    except ValueError as error:
+        raise ValueError(f"candidate '{recipe}': {error}") from error
 
 
 def load_task(path: Path) -> Task:

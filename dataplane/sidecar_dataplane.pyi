@@ -29,6 +29,9 @@ class Loaded:
     def signature_digest(self) -> str:
         """That of the fields it takes, as it was loaded with."""
 
+    def column(self, name: str) -> tuple[str, int] | None:
+        """Where the field with this name is: its kind, as `Dataplane.load` names it, and its column."""
+
 @final
 class Columns:
     """Rows that one model answered, in the order they were answered, column by column.
@@ -164,11 +167,14 @@ class Dataplane:
     def loaded(self, digest: str) -> Loaded | None:
         """The model with this digest, where it answers now, as champion or as canary."""
 
-    def deploy(self, champion: Loaded | None, canary: tuple[Loaded, float] | None = None) -> None:
+    def deploy(
+        self, champion: Loaded | None, canary: tuple[Loaded, float, tuple[str, int] | None] | None = None
+    ) -> None:
         """Have these models answer every call that begins from now on; None for no champion. Health follows.
 
-        canary: a model that takes the same fields, and the share of the calls that it answers in the
-        champion's place; see `sidecar.canary`.
+        canary: a model that takes the same fields, the share of the calls that it answers in the champion's
+        place, and the column of the text or integer that they are drawn by, None for their ids; see
+        `sidecar.canary`.
         """
 
     def drain(

@@ -58,6 +58,7 @@ def transition(of: Transition) -> admin_pb2.Transition:
         ),
         time=time_of(of.at_ns),
         share=of.share,
+        drawn_by=of.drawn_by,
     )
 
 
@@ -70,6 +71,7 @@ def deployment(of: Deployment) -> admin_pb2.Deployment:
         standby=identity(of.standby.model) if of.standby else None,
         canary=identity(of.canary.ref.model) if of.canary else None,
         canary_share=of.canary.share if of.canary else 0.0,
+        canary_drawn_by=(of.canary.by or "") if of.canary else "",
     )
 
 

@@ -130,8 +130,8 @@ class Version:
 class Transition:
     """One arrow of the lifecycle, as it was taken.
 
-    sequence: the registry's running number. share: of the calls that a canary answers from then on; None for
-    any other.
+    sequence: the registry's running number. share: of the calls that a canary answers from then on, drawn_by:
+    the field whose values are drawn, None for the calls' ids; both None for any other.
     """
 
     sequence: int
@@ -141,3 +141,4 @@ class Transition:
     reason: Reason
     at_ns: int
     share: float | None = None
+    drawn_by: str | None = None

@@ -18,7 +18,7 @@ from sidecar.lifecycle import ModelState
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCHEMA = 3
+SCHEMA = 4
 BUSY_SECONDS = 10.0
 
 _APPEND_ONLY = ("transitions", "decisions", "audit")
@@ -143,6 +143,7 @@ def _build(db: sqlite_utils.Database) -> None:
             "evidence_digest": str,
             "at_ns": int,
             "share": float,
+            "drawn_by": str,
         },
         pk="sequence",
         not_null={"digest", "to_state", "serving", "actor", "why", "evidence_digest", "at_ns"},

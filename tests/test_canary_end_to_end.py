@@ -5,7 +5,7 @@ import json
 from sidecar_process import SidecarProcess, run_cli, wait_for_activation, wait_until
 from tiny_bundles import TRIGGER, Misbehaviour, row, tiny_bundle
 
-from sidecar.canary import is_drawn
+from sidecar.canary import is_drawn, is_entity_drawn
 from sidecar.client import Client
 from sidecar.domain import to_texts
 from sidecar.lifecycle import ModelState, Reason
@@ -17,11 +17,11 @@ WHY = Reason("tests", "to see")
 SHARE = 0.4
 
 
-def start_canary(home, bundle):
+def start_canary(home, bundle, by=None):
     """Let a bundle answer its share once the sidecar has taken that up."""
     with Registry(home / "registry.db") as registry:
         shadow(registry, bundle.path, WHY)
-        deployment = registry.start_canary(bundle.model.digest, SHARE, WHY)
+        deployment = registry.start_canary(bundle.model.digest, SHARE, WHY, by=by)
     wait_for_activation(home, deployment.generation)
 
 
@@ -59,6 +59,24 @@ def test_it_answers_its_share_and_each_is_scored_by_the_other(tmp_path):
         assert found["canary_failures"] == 0
         assert {one["role"] for one in found["shadows"]} == {"canary", "champion", "copy"}
         assert "40.00% of the calls" in run_cli("status", home=tmp_path).stdout
+        assert sidecar.stop() == 0
+
+
+def test_a_customer_meets_one_model_where_it_is_drawn_by_a_field(tmp_path):
+    first_champion(tmp_path)
+    canary = tiny_bundle(tmp_path / "bundles", "2", weight=-1.5)
+    with SidecarProcess(tmp_path) as sidecar:
+        start_canary(tmp_path, canary, by="colour")
+        with Client(sidecar.target) as client:
+            met = {
+                colour: {client.predict(row(colour=colour)).model.version for _ in range(3)}
+                for colour in (f"colour {number}" for number in range(40))
+            }
+        drawn = {colour for colour in met if is_entity_drawn(colour.encode(), SHARE, canary.model.digest)}
+        assert met == {colour: {"2" if colour in drawn else "1"} for colour in met}
+        assert 0 < len(drawn) < len(met)
+        assert status(tmp_path)["canary"]["drawn_by"] == "colour"
+        assert "40.00% of the calls, drawn by colour" in run_cli("status", home=tmp_path).stdout
         assert sidecar.stop() == 0
 
 

@@ -163,18 +163,19 @@ class Task:
                 self._check_columns(recipe, columns)
             if candidate.search:
                 _check_search(recipe, candidate)
-        for name in self.slice_fields:
-            known = self.signature.by_name.get(name)
-            if known is None or known.kind is Kind.NUMBER:
-                raise ValueError(
-                    f"slices use '{name}', which is not a text or integer field of the signature"
-                )
+        self._check_discrete("slices", *self.slice_fields)
+        self._check_discrete("entity", self.entity)
+        self._check_discrete("the policy's canary_by", self.policy.canary_by)
         self.costs.check(self.signature)
         self._check_exploration()
         self._check_bounds()
-        named = self.signature.by_name.get(self.entity) if self.entity else None
-        if self.entity and (named is None or named.kind is Kind.NUMBER):
-            raise ValueError(f"entity '{self.entity}' is not a text or integer field of the signature")
+
+    def _check_discrete(self, what: str, *names: str | None) -> None:
+        """Values that are compared for equality: of a number that makes no sense."""
+        for name in names:
+            field = self.signature.by_name.get(name) if name is not None else None
+            if name is not None and (field is None or field.kind is Kind.NUMBER):
+                raise ValueError(f"{what}: '{name}' is not a text or integer field of the signature")
 
     def _check_exploration(self) -> None:
         if self.hidden_by not in (None, *ACTIONS):

@@ -168,7 +168,7 @@ impl Methods {
         if answered.request_id.is_empty() {
             self.ids.make(&mut answered.request_id);
         }
-        let (serving, role) = (Arc::clone(serving), serving.draw(&answered.request_id));
+        let (serving, role) = (Arc::clone(serving), serving.draw(&answered.request_id, &answered.blocks));
         let decode_ns = monotonic_ns() - decoding;
         self.infer(thread, request, Inference { serving, role, answered, asked: None, decode_ns }, reply)
     }
@@ -193,7 +193,7 @@ impl Methods {
                 return Answer::Refuse(refusal);
             }
         };
-        let role = asked.role.unwrap_or_else(|| serving.draw(&answered.request_id));
+        let role = asked.role.unwrap_or_else(|| serving.draw(&answered.request_id, &answered.blocks));
         let (serving, asked) = (Arc::clone(serving), Some(asked));
         let decode_ns = monotonic_ns() - decoding;
         self.infer(thread, request, Inference { serving, role, answered, asked, decode_ns }, reply)

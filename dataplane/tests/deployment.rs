@@ -7,7 +7,7 @@ mod wheel;
 use std::path::Path;
 use std::sync::Arc;
 
-use sidecar_dataplane::canary::{Role, is_drawn};
+use sidecar_dataplane::canary::{Draw, Key, Role, is_drawn};
 use sidecar_dataplane::exploration::Exploration;
 use sidecar_dataplane::model::deployment::{Canary, Deployment, Serving};
 use sidecar_dataplane::model::loaded::Loaded;
@@ -45,7 +45,8 @@ fn row() -> Blocks {
 }
 
 fn serving(champion: &Arc<Loaded>, canary: Option<&Arc<Loaded>>) -> Serving {
-    let canary = canary.map(|model| Canary { model: Arc::clone(model), share: 0.25 });
+    let canary =
+        canary.map(|model| Canary { model: Arc::clone(model), draw: Draw { share: 0.25, by: Key::Id } });
     Serving::new(Arc::clone(champion), canary)
 }
 
@@ -61,8 +62,8 @@ fn the_canary_answers_what_is_drawn_and_the_champion_all_else() {
     for number in 0..1_000 {
         let id = format!("r{number}");
         let expected = if is_drawn(&id, 0.25) { &canary } else { &champion };
-        assert!(Arc::ptr_eq(both.model(both.draw(&id)), expected), "{id}");
-        assert_eq!(serving(&champion, None).draw(&id), Role::Champion);
+        assert!(Arc::ptr_eq(both.model(both.draw(&id, &row())), expected), "{id}");
+        assert_eq!(serving(&champion, None).draw(&id, &row()), Role::Champion);
     }
     let alone = serving(&champion, None);
     assert!(Arc::ptr_eq(alone.model(Role::Canary), &champion), "where there is no canary");

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from sidecar.cli.admin_call import DEADLINE_SECONDS, admin_stub
 from sidecar.cli.options import as_json, with_config
+from sidecar.domain import part_words
 from sidecar.v1 import admin_pb2
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def _print(found: admin_pb2.GetStatusResponse) -> None:
     facts = Table.grid(padding=(0, 2))
     facts.add_row("champion", champion)
     if deployment.HasField("canary"):
-        facts.add_row("canary", f"{_name(deployment.canary)}, {deployment.canary_share:.2%} of the calls")
+        part = part_words(deployment.canary_share, deployment.canary_drawn_by)
+        facts.add_row("canary", f"{_name(deployment.canary)}, {part}")
     if deployment.HasField("standby"):
         facts.add_row("standby", f"{_name(deployment.standby)}, the champion before, during probation")
     facts.add_row("generation", str(deployment.generation))
@@ -99,7 +101,11 @@ def _facts(found: admin_pb2.GetStatusResponse) -> dict[str, Any]:
         "generation": deployment.generation,
         "champion": champion,
         "candidates": [_identity(candidate) for candidate in deployment.candidates],
-        "canary": {**_identity(deployment.canary), "share": deployment.canary_share}
+        "canary": {
+            **_identity(deployment.canary),
+            "share": deployment.canary_share,
+            "drawn_by": deployment.canary_drawn_by or None,
+        }
         if deployment.HasField("canary")
         else None,
         "standby": _identity(deployment.standby) if deployment.HasField("standby") else None,

@@ -6,12 +6,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sidecar.canary import check_fields, is_drawn
+from sidecar.canary import check_draw, check_fields
 from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Deployment
 from sidecar.errors import BundleError, ModelFailedError, NoChampionError, NotFoundError
 from sidecar.session import Model, Prediction, load_model
 
 if TYPE_CHECKING:
+    from sidecar.canary import Draw
     from sidecar.domain import ModelId
     from sidecar.signature import Blocks, Signature
 
@@ -30,7 +31,7 @@ class Serving:
 
     champion: Answering
     drawn: Answering | None = None
-    share: float = 0.0
+    draw: Draw | None = None
 
     @property
     def signature(self) -> Signature:
@@ -42,9 +43,9 @@ class Serving:
         """The champion, then the canary if there is one."""
         return (self.champion.model,) if self.drawn is None else (self.champion.model, self.drawn.model)
 
-    def answering(self, request_id: str) -> Answering:
-        """Who answers the call with this id."""
-        if self.drawn is not None and is_drawn(request_id, self.share):
+    def answering(self, request_id: str, blocks: Blocks) -> Answering:
+        """Who answers the call with this id and these rows."""
+        if self.drawn is not None and self.draw is not None and self.draw.takes(request_id, blocks):
             return self.drawn
         return self.champion
 
@@ -127,7 +128,9 @@ class Champion:
             return Serving(Answering(champion))
         canary = _load(deployment.canary.ref, present)
         check_fields(_fields(canary), _fields(champion))
-        return Serving(Answering(champion), Answering(canary, otherwise=champion), deployment.canary.share)
+        by = deployment.canary.by
+        draw = check_draw(deployment.canary, champion.bundle.signature.column(by) if by else None)
+        return Serving(Answering(champion), Answering(canary, otherwise=champion), draw)
 
 
 def _load(ref: BundleRef, present: dict[ModelId, Model]) -> Model:

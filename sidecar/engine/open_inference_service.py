@@ -96,7 +96,7 @@ class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer)
         blocks = signature.pack_columns(read_columns(request, signature, self._max_rows))
         request_id = request.id or self._ids.make()
         request_ids = _row_ids(request_id, len(blocks))
-        answering = named or serving.answering(request_id)
+        answering = named or serving.answering(request_id, blocks)
         decoded = time.perf_counter_ns()
         model, prediction = self._champion.run(answering, blocks)
         identity = model.bundle.model

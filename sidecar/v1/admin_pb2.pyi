@@ -77,36 +77,40 @@ class FieldSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., missing_allowed: _Optional[bool] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class Transition(_message.Message):
-    __slots__ = ("sequence", "from_state", "to_state", "reason", "time", "share")
+    __slots__ = ("sequence", "from_state", "to_state", "reason", "time", "share", "drawn_by")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     FROM_STATE_FIELD_NUMBER: _ClassVar[int]
     TO_STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
+    DRAWN_BY_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     from_state: ModelState
     to_state: ModelState
     reason: Reason
     time: _timestamp_pb2.Timestamp
     share: float
-    def __init__(self, sequence: _Optional[int] = ..., from_state: _Optional[_Union[ModelState, str]] = ..., to_state: _Optional[_Union[ModelState, str]] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., share: _Optional[float] = ...) -> None: ...
+    drawn_by: str
+    def __init__(self, sequence: _Optional[int] = ..., from_state: _Optional[_Union[ModelState, str]] = ..., to_state: _Optional[_Union[ModelState, str]] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., share: _Optional[float] = ..., drawn_by: _Optional[str] = ...) -> None: ...
 
 class Deployment(_message.Message):
-    __slots__ = ("generation", "champion", "candidates", "standby", "canary", "canary_share")
+    __slots__ = ("generation", "champion", "candidates", "standby", "canary", "canary_share", "canary_drawn_by")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     CHAMPION_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     STANDBY_FIELD_NUMBER: _ClassVar[int]
     CANARY_FIELD_NUMBER: _ClassVar[int]
     CANARY_SHARE_FIELD_NUMBER: _ClassVar[int]
+    CANARY_DRAWN_BY_FIELD_NUMBER: _ClassVar[int]
     generation: int
     champion: _prediction_pb2.ModelIdentity
     candidates: _containers.RepeatedCompositeFieldContainer[_prediction_pb2.ModelIdentity]
     standby: _prediction_pb2.ModelIdentity
     canary: _prediction_pb2.ModelIdentity
     canary_share: float
-    def __init__(self, generation: _Optional[int] = ..., champion: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_prediction_pb2.ModelIdentity, _Mapping]]] = ..., standby: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., canary: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., canary_share: _Optional[float] = ...) -> None: ...
+    canary_drawn_by: str
+    def __init__(self, generation: _Optional[int] = ..., champion: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_prediction_pb2.ModelIdentity, _Mapping]]] = ..., standby: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., canary: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., canary_share: _Optional[float] = ..., canary_drawn_by: _Optional[str] = ...) -> None: ...
 
 class ShadowStatus(_message.Message):
     __slots__ = ("model", "state", "scored", "failed", "shed", "queued", "restarts", "role")

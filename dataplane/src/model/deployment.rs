@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwapOption, Guard};
 
-use crate::canary::{Role, is_drawn};
+use crate::canary::{Draw, Role};
 use crate::model::loaded::Loaded;
 use crate::model::prepared::Retired;
+use crate::rows::blocks::Blocks;
 
 /// The models that answer at one time.
 pub struct Serving {
@@ -18,8 +19,8 @@ pub struct Serving {
 pub struct Canary {
     /// Takes the same fields as the champion.
     pub model: Arc<Loaded>,
-    /// Above 0, below 1.
-    pub share: f64,
+    /// Which calls it answers.
+    pub draw: Draw,
 }
 
 impl Serving {
@@ -28,11 +29,13 @@ impl Serving {
         Self { champion, canary }
     }
 
-    /// Who answers the call with this id.
+    /// Who answers the call with this id and these rows.
     #[inline]
-    pub fn draw(&self, request_id: &str) -> Role {
+    pub fn draw(&self, request_id: &str, blocks: &Blocks) -> Role {
         match &self.canary {
-            Some(canary) if is_drawn(request_id, canary.share) => Role::Canary,
+            Some(canary) if canary.draw.takes(request_id, blocks, &canary.model.info().digest) => {
+                Role::Canary
+            }
             _ => Role::Champion,
         }
     }

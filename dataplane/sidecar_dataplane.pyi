@@ -210,11 +210,13 @@ class Dataplane:
         hears of it), and `stats` still counts.
         """
 
-    def stats(self) -> tuple[int, int, int, int, dict[str, int], dict[str, bytes]]:
+    def stats(
+        self,
+    ) -> tuple[int, int, int, tuple[str, int, int, int] | None, dict[str, int], dict[str, bytes]]:
         """Counters since the start.
 
-        Rows answered, rows dropped at a full ring, rows that wait in it; calls on which the canary failed and
-        the champion answered; calls that ended with an error, by the name of their gRPC status; and for each
-        stage ("queue", "decode", "infer", "encode") the int64 counts of the buckets of
-        `sidecar.engine.histogram`.
+        Rows answered, rows dropped at a full ring, rows that wait in it; of the canary, if there is one, its
+        digest and the counts of `sidecar.engine.contract.CanaryStats`; calls that ended with an error, by the
+        name of their gRPC status; and for each stage ("queue", "decode", "infer", "encode") the int64 counts
+        of the buckets of `sidecar.engine.histogram`.
         """

@@ -67,7 +67,8 @@ def version_of(running, request_id):
 
 
 def failures(running):
-    return running.engine.stats().canary_failures
+    counted = running.engine.stats().canary
+    return counted.failed if counted else 0
 
 
 # Who answers
@@ -108,6 +109,29 @@ def test_a_call_of_several_rows_is_drawn_as_one(running, bundle, canary, raw):
     for key in IDS[:20]:
         models = {recorded[f"{key}/{place}"][0].model for place in range(len(ROWS))}
         assert models == {answering(key, bundle, canary).model}, "no call mixes two models"
+
+
+def test_the_calls_of_a_canary_are_counted_while_it_has_its_share(running, bundle, raising):
+    def counted():
+        found = running.engine.stats().canary
+        return found and (found.digest, found.calls, found.answered, found.failed)
+
+    running.deploy(bundle)
+    assert counted() is None
+    running.deploy(bundle, raising, SHARE)
+    messages = [
+        request(row(trigger=TRIGGER if place < 40 else 0), request_id=key) for place, key in enumerate(IDS)
+    ]
+    list(running.stub.PredictStream(iter(messages), timeout=60))
+    running.oip.ModelInfer(infer_request(ONE, raw=True, model_version="3"), timeout=60)  # nothing is drawn
+    drawn = [is_drawn(key, SHARE) for key in IDS]
+    expected_now = (raising.model.digest, len(IDS), sum(drawn[40:]), sum(drawn[:40]))
+    assert 0 < sum(drawn[:40]) < sum(drawn[40:])
+    assert counted() == expected_now
+    running.deploy(bundle, raising, SHARE)  # something else of the deployment has changed
+    assert counted() == expected_now
+    running.deploy(bundle, raising, 0.5)
+    assert counted() == (raising.model.digest, 0, 0, 0)
 
 
 def test_an_id_that_the_sidecar_makes_is_drawn_too(running, bundle, canary):

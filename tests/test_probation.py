@@ -365,7 +365,7 @@ def test_a_canary_is_set_and_ended_by_hand(home):
     assert "give --share or --end" in home.command("canary", home.again, "--why", "x").output
     assert canary(home).by is None
     by_hour = ("canary", home.again, "--share", "0.3", "--by", "hour", "--why", "to see")
-    assert "30.00% of the calls, drawn by hour" in home.command(*by_hour).stdout
+    assert "30.00% of the calls, drawn by hour" in home.command(*by_hour).stdout.replace("\n", "")
     assert canary(home).by == "hour"
     refused = home.error("canary", home.again, "--share", "0.3", "--by", "amount", "--why", "to see")
     assert "drawn by 'amount', which is not a text or integer field" in refused

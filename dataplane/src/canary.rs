@@ -1,6 +1,8 @@
 //! A canary answers a part of the calls in the champion's place, drawn by a hash of the call's id, or of whom it is
 //! about. `sidecar/canary.py` is its twin.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::draw;
 use crate::rows::blocks::Blocks;
 
@@ -35,7 +37,7 @@ impl<T> ByRole<T> {
 }
 
 /// What is drawn of a call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// Its id.
     Id,
@@ -45,8 +47,39 @@ pub enum Key {
     Text(usize),
 }
 
+/// Calls since a canary answers its present share of them. Those whose callers name a version are not counted.
+#[derive(Debug, Default)]
+pub struct Counts {
+    calls: AtomicU64,
+    answered: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Counts {
+    /// A call that might have been drawn.
+    pub fn called(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One that was drawn, and that the canary answered.
+    pub fn answered(&self) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One that was drawn, on which the canary failed, and that the champion answered.
+    pub fn failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All three, in this order.
+    pub fn now(&self) -> (u64, u64, u64) {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (read(&self.calls), read(&self.answered), read(&self.failed))
+    }
+}
+
 /// A draw over calls.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Draw {
     /// Above 0, below 1.
     pub share: f64,

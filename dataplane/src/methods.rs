@@ -10,7 +10,6 @@ pub mod stages;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::canary::ByRole;
 use crate::clock::monotonic_ns;
@@ -66,7 +65,6 @@ pub struct Methods {
     reflection: Reflection,
     ids: RequestIds,
     slow_runs: HandOff<SlowRun>,
-    canary_failures: Arc<AtomicU64>,
     version: String,
     max_rows: usize,
     hand_off_ns: i64,
@@ -122,7 +120,6 @@ impl Methods {
             replies,
             ids: RequestIds::new(),
             slow_runs: HandOff::default(),
-            canary_failures: Arc::default(),
             version: settings.version,
             max_rows: settings.max_rows,
             hand_off_ns: settings.hand_off_ns,
@@ -145,14 +142,8 @@ impl Methods {
         self.slow_runs.stop();
     }
 
-    /// Calls on which the canary failed and the champion answered.
-    pub fn canary_failures(&self) -> u64 {
-        self.canary_failures.load(Ordering::Relaxed)
-    }
-
     fn inference_thread(&self) -> inference::Thread {
-        let (stages, retired) = (self.stages.thread(), self.deployment.retired());
-        inference::Thread::new(stages, retired, Arc::clone(&self.canary_failures))
+        inference::Thread::new(self.stages.thread(), self.deployment.retired())
     }
 
     fn predict(&self, thread: &mut Thread, request: &Request<'_>, reply: &mut Vec<u8>) -> Answer {

@@ -34,7 +34,8 @@ type PyField = (String, String, bool, Option<f64>, Option<f64>, bool);
 type PyFile = (String, Vec<u8>, Vec<String>, Vec<String>);
 type PyOutcome = (String, f64, Option<f64>, i64);
 type PyDrained = (Vec<Columns>, Vec<(u64, Vec<PyOutcome>)>);
-type PyStats<'py> = (u64, u64, u64, u64, Bound<'py, PyDict>, Bound<'py, PyDict>);
+type PyCanary = (String, u64, u64, u64);
+type PyStats<'py> = (u64, u64, u64, Option<PyCanary>, Bound<'py, PyDict>, Bound<'py, PyDict>);
 
 /// See `sidecar_dataplane.pyi`.
 #[pyclass(frozen, module = "sidecar_dataplane")]
@@ -129,7 +130,7 @@ impl Dataplane {
         let canary = match canary {
             None => None,
             Some((loaded, share, by)) => {
-                Some(Canary { model: Arc::clone(&loaded.0), draw: Draw { share, by: key(by)? } })
+                Some(Canary::new(Arc::clone(&loaded.0), Draw { share, by: key(by)? }))
             }
         };
         let serving = champion.map(|loaded| Serving::new(Arc::clone(&loaded.0), canary));
@@ -190,7 +191,11 @@ impl Dataplane {
             stages.set_item(stage, little_endian(py, &counts, |count| count.to_le_bytes()))?;
         }
         let ring = &methods.ring;
-        Ok((ring.offered(), ring.dropped(), ring.queued(), methods.canary_failures(), errors, stages))
+        let canary = methods.deployment.get().as_ref().and_then(|serving| {
+            let (calls, answered, failed) = serving.canary_counts()?.now();
+            Some((serving.canary()?.info().digest.clone(), calls, answered, failed))
+        });
+        Ok((ring.offered(), ring.dropped(), ring.queued(), canary, errors, stages))
     }
 }
 

@@ -18,6 +18,7 @@ from sidecar.engine.contract import (
     OUTCOMES_REFUSED,
     REFUSE_OUTCOMES_AFTER,
     REFUSE_SECONDS,
+    CanaryStats,
     Drained,
     Endpoints,
     EngineStats,
@@ -141,12 +142,12 @@ class NativeEngine:
 
     def stats(self) -> EngineStats:
         """Counters now."""
-        served, dropped, queued, canary_failures, errors, stages = self._started.dataplane.stats()
+        served, dropped, queued, canary, errors, stages = self._started.dataplane.stats()
         return EngineStats(
             served=served,
             dropped=dropped,
             queued=queued,
-            canary_failures=canary_failures,
+            canary=CanaryStats(*canary) if canary else None,
             errors=errors,
             stages={stage: stage_times(np.frombuffer(counts, np.int64)) for stage, counts in stages.items()},
         )

@@ -66,7 +66,8 @@ class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer)
     async def ModelMetadata(self, request: oip.ModelMetadataRequest, _: str) -> oip.ModelMetadataResponse:
         """List the inputs and outputs of the champion, or of the canary when its version is named."""
         serving = self._champion.serving
-        bundle = (serving.named(request.name, request.version) or serving.champion).model.bundle
+        named = serving.named(request.name, request.version)
+        bundle = (named.model if named else serving.champion).bundle
         tensor = oip.ModelMetadataResponse.TensorMetadata
         return oip.ModelMetadataResponse(
             name=bundle.model.name,

@@ -132,6 +132,16 @@ class ShadowStatus(_message.Message):
     role: str
     def __init__(self, model: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., state: _Optional[str] = ..., scored: _Optional[int] = ..., failed: _Optional[int] = ..., shed: _Optional[int] = ..., queued: _Optional[int] = ..., restarts: _Optional[int] = ..., role: _Optional[str] = ...) -> None: ...
 
+class CanaryCounts(_message.Message):
+    __slots__ = ("calls", "answered", "failed")
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    calls: int
+    answered: int
+    failed: int
+    def __init__(self, calls: _Optional[int] = ..., answered: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
+
 class StageTimes(_message.Message):
     __slots__ = ("stage", "count", "p50_ns", "p99_ns", "p999_ns", "max_ns")
     STAGE_FIELD_NUMBER: _ClassVar[int]
@@ -245,7 +255,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("engine", "started_time", "deployment", "served", "errors", "dropped", "written", "failed", "queued", "outcomes", "lost_before", "shadows", "deploy_error", "scores_failed", "engine_reason", "stages", "sampled_out", "waiting", "sealing", "canary_failures")
+    __slots__ = ("engine", "started_time", "deployment", "served", "errors", "dropped", "written", "failed", "queued", "outcomes", "lost_before", "shadows", "deploy_error", "scores_failed", "engine_reason", "stages", "sampled_out", "waiting", "sealing", "canary")
     class ErrorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -272,7 +282,7 @@ class GetStatusResponse(_message.Message):
     SAMPLED_OUT_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
     SEALING_FIELD_NUMBER: _ClassVar[int]
-    CANARY_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
     engine: str
     started_time: _timestamp_pb2.Timestamp
     deployment: Deployment
@@ -292,5 +302,5 @@ class GetStatusResponse(_message.Message):
     sampled_out: int
     waiting: int
     sealing: str
-    canary_failures: int
-    def __init__(self, engine: _Optional[str] = ..., started_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deployment: _Optional[_Union[Deployment, _Mapping]] = ..., served: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., dropped: _Optional[int] = ..., written: _Optional[int] = ..., failed: _Optional[int] = ..., queued: _Optional[int] = ..., outcomes: _Optional[int] = ..., lost_before: _Optional[int] = ..., shadows: _Optional[_Iterable[_Union[ShadowStatus, _Mapping]]] = ..., deploy_error: _Optional[str] = ..., scores_failed: _Optional[int] = ..., engine_reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[StageTimes, _Mapping]]] = ..., sampled_out: _Optional[int] = ..., waiting: _Optional[int] = ..., sealing: _Optional[str] = ..., canary_failures: _Optional[int] = ...) -> None: ...
+    canary: CanaryCounts
+    def __init__(self, engine: _Optional[str] = ..., started_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deployment: _Optional[_Union[Deployment, _Mapping]] = ..., served: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., dropped: _Optional[int] = ..., written: _Optional[int] = ..., failed: _Optional[int] = ..., queued: _Optional[int] = ..., outcomes: _Optional[int] = ..., lost_before: _Optional[int] = ..., shadows: _Optional[_Iterable[_Union[ShadowStatus, _Mapping]]] = ..., deploy_error: _Optional[str] = ..., scores_failed: _Optional[int] = ..., engine_reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[StageTimes, _Mapping]]] = ..., sampled_out: _Optional[int] = ..., waiting: _Optional[int] = ..., sealing: _Optional[str] = ..., canary: _Optional[_Union[CanaryCounts, _Mapping]] = ...) -> None: ...

@@ -29,6 +29,9 @@ class Loaded:
     def signature_digest(self) -> str:
         """That of the fields it takes, as it was loaded with."""
 
+    def column(self, name: str) -> tuple[str, int] | None:
+        """Where the field with this name is: its kind, as `Dataplane.load` names it, and its column."""
+
 @final
 class Columns:
     """Rows that one model answered, in the order they were answered, column by column.
@@ -164,11 +167,14 @@ class Dataplane:
     def loaded(self, digest: str) -> Loaded | None:
         """The model with this digest, where it answers now, as champion or as canary."""
 
-    def deploy(self, champion: Loaded | None, canary: tuple[Loaded, float] | None = None) -> None:
+    def deploy(
+        self, champion: Loaded | None, canary: tuple[Loaded, float, tuple[str, int] | None] | None = None
+    ) -> None:
         """Have these models answer every call that begins from now on; None for no champion. Health follows.
 
-        canary: a model that takes the same fields, and the share of the calls that it answers in the
-        champion's place; see `sidecar.canary`.
+        canary: a model that takes the same fields, the share of the calls that it answers in the champion's
+        place, and the column of the text or integer that they are drawn by, None for their ids; see
+        `sidecar.canary`.
         """
 
     def drain(
@@ -204,11 +210,13 @@ class Dataplane:
         hears of it), and `stats` still counts.
         """
 
-    def stats(self) -> tuple[int, int, int, int, dict[str, int], dict[str, bytes]]:
+    def stats(
+        self,
+    ) -> tuple[int, int, int, tuple[str, int, int, int] | None, dict[str, int], dict[str, bytes]]:
         """Counters since the start.
 
-        Rows answered, rows dropped at a full ring, rows that wait in it; calls on which the canary failed and
-        the champion answered; calls that ended with an error, by the name of their gRPC status; and for each
-        stage ("queue", "decode", "infer", "encode") the int64 counts of the buckets of
-        `sidecar.engine.histogram`.
+        Rows answered, rows dropped at a full ring, rows that wait in it; of the canary, if there is one, its
+        digest and the counts of `sidecar.engine.contract.CanaryStats`; calls that ended with an error, by the
+        name of their gRPC status; and for each stage ("queue", "decode", "infer", "encode") the int64 counts
+        of the buckets of `sidecar.engine.histogram`.
         """

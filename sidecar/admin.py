@@ -170,7 +170,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
                 waiting=recorder.waiting,
                 failed=recorder.failed,
                 queued=engine.queued,
-                canary_failures=engine.canary_failures,
+                canary=admin_messages.canary_counts(engine.canary),
                 stages=map(admin_messages.stage_times, engine.stages, engine.stages.values()),
                 outcomes=recorder.outcomes,
                 lost_before=recorder.lost_before,

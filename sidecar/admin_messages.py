@@ -13,7 +13,7 @@ from sidecar.v1 import admin_pb2, prediction_pb2
 
 if TYPE_CHECKING:
     from sidecar.domain import Deployment, ModelId
-    from sidecar.engine.contract import StageTimes
+    from sidecar.engine.contract import CanaryStats, StageTimes
     from sidecar.lifecycle import Transition, Version
     from sidecar.shadow.status import ShadowStatus
     from sidecar.signature import Signature
@@ -58,6 +58,7 @@ def transition(of: Transition) -> admin_pb2.Transition:
         ),
         time=time_of(of.at_ns),
         share=of.share,
+        drawn_by=of.drawn_by,
         successor=of.successor,
     )
 
@@ -71,6 +72,7 @@ def deployment(of: Deployment) -> admin_pb2.Deployment:
         standby=identity(of.standby.model) if of.standby else None,
         canary=identity(of.canary.ref.model) if of.canary else None,
         canary_share=of.canary.share if of.canary else 0.0,
+        canary_drawn_by=(of.canary.by or "") if of.canary else "",
     )
 
 
@@ -101,6 +103,13 @@ def shadow_status(of: ShadowStatus) -> admin_pb2.ShadowStatus:
         restarts=of.restarts,
         role=of.role,
     )
+
+
+def canary_counts(of: CanaryStats | None) -> admin_pb2.CanaryCounts | None:
+    """What became of the calls; None without a canary."""
+    if of is None:
+        return None
+    return admin_pb2.CanaryCounts(calls=of.calls, answered=of.answered, failed=of.failed)
 
 
 def stage_times(stage: str, of: StageTimes) -> admin_pb2.StageTimes:

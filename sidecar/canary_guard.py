@@ -21,17 +21,15 @@ _log = logging.getLogger(__name__)
 
 
 class CanaryGuard:
-    """Rejects the canary once the engine has counted `most` calls on which it failed.
+    """Rejects the canary once the engine has counted `most` calls on which it failed at its present share.
 
-    No caller noticed any of them: the champion answered instead. The count begins anew with each canary.
+    No caller noticed any of them: the champion answered instead.
     """
 
     def __init__(self, engine: Engine, registry: Registry, most: int) -> None:
         self._engine = engine
         self._registry = registry
         self._most = most
-        self._canary: ModelId | None = None
-        self._failures_before = self._failures_seen = 0
 
     async def run(self) -> None:
         """Guard until cancelled."""
@@ -41,20 +39,16 @@ class CanaryGuard:
 
     async def look(self) -> None:
         """Look once. Raises nothing: what the registry refuses is tried again at the next look."""
-        deployed = self._engine.deployment.canary
-        canary = deployed.ref.model if deployed else None
-        failures = self._engine.stats().canary_failures
-        if canary != self._canary:
-            # What was counted since the last look may be this one's already.
-            self._canary, self._failures_before = canary, self._failures_seen
-        self._failures_seen = failures
-        failed = failures - self._failures_before
-        if canary is None or failed < self._most:
+        deployed, counted = self._engine.deployment.canary, self._engine.stats().canary
+        if deployed is None or counted is None or counted.failed < self._most:
             return
+        canary = deployed.ref.model
+        if canary.digest != counted.digest:
+            return  # another has just come
         await reject(
             self._registry,
             canary,
-            f"as canary it failed on {failed:,} calls, which the champion answered instead",
+            f"as canary it failed on {counted.failed:,} calls, which the champion answered instead",
         )
 
 

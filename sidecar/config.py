@@ -124,7 +124,7 @@ class Shadow:
     backoff_seconds: float = 0.1
     """Before the first restart; doubled for each that follows, up to 5 seconds."""
     canary_failures: int = 5
-    """A canary that failed on so many calls is rejected; the champion answers such calls."""
+    """A canary that failed on so many calls at one share is rejected; the champion answers such calls."""
 
 
 @dataclass(frozen=True, slots=True)

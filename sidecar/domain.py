@@ -220,10 +220,24 @@ class BundleRef:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """A candidate that answers a part of the calls. share: above 0, below 1; see `sidecar.canary`."""
+    """A candidate that answers a part of the calls; see `sidecar.canary` for how they are drawn.
+
+    share: above 0, below 1. by: the text or integer field whose values are drawn; None for the calls' ids.
+    """
 
     ref: BundleRef
     share: float
+    by: str | None = None
+
+    @property
+    def words(self) -> str:
+        """What it answers, as a person says it."""
+        return part_words(self.share, self.by)
+
+
+def part_words(share: float, by: str | None) -> str:
+    """A part of the calls, and what they are drawn by, as a person says it."""
+    return f"{share:.2%} of the calls, drawn by {by or 'their ids'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Draws a share of the requests by a hash of their ids: the same on every machine and for every repeat.
+"""Draws a share of the requests by a hash of a key: the same on every machine and for every repeat.
 
 What is drawn at one share is drawn at every greater one. `dataplane/src/draw.rs` is its twin, to the bit.
 """
@@ -12,11 +12,11 @@ TICKETS = 2.0 ** (8 * _BYTES)
 """How many tickets there are; the lowest `share` of them are drawn."""
 
 
-def ticket(purpose: bytes, request_id: bytes) -> bytes:
-    """The number of a request, little endian. purpose: what it is drawn for; each has draws of its own."""
-    return blake2b(purpose + request_id, digest_size=_BYTES).digest()
+def ticket(purpose: bytes, key: bytes) -> bytes:
+    """The number of a key, little endian. purpose: what it is drawn for; each has draws of its own."""
+    return blake2b(purpose + key, digest_size=_BYTES).digest()
 
 
-def is_drawn(purpose: bytes, request_id: str, share: float) -> bool:
-    """Whether the request is in this share, 0 to 1."""
-    return float(int.from_bytes(ticket(purpose, request_id.encode()), "little")) < share * TICKETS
+def is_drawn(purpose: bytes, key: bytes, share: float) -> bool:
+    """Whether the key is in this share, 0 to 1."""
+    return float(int.from_bytes(ticket(purpose, key), "little")) < share * TICKETS

@@ -58,7 +58,7 @@ class Exploration:
         found.fill(1)  # a third of the time of np.ones, on the way of every request
         if self.share:
             for row in np.flatnonzero(decision == (self.instead_of == "act")).tolist():
-                drawn = is_drawn(_PURPOSE, request_ids[row], self.share)
+                drawn = is_drawn(_PURPOSE, request_ids[row].encode(), self.share)
                 found[row] = self.share if drawn else 1 - self.share
         return found
 

@@ -134,8 +134,9 @@ class Version:
 class Transition:
     """One arrow of the lifecycle, as it was taken.
 
-    sequence: the registry's running number. share: of the calls that a canary answers from then on; None for
-    any other. successor: the digest of who took a superseded candidate's place; empty for any other.
+    sequence: the registry's running number. share: of the calls that a canary answers from then on, drawn_by:
+    the field whose values are drawn, None for the calls' ids; both None for any other. successor: the digest
+    of who took a superseded candidate's place; empty for any other.
     """
 
     sequence: int
@@ -145,4 +146,5 @@ class Transition:
     reason: Reason
     at_ns: int
     share: float | None = None
+    drawn_by: str | None = None
     successor: str = ""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from sidecar.engine.contract import Engine
+    from sidecar.engine.contract import CanaryStats, Engine
     from sidecar.findings import FindingStore
     from sidecar.recorder import Recorder
     from sidecar.shadow.supervisor import ShadowSupervisor
@@ -64,11 +64,7 @@ class SidecarCollector(Collector):
             "sidecar_rows_queued", "Answered rows on their way to the log.", engine.queued
         )
         yield CounterMetricFamily("sidecar_outcomes", "Outcomes newly stored.", value=recorder.outcomes)
-        yield CounterMetricFamily(
-            "sidecar_canary_failures",
-            "Calls on which a canary failed, and which the champion answered.",
-            value=engine.canary_failures,
-        )
+        yield from _canary(engine.canary)
         errors = CounterMetricFamily("sidecar_errors", "Calls that ended with an error.", labels=["status"])
         for status, count in sorted(engine.errors.items()):
             errors.add_metric([status], count)
@@ -127,6 +123,19 @@ class SidecarCollector(Collector):
             for sighting in findings.open():
                 one = sighting.finding
                 found.add_metric([one.monitor, one.model, one.subject, one.what], one.size)
+        yield found
+
+
+def _canary(counted: CanaryStats | None) -> Iterator[Metric]:
+    """One series for each canary; it begins anew with each share."""
+    for name, text in (
+        ("calls", "Calls that might have been drawn, since the canary has its present share."),
+        ("answered", "Calls that the canary answered since then."),
+        ("failed", "Calls on which the canary failed since then, and which the champion answered."),
+    ):
+        found = CounterMetricFamily(f"sidecar_canary_{name}", text, labels=["digest"])
+        if counted is not None:
+            found.add_metric([counted.digest], getattr(counted, name))
         yield found
 
 

@@ -44,6 +44,8 @@ __all__ = [
 
 NOBODY = ""
 """In place of a champion's digest: there was no champion."""
+_Part = tuple[float | None, str | None]  # of the calls, and what they are drawn by
+_NO_PART: _Part = (None, None)
 
 
 class Registry:
@@ -146,11 +148,12 @@ class Registry:
             return self._versions(db).find(successor)
 
     def start_canary(
-        self, digest: str, share: float, reason: Reason, *, over: str | None = None
+        self, digest: str, share: float, reason: Reason, *, by: str | None = None, over: str | None = None
     ) -> Deployment:
         """Let a version that is SHADOW or CANARY answer a share of the calls, above 0 and below 1.
 
-        over: the digest of the champion that the version was judged against; None for whoever it is.
+        by: the field whose values are drawn; None for the calls' ids (see `sidecar.domain.Canary`). over: the
+        digest of the champion that the version was judged against; None for whoever it is.
         Raises InvalidRequestError for another share, ConflictError when the version is in another state, when
         another is the canary, or when `over` is not the champion now, NotFoundError when there is no such
         version, and NoChampionError when there is no champion.
@@ -168,7 +171,7 @@ class Registry:
             if canary is not None and canary.model != version.model:
                 raise ConflictError(f"{canary.model} is the canary; end that first")
             _check_signature(version, champion, ConflictError)
-            self._swap(db, version, version.state, ModelState.CANARY, reason, share=share)
+            self._swap(db, version, version.state, ModelState.CANARY, reason, part=(share, by))
             return self._versions(db).deployment()
 
     def promote(self, digest: str, reason: Reason, *, over: str | None = None) -> Deployment:
@@ -337,7 +340,7 @@ class Registry:
         to: ModelState,
         reason: Reason,
         *,
-        share: float | None = None,
+        part: _Part = _NO_PART,
         successor: str = "",
     ) -> None:
         digest = version.model.digest
@@ -346,7 +349,7 @@ class Registry:
         )
         if swapped.rowcount != 1:
             raise ConflictError(f"{version.model} is {version.state}, not {expected}; somebody moved first")
-        _audit(db, digest, (expected, to), reason, share, successor)
+        _audit(db, digest, (expected, to), reason, part, successor)
 
     def _stored_path(self, path: Path) -> str:
         """Relative where the bundle lies beside the registry, so that the whole folder can be moved."""
@@ -360,15 +363,16 @@ def _audit(  # noqa: PLR0917 - a row of the table
     digest: str,
     arrow: tuple[ModelState | None, ModelState],
     reason: Reason,
-    share: float | None = None,
+    part: _Part = _NO_PART,
     successor: str = "",
 ) -> None:
     state, to = arrow
     check_arrow(state, to)
     added = db.execute(
         "INSERT INTO transitions"
-        " (digest, from_state, to_state, serving, actor, why, evidence_digest, at_ns, share, successor)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " (digest, from_state, to_state, serving, actor, why, evidence_digest, at_ns, share, drawn_by,"
+        " successor)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             digest,
             state,
@@ -378,7 +382,7 @@ def _audit(  # noqa: PLR0917 - a row of the table
             reason.why,
             reason.evidence_digest,
             time.time_ns(),
-            share,
+            *part,
             successor,
         ),
     )

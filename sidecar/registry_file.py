@@ -143,6 +143,7 @@ def _build(db: sqlite_utils.Database) -> None:
             "evidence_digest": str,
             "at_ns": int,
             "share": float,
+            "drawn_by": str,
             "successor": str,
         },
         pk="sequence",

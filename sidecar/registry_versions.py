@@ -90,6 +90,7 @@ class Versions:
                 reason=Reason(row["actor"], row["why"], row["evidence_digest"]),
                 at_ns=row["at_ns"],
                 share=row["share"],
+                drawn_by=row["drawn_by"],
                 successor=row["successor"],
             )
             for row in rows
@@ -100,10 +101,10 @@ class Versions:
         if version is None:
             return None
         newest = self._db.execute(
-            "SELECT share FROM transitions WHERE digest = ? ORDER BY sequence DESC LIMIT 1",
+            "SELECT share, drawn_by FROM transitions WHERE digest = ? ORDER BY sequence DESC LIMIT 1",
             (version.model.digest,),
         ).fetchone()
-        return Canary(BundleRef(version.model, version.path), newest["share"])
+        return Canary(BundleRef(version.model, version.path), newest["share"], newest["drawn_by"])
 
     def _of_row(self, row: Any) -> Version:
         return Version(

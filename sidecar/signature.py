@@ -172,6 +172,11 @@ class Signature:
         """Columns of the texts block."""
         return self._of(Kind.TEXT)
 
+    def column(self, name: str) -> tuple[Kind, int] | None:
+        """Where the field of this name is: its kind, and its column in that block; None without one."""
+        field = self.by_name.get(name)
+        return None if field is None else (field.kind, self._of(field.kind).index(field))
+
     def _of(self, kind: Kind) -> tuple[Field, ...]:
         return tuple(field for field in self.fields if field.kind is kind)
 

@@ -146,5 +146,5 @@ def _summary(deployment: Deployment) -> str:
     champion = deployment.champion.model if deployment.champion else "none"
     standby = f", standby {deployment.standby.model}" if deployment.standby else ""
     canary = deployment.canary
-    drawn = f", canary {canary.ref.model} with {canary.share:.2%} of the calls" if canary else ""
+    drawn = f", canary {canary.ref.model} with {canary.words}" if canary else ""
     return f"champion {champion}, candidates {candidates or 'none'}{drawn}{standby}"

@@ -94,10 +94,10 @@ class RunningEngine:
     def on_loop(self, function, *arguments):
         self._loop.call_soon_threadsafe(function, *arguments)
 
-    def deploy(self, bundle, canary=None, share=0.25):
+    def deploy(self, bundle, canary=None, share=0.25, by=None):
         self._generation += 1
         champion = bundle.ref if bundle else None
-        drawn = Canary(canary.ref, share) if canary else None
+        drawn = Canary(canary.ref, share, by) if canary else None
         self.call(self.engine.deploy(Deployment(self._generation, champion, canary=drawn)))
 
     def stop(self, grace):

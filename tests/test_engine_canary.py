@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 from tiny_bundles import SIGNATURE, TRIGGER, Misbehaviour, row, tiny_bundle
 
 from sidecar.bundle import PIPELINE
-from sidecar.canary import is_drawn
+from sidecar.canary import Draw, is_drawn, is_entity_drawn
 from sidecar.config import Limits, Native
 from sidecar.domain import Canary, Deployment
 from sidecar.errors import BundleError
@@ -67,7 +67,8 @@ def version_of(running, request_id):
 
 
 def failures(running):
-    return running.engine.stats().canary_failures
+    counted = running.engine.stats().canary
+    return counted.failed if counted else 0
 
 
 # Who answers
@@ -110,6 +111,29 @@ def test_a_call_of_several_rows_is_drawn_as_one(running, bundle, canary, raw):
         assert models == {answering(key, bundle, canary).model}, "no call mixes two models"
 
 
+def test_the_calls_of_a_canary_are_counted_while_it_has_its_share(running, bundle, raising):
+    def counted():
+        found = running.engine.stats().canary
+        return found and (found.digest, found.calls, found.answered, found.failed)
+
+    running.deploy(bundle)
+    assert counted() is None
+    running.deploy(bundle, raising, SHARE)
+    messages = [
+        request(row(trigger=TRIGGER if place < 40 else 0), request_id=key) for place, key in enumerate(IDS)
+    ]
+    list(running.stub.PredictStream(iter(messages), timeout=60))
+    running.oip.ModelInfer(infer_request(ONE, raw=True, model_version="3"), timeout=60)  # nothing is drawn
+    drawn = [is_drawn(key, SHARE) for key in IDS]
+    expected_now = (raising.model.digest, len(IDS), sum(drawn[40:]), sum(drawn[:40]))
+    assert 0 < sum(drawn[:40]) < sum(drawn[40:])
+    assert counted() == expected_now
+    running.deploy(bundle, raising, SHARE)  # something else of the deployment has changed
+    assert counted() == expected_now
+    running.deploy(bundle, raising, 0.5)
+    assert counted() == (raising.model.digest, 0, 0, 0)
+
+
 def test_an_id_that_the_sidecar_makes_is_drawn_too(running, bundle, canary):
     running.deploy(bundle, canary, 0.5)
     replies = [running.client.predict(row()) for _ in range(60)]
@@ -138,6 +162,65 @@ def test_ids_that_count_up_are_drawn_as_evenly_as_any(share):
     assert binomtest(sum(drawn), len(drawn), share).pvalue > 1e-3
     pairs = sum(one and other for one, other in itertools.pairwise(drawn))
     assert binomtest(pairs, len(drawn) - 1, share**2).pvalue > 1e-3, "an id tells nothing of the next one"
+
+
+# Drawn by an entity
+
+
+def drawn_by(field, fields, bundle, canary, share=SHARE):
+    draw = Draw(share, SIGNATURE.column(field), canary.model.digest)
+    return canary if draw.takes("any", SIGNATURE.pack(fields)) else bundle
+
+
+@pytest.mark.parametrize("field", ["colour", "trigger"])
+def test_all_calls_about_one_entity_go_the_same_way(running, bundle, canary, field):
+    running.deploy(bundle, canary, 0.5, by=field)
+    entities = {"colour": ["blé", *"abcdefghij"], "trigger": [-(2**63), 2**63 - 1, *range(9)]}[field]
+    seen = {}
+    for number, entity in enumerate(entities * 6):
+        fields = row(x=number / 80) | {field: entity}
+        message = request(fields, request_id=f"r{number}")
+        reply = running.stub.Predict(message, timeout=60)
+        assert reply.model.version == drawn_by(field, fields, bundle, canary, 0.5).model.version
+        seen.setdefault(entity, set()).add(reply.model.version)
+    assert all(len(versions) == 1 for versions in seen.values())
+    assert set().union(*seen.values()) == {"1", "2"}
+
+
+def test_a_call_of_several_rows_is_drawn_by_its_first_rows_entity(running, bundle, canary):
+    running.deploy(bundle, canary, SHARE, by="colour")
+    for first in "abcdefghijklmnop":
+        columns = {**COLUMNS, "colour": [first, *COLUMNS["colour"][1:]]}
+        reply = running.oip.ModelInfer(infer_request(columns, raw=True, id="r"), timeout=60)
+        wanted = drawn_by("colour", row(colour=first), bundle, canary)
+        assert reply.model_version == wanted.model.version
+
+
+def test_who_names_nobody_is_drawn_by_id(running, bundle, canary):
+    running.deploy(bundle, canary, SHARE, by="colour")
+    for key in IDS[:60]:
+        reply = running.stub.Predict(request(row(colour=None), request_id=key), timeout=60)
+        assert reply.model.version == answering(key, bundle, canary).model.version
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.25])
+def test_the_share_of_the_entities_is_the_declared_one_and_each_canary_has_its_own(share):
+    drawn = [
+        [is_entity_drawn(f"customer {number}".encode(), share, salt) for number in range(20_000)]
+        for salt in ("1" * 64, "2" * 64)
+    ]
+    for one in drawn:
+        assert binomtest(sum(one), len(one), share).pvalue > 1e-3
+    both = sum(one and other for one, other in zip(*drawn, strict=True))
+    assert binomtest(both, len(drawn[0]), share**2).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("field", ["x", "nobody"])
+def test_what_has_no_equals_draws_nothing(running, bundle, canary, field):
+    running.deploy(bundle)
+    with pytest.raises(BundleError, match=f"drawn by '{field}', which is not a text or integer field"):
+        running.deploy(bundle, canary, SHARE, by=field)
+    assert running.engine.deployment == Deployment(1, bundle.ref)
 
 
 def test_each_model_explores_its_own_replies(running, tmp_path, bundle):

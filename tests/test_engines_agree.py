@@ -199,12 +199,12 @@ def test_inferences_agree_and_are_recorded_alike(pair):
 # With a canary
 
 
-@pytest.fixture
-def drawing(pair, tmp_path):
-    """The same pair, where a canary answers half of the calls."""
+@pytest.fixture(params=[None, "colour", "trigger"])
+def drawing(request, pair, tmp_path):
+    """The same pair, where a canary answers half of the calls, drawn by their ids or by a field."""
     canary = tiny_bundle(tmp_path / "bundles", "2", weight=-3.0, signature=SIGNATURE)
     for engine in pair:
-        engine.deploy(engine._champion, canary, 0.5)
+        engine.deploy(engine._champion, canary, 0.5, request.param)
     yield pair
     for engine in pair:
         engine.deploy(engine._champion)

@@ -363,6 +363,12 @@ def test_a_canary_is_set_and_ended_by_hand(home):
     home.json("shadow", home.again)
     assert home.json("canary", home.again, "--share", "0.25", "--why", "to see")["share"] == 0.25
     assert "give --share or --end" in home.command("canary", home.again, "--why", "x").output
+    assert canary(home).by is None
+    by_hour = ("canary", home.again, "--share", "0.3", "--by", "hour", "--why", "to see")
+    assert "30.00% of the calls, drawn by hour" in home.command(*by_hour).stdout.replace("\n", "")
+    assert canary(home).by == "hour"
+    refused = home.error("canary", home.again, "--share", "0.3", "--by", "amount", "--why", "to see")
+    assert "drawn by 'amount', which is not a text or integer field" in refused
     home.json("canary", home.again, "--end", "--why", "seen")
     assert states(home)[home.again] is ModelState.REJECTED
     assert "cannot become canary" in home.error("canary", home.line, "--share", "0.1", "--why", "x")
@@ -379,9 +385,12 @@ def test_a_decision_to_promote_leads_to_the_policys_canary_by_hand_too(home, in_
     home.json("rollback", "--why", "to see")
     home.json("shadow", home.trees, "--override", "--why", "to see")
     home.live(5)
+    by_hour = Path(in_canary)
+    by_hour.write_text(by_hour.read_text().replace("canary_days=2", "canary_days=2, canary_by='hour'"))
     home.json("decide", in_canary)
     home.json("promote", home.trees, "--why", "it earned it")
-    assert (states(home)[home.trees], canary(home).share) == (ModelState.CANARY, 0.5)
+    assert states(home)[home.trees] is ModelState.CANARY
+    assert (canary(home).share, canary(home).by) == (0.5, "hour")
     home.json("shadow", home.trees)  # where it is already, in a way
     assert states(home)[home.trees] is ModelState.CANARY
 

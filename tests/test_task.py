@@ -16,10 +16,17 @@ def recipe(*columns):
     return {"line": Candidate(small_task.LogisticRegression, Transform(columns))}
 
 
+def by(field):
+    return replace(small_task.task.policy, canary=(0.1,), canary_by=field)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"champion": "nope"}, "champion 'nope'"),
+        ({"entity": "amount"}, "entity: 'amount' is not a text or integer field"),
+        ({"policy": by("amount")}, "canary_by: 'amount' is not a text or integer field"),
+        ({"policy": by("nope")}, "canary_by: 'nope' is not a text or integer field"),
         ({"holdout": timedelta(0)}, "holdout"),
         ({"maturity": timedelta(days=-1)}, "maturity"),
         ({"candidates": recipe(Columns(("nope",)))}, "uses 'nope'"),

@@ -9,6 +9,7 @@ import click
 from rich import box
 from rich.table import Table
 
+from sidecar.domain import part_words
 from sidecar.registry import StoredDecision
 from trainer.command_line import Session, with_session
 from trainer.days import iso_minute
@@ -73,7 +74,7 @@ def _table(history: list[Transition | StoredDecision]) -> Table:
                 f"{one.budget_left:.2%} left. {' '.join(one.reasons)}",
             )
         else:
-            share = "" if one.share is None else f", {one.share:.2%} of the calls"
+            share = "" if one.share is None else f", {part_words(one.share, one.drawn_by)}"
             by = f" by {one.successor[:12]}" if one.successor else ""
             arrow = f"{one.from_state or 'new'} to {one.to_state}{share}{by}"
             table.add_row(iso_minute(one.at_ns), arrow, one.digest[:12], one.reason.actor, one.reason.why)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sidecar.cli.one_line_errors import OneLineErrors
-from sidecar.lifecycle import ModelState, Reason
+from sidecar.lifecycle import Reason
 from trainer import report
 from trainer.audit_command import audit
-from trainer.command_line import DATE, TASK, Session, find_bundle, nanoseconds_of, plain, with_session
+from trainer.canary_command import canary
+from trainer.command_line import DATE, TASK, WHY, Session, find_bundle, nanoseconds_of, plain, with_session
 from trainer.days import moment
 from trainer.evaluation.cli import evaluate
-from trainer.fit import fit_candidate
+from trainer.fit_command import fit, fit_views, fitted_json
 from trainer.gate import choose
 from trainer.judge import champion_of, judge, settle
 from trainer.monitor.cli import monitor
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from trainer.evidence import Evidence
     from trainer.gate import Decision
     from trainer.run import Summary
-
-WHY = click.option("--why", required=True, help="The reason, for the audit trail.")
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -92,52 +91,6 @@ def take_snapshot(
             snapshot = from_log(task, reader, nanoseconds_of(as_of), below, root=root)
     data = {"digest": snapshot.digest, "path": str(snapshot.path), "rows": len(snapshot)}
     session.show({**data, "facts": dict(snapshot.facts)}, report.snapshot_lines(snapshot))
-
-
-@main.command()
-@TASK
-@click.option("--snapshot", "digest", required=True, help="Digest of the snapshot, or its beginning.")
-@click.option(
-    "--recipe", "recipes", multiple=True, help="Fit only this recipe; may be repeated. Default: all."
-)
-@click.option(
-    "--version", help="The version's name, for one recipe. Default: the recipe's and the snapshot's."
-)
-@with_session
-def fit(
-    session: Session, task_path: Path, digest: str, recipes: tuple[str, ...], version: str | None
-) -> None:
-    """Fit recipes, export them, compare them on the hold-out."""
-    if version and len(recipes) != 1:
-        raise click.UsageError("--version names one model: give one --recipe with it")
-    task = load_task(task_path)
-    snapshot = open_snapshot(find_snapshot(session.config.snapshots_path, digest))
-    fitted = {}
-    with session.narrator() as narrator:
-        for recipe in recipes or task.candidates:
-            narrator.stage(f"Fit {recipe}")
-            fitted[recipe] = fit_candidate(
-                task,
-                recipe,
-                snapshot,
-                bundles=session.config.bundles_path,
-                version=version,
-                progress=narrator.wait,
-            )
-            narrator.note(f"bundle {fitted[recipe].bundle.model.digest[:12]}")
-    reports = {recipe: one.report for recipe, one in fitted.items()}
-    rows = [
-        {
-            "recipe": recipe,
-            "bundle": one.bundle.model.digest,
-            "path": str(one.bundle.path),
-            **asdict(one.report),
-        }
-        for recipe, one in fitted.items()
-    ]
-    session.show(
-        {"fitted": rows, "note": report.ranking_note(reports)}, report.fit_table(reports, task.costs.currency)
-    )
 
 
 @main.command("shadow")
@@ -217,8 +170,8 @@ def take_decision(session: Session, task_path: Path, promoting: bool) -> None:
             words = f"{best.candidate} earned it: trainer promote {best.candidate.digest[:12]} --why ..."
         else:
             active = activation_words(registry, deployment, session.patience_seconds)
-            canary = deployment.canary
-            post = f"the canary, with {canary.share:.2%} of the calls" if canary else "the champion"
+            drawn = deployment.canary
+            post = f"the canary, with {drawn.words}" if drawn else "the champion"
             words = f"{best.candidate} is {post}; {active}"
     data = {
         "decisions": [_judged_json(*pair) for pair in judged],
@@ -253,41 +206,6 @@ def promote_candidate(session: Session, bundle: str, why: str, first: bool, over
         _show_deployment(
             session, deployment, activation_words(registry, deployment, session.patience_seconds)
         )
-
-
-@main.command("canary")
-@click.argument("digest")
-@click.option(
-    "--share",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="The part of the calls that it answers from now on.",
-)
-@click.option("--end", is_flag=True, help="Let it answer none any more: it is rejected.")
-@WHY
-@with_session
-def set_canary(session: Session, digest: str, share: float | None, end: bool, why: str) -> None:
-    """Let a candidate in the shadow answer a part of the calls, by hand.
-
-    A policy with `canary` does it by itself once a candidate has earned it. Which calls is drawn by a hash of
-    their ids. `trainer probation` judges the canary, and `trainer promote` makes it champion.
-    """
-    if end == (share is not None):
-        raise click.UsageError("give --share or --end")
-    reason = Reason(session.actor, why)
-    with session.registry() as registry:
-        version = registry.find(digest)
-        if share is None:
-            registry.move(
-                version.model.digest, expected=ModelState.CANARY, to=ModelState.REJECTED, reason=reason
-            )
-            what = f"{version.model} is rejected"
-        else:
-            registry.start_canary(version.model.digest, share, reason)
-            what = f"{version.model} is the canary, with {share:.2%} of the calls"
-        words = activation_words(registry, registry.deployment(), session.patience_seconds)
-    session.show(
-        {"canary": asdict(version.model), "share": share or 0.0, "activation": words}, f"{what}; {words}"
-    )
 
 
 @main.command()
@@ -340,14 +258,16 @@ def run(
         )()
     tables = []
     if summary.fitted:
-        tables.append(report.fit_table(summary.fitted, task.costs.currency))
+        tables += fit_views(summary.fitted, task.costs.currency)
     if summary.judged:
         tables.append(report.decision_table(summary.judged))
     session.show(_summary_json(summary), *tables, summary.ending)
 
 
 main.add_command(audit)
+main.add_command(canary)
 main.add_command(evaluate)
+main.add_command(fit)
 main.add_command(monitor)
 main.add_command(probation)
 main.add_command(register)
@@ -372,7 +292,7 @@ def _summary_json(summary: Summary) -> dict[str, Any]:
     return {
         "task": summary.task,
         "snapshot": summary.snapshot,
-        "fitted": {recipe: asdict(one) for recipe, one in summary.fitted.items()},
+        "fitted": {recipe: fitted_json(one) for recipe, one in summary.fitted.items()},
         "decisions": [_judged_json(*pair) for pair in summary.judged],
         "promoted": asdict(summary.promoted) if summary.promoted else None,
         "ending": summary.ending,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 10.0
 TASK = click.argument("task_path", metavar="TASK", type=click.Path(path_type=Path))
+WHY = click.option("--why", required=True, help="The reason, for the audit trail.")
 DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 

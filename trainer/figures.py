@@ -6,7 +6,7 @@ Also the calibration, because a decision by expected utility trusts its score to
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,8 @@ from trainer.days import DAY_NS
 from trainer.interval import PER, Interval, linear_interval, ratio_interval
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 EVEN_CHANCE = 0.5
@@ -79,6 +81,11 @@ class Judged:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    @classmethod
+    def concat(cls, parts: Sequence[Judged]) -> Judged:
+        """The rows of all, one part after the other."""
+        return cls(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,18 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from threadpoolctl import threadpool_limits
-
-from trainer.crossfit import training_features
-from trainer.days import nanoseconds
-from trainer.errors import ExportError, first_line
-from trainer.export import export_model, export_pipeline, export_transform
-from trainer.offline import FitReport, choose_rule, holdout_begins, measure, plain, run_pipeline
+from trainer.errors import ExportError
+from trainer.export import export_model
+from trainer.learn import prepare
+from trainer.offline import FitReport, choose_rule, divide, judge, measure, plain, run_pipeline
 from trainer.packing import Parts, holdout_facts, pack, time_bundle
 from trainer.parity import check_parity
-from trainer.seed import seed
-from trainer.transform import FittedTransform, fit_transform
+from trainer.search import with_setting
+from trainer.tries import search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,17 +21,16 @@ if TYPE_CHECKING:
     from sidecar.bundle import Bundle
     from trainer.snapshot import Snapshot
     from trainer.task import Candidate, Task
-
-FIT_THREADS = 1
-"""OpenMP threads of a fit. HistGradientBoosting slows down manifold when its threads wait for busy cores."""
+    from trainer.tries import Searched
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A bundle and how it did."""
+    """A bundle and how it did. searched: None where the recipe has no search."""
 
     bundle: Bundle
     report: FitReport
+    searched: Searched | None
 
 
 def fit_candidate(
@@ -52,7 +47,8 @@ def fit_candidate(
     The recipe is fitted twice. First on the rows that had matured when the last `task.holdout` began: the
     hold-out's figures are of that fit, through its exported graph. Then on all rows, and that is what ships;
     so the figures are of the recipe, not of the very model. With the `Threshold` rule the earlier half of the
-    hold-out chooses the threshold, and the figures are of the later half.
+    hold-out chooses the threshold, and the figures are of the later half. Where the recipe has a search, the
+    setting is chosen before either, on rows that had matured when the hold-out began.
 
     The same snapshot, recipe and libraries give the same bundle. version: by default the recipe's name and
     the snapshot's digest. progress: told each stage as it begins.
@@ -63,28 +59,20 @@ def fit_candidate(
     if snapshot.signature.digest != task.signature.digest:
         raise ExportError("the snapshot has another signature than the task; take a new snapshot")
     candidate = task.candidates[recipe]
-    split_ns = holdout_begins(task, snapshot)
-    matured_ns = split_ns - nanoseconds(task.maturity)
-    known, split = np.searchsorted(snapshot.event_ns, [matured_ns, split_ns], side="right").tolist()
-    if not known:
-        raise ExportError(
-            f"the snapshot has no row that had matured before its hold-out of {task.holdout}; "
-            "take a longer one"
-        )
+    known, split = divide(task, snapshot)
+    past = snapshot.oldest(known)
+    searched = search(task, recipe, past, progress)
+    setting = searched.setting if searched else {}
 
     progress(f"{recipe}: fitting on {known} rows to measure on the {len(snapshot.label) - split} newest")
-    early = _fit(task, candidate, snapshot, slice(0, known))
-    rule, measured_from = choose_rule(
-        task, lambda rule: export_pipeline(early.transform, early.model, rule), snapshot, split
-    )
-    held_out = run_pipeline(
-        export_pipeline(early.transform, early.model, rule), snapshot.blocks.take(slice(measured_from, None))
-    )
-    measured = measure(task, snapshot, held_out)
+    early = prepare(task, candidate.transform, past).fit(with_setting(candidate.estimator(), setting))
+    rule, measured_from = choose_rule(task, early.pipeline, snapshot, split)
+    held_out = run_pipeline(early.pipeline(rule), snapshot.blocks.take(slice(measured_from, None)))
+    measured = measure(judge(task, snapshot, held_out))
 
     progress(f"{recipe}: fitting on all {len(snapshot.label)} rows")
-    final = _fit(task, candidate, snapshot, slice(None))
-    pipeline = export_pipeline(final.transform, final.model, rule)
+    final = prepare(task, candidate.transform, snapshot).fit(with_setting(candidate.estimator(), setting))
+    pipeline = final.pipeline(rule)
 
     progress(f"{recipe}: comparing the export with scikit-learn")
     width = len(final.transform.feature_names)
@@ -99,6 +87,7 @@ def fit_candidate(
         facts={
             "recipe": recipe,
             "estimator": _describe(final.model),
+            **({"search": searched.to_json()} if searched else {}),
             "transform": describe_transform(candidate),
             "training": {
                 "rows": len(snapshot.label),
@@ -114,7 +103,7 @@ def fit_candidate(
         },
     )
     progress(f"{recipe}: timing single rows")
-    return Fitted(bundle, FitReport.of(measured, time_bundle(bundle, snapshot)))
+    return Fitted(bundle, FitReport.of(measured, time_bundle(bundle, snapshot)), searched)
 
 
 def describe_transform(candidate: Candidate) -> list[dict[str, Any]]:
@@ -123,31 +112,6 @@ def describe_transform(candidate: Candidate) -> list[dict[str, Any]]:
         {"fields": list(columns.fields), "step": repr(columns.step)}
         for columns in candidate.transform.columns
     ]
-
-
-@dataclass(frozen=True)
-class _Fit:
-    transform: FittedTransform
-    exported: bytes
-    model: Any
-
-
-def _fit(task: Task, candidate: Candidate, snapshot: Snapshot, rows: slice) -> _Fit:
-    """Fit the transform, export it, and fit the estimator on what the exported graph computes."""
-    blocks, label = snapshot.blocks.take(rows), snapshot.label[rows]
-    if len(np.unique(label)) < 2:  # noqa: PLR2004 - a classifier needs both labels
-        raise ExportError("the training rows all have the same label; take a longer snapshot")
-    transform = fit_transform(candidate.transform, task.signature, blocks, label)
-    exported = export_transform(transform)
-    features = training_features(transform, exported, blocks, label)
-    model = seed(candidate.estimator())
-    try:
-        with threadpool_limits(limits=FIT_THREADS):
-            model.fit(features, label.astype(np.int64))
-    except ValueError as error:
-        text = first_line(error)
-        raise ExportError(f"{type(model).__name__} cannot be fitted: {text}") from error
-    return _Fit(transform, exported, model)
 
 
 def _describe(model: Any) -> dict[str, Any]:

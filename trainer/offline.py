@@ -89,6 +89,22 @@ def holdout_begins(task: Task, snapshot: Snapshot) -> int:
     return int(snapshot.event_ns[-1]) - nanoseconds(task.holdout)
 
 
+def divide(task: Task, snapshot: Snapshot) -> tuple[int, int]:
+    """How many rows had matured when the hold-out began, and the first row of the hold-out.
+
+    Raises ExportError when none had.
+    """
+    split_ns = holdout_begins(task, snapshot)
+    matured_ns = split_ns - nanoseconds(task.maturity)
+    known, split = np.searchsorted(snapshot.event_ns, [matured_ns, split_ns], side="right").tolist()
+    if not known:
+        raise ExportError(
+            f"the snapshot has no row that had matured before its hold-out of {task.holdout}; "
+            "take a longer one"
+        )
+    return known, split
+
+
 def choose_rule(
     task: Task, export: Callable[[Rule], bytes], snapshot: Snapshot, split: int
 ) -> tuple[Rule, int]:
@@ -118,14 +134,18 @@ def run_pipeline(pipeline: bytes, blocks: Blocks) -> Scored:
     return Scored(score, decision)
 
 
-def measure(task: Task, snapshot: Snapshot, held_out: Scored) -> Measured:
-    """The figures of the newest rows of the snapshot, which `held_out` is of."""
+def judge(task: Task, snapshot: Snapshot, held_out: Scored) -> Judged:
+    """What the newest rows of the snapshot, which `held_out` is of, would have earned."""
     rows = slice(len(snapshot.label) - len(held_out.score), None)
     blocks, label = snapshot.blocks.take(rows), snapshot.label[rows]
     money = task.costs.utility(task.signature, blocks, held_out.decision, label)
-    judged = Judged(
+    return Judged(
         money, held_out.score, held_out.decision, label, snapshot.event_ns[rows], snapshot.weight[rows]
     )
+
+
+def measure(judged: Judged) -> Measured:
+    """The figures of rows that were held out."""
     figures = figures_of(judged, CONFIDENCE)
     return Measured(
         rows=figures.rows,

@@ -34,7 +34,9 @@ class Policy:
     stall slows together.
 
     Canary. canary: the shares of the calls, rising, that a candidate which earned promotion answers first,
-    one after the other; empty for none. canary_days: so many matured days at each.
+    one after the other; empty for none. canary_by: a text or integer field, such as a customer's number, by
+    whose values calls are drawn, so that one customer meets one model; None for the calls' ids. canary_days:
+    so many matured days at each.
 
     Probation. A promoted candidate is on probation for probation_days, while the former champion goes on
     scoring. rollback_error: the chance that one that is no worse is rolled back for its money meanwhile, and
@@ -62,6 +64,7 @@ class Policy:
     max_label_distance: float = 0.1
     latency_block: int = 20
     canary: tuple[float, ...] = ()
+    canary_by: str | None = None
     canary_days: int = 1
     probation_days: int = 28
     rollback_error: float = 0.05
@@ -91,6 +94,7 @@ class Policy:
             "canary must be rising shares above 0 and below 1": all(
                 before < share < 1 for before, share in itertools.pairwise((0.0, *self.canary))
             ),
+            "canary_by needs the shares of canary": self.canary_by is None or bool(self.canary),
             "canary_days must be at least 1": self.canary_days >= 1,
             "rollback_error must lie between 0 and 0.5": 0 < self.rollback_error < 0.5,  # noqa: PLR2004
             "probation_days and rollback_every_days must be at least 1": min(

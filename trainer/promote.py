@@ -131,7 +131,7 @@ def _advance(
         return registry.promote(digest, reason, over=over)
     if following is None or not (promoting or share):
         raise ConflictError(f"{digest[:12]} is the canary no more, or has the policy's last share")
-    return registry.start_canary(digest, following, reason, over=over)
+    return registry.start_canary(digest, following, reason, by=policy.canary_by, over=over)
 
 
 def promote_as_decided(registry: Registry, digest: str, actor: str, why: str) -> Deployment:

@@ -30,7 +30,7 @@ from trainer.foreign import OwnDecision, read_features_model, read_raw_model
 from trainer.foreign_parity import check_foreign
 from trainer.golden import TOLERANCE, Likeness, compare, read_golden
 from trainer.graph import Graph, block_inputs, decision_info, features_info, score_info
-from trainer.offline import Scored, choose_rule, holdout_begins, measure, run_pipeline
+from trainer.offline import Scored, choose_rule, holdout_begins, judge, measure, run_pipeline
 from trainer.packing import Parts, holdout_facts, pack, time_bundle
 from trainer.task import Threshold
 from trainer.transform import fit_transform, write_bounds
@@ -115,7 +115,7 @@ def register_model(
     alike = check_foreign(foreign, form.feed(snapshot.blocks), bundled, snapshot)
     golden = _check_golden(task, given, pipeline)
     held_out = Scored(bundled.score[measured_from:], bundled.decision[measured_from:])
-    measured = None if unknown else measure(task, snapshot, held_out)
+    measured = None if unknown else measure(judge(task, snapshot, held_out))
     bundle = pack(
         task,
         snapshot,

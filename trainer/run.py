@@ -19,6 +19,7 @@ from trainer.gate import choose, lacking
 from trainer.judge import champion_of, judge, open_findings, settle
 from trainer.probation.conduct import conduct
 from trainer.promote import act, promote_first, shadow, wait_until_active
+from trainer.search_report import search_note
 from trainer.snapshot import find_snapshot, from_history, from_log, open_snapshot
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from trainer.evidence import Evidence
     from trainer.fit import Fitted
     from trainer.gate import Decision
-    from trainer.offline import FitReport
     from trainer.snapshot import Snapshot
     from trainer.task import Task
 
@@ -57,7 +57,7 @@ class Summary:
 
     task: str
     snapshot: str = ""
-    fitted: Mapping[str, FitReport] = field(default_factory=dict)
+    fitted: Mapping[str, Fitted] = field(default_factory=dict)
     judged: list[tuple[Evidence, Decision]] = field(default_factory=list)
     promoted: ModelId | None = None
     ending: str = ""
@@ -115,7 +115,7 @@ class Run:
 
         self.narrator.stage(f"Fit {len(self.task.candidates)} recipes")
         fitted = self._fit_all(snapshot)
-        summary.fitted = {recipe: one.report for recipe, one in fitted.items()}
+        summary.fitted = fitted
 
         self.narrator.stage("Admit them and start their shadows")
         self._shadow_all(fitted)
@@ -140,7 +140,7 @@ class Run:
         return Summary(
             task=self.task.name,
             snapshot=snapshot.digest,
-            fitted={recipe: fitted.report},
+            fitted={recipe: fitted},
             promoted=fitted.bundle.model,
             ending=f"{fitted.bundle.model} is the first champion. Serve traffic, record outcomes, run again.",
         )
@@ -167,9 +167,12 @@ class Run:
         return fitted
 
     def _fit(self, recipe: str, snapshot: Snapshot) -> Fitted:
-        return fit_candidate(
+        fitted = fit_candidate(
             self.task, recipe, snapshot, bundles=self.config.bundles_path, progress=self.narrator.wait
         )
+        if fitted.searched:
+            self.narrator.note(f"{recipe}: {search_note(fitted.searched, self.task.costs.currency)}")
+        return fitted
 
     def _shadow_all(self, fitted: Mapping[str, Fitted]) -> None:
         for recipe, one in fitted.items():

@@ -15,7 +15,7 @@ import hashlib
 import importlib.metadata
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +62,18 @@ class Snapshot:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def oldest(self, rows: int) -> Snapshot:
+        """As if it had ended after so many rows. The digest remains: it names what this is a part of."""
+        part = slice(0, rows)
+        return replace(
+            self,
+            blocks=self.blocks.take(part),
+            label=self.label[part],
+            weight=self.weight[part],
+            event_ns=self.event_ns[part],
+            request_ids=self.request_ids[part],
+        )
 
 
 def write_snapshot(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sidecar.signature import FieldValue, Signature
     from trainer.policy import Policy
+    from trainer.search import Search
     from trainer.utility import CostTable
 
 
@@ -63,11 +64,12 @@ class Candidate:
     """A recipe for a model.
 
     estimator: makes a fresh, unfitted classifier with its random_state set, so that the same snapshot gives
-    the same bundle.
+    the same bundle. search: settings of it to try; without, it is fitted as it comes.
     """
 
     estimator: Callable[[], ClassifierMixin]
     transform: Transform
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
@@ -159,18 +161,21 @@ class Task:
         for recipe, candidate in self.candidates.items():
             for columns in candidate.transform.columns:
                 self._check_columns(recipe, columns)
-        for name in self.slice_fields:
-            known = self.signature.by_name.get(name)
-            if known is None or known.kind is Kind.NUMBER:
-                raise ValueError(
-                    f"slices use '{name}', which is not a text or integer field of the signature"
-                )
+            if candidate.search:
+                _check_search(recipe, candidate)
+        self._check_discrete("slices", *self.slice_fields)
+        self._check_discrete("entity", self.entity)
+        self._check_discrete("the policy's canary_by", self.policy.canary_by)
         self.costs.check(self.signature)
         self._check_exploration()
         self._check_bounds()
-        named = self.signature.by_name.get(self.entity) if self.entity else None
-        if self.entity and (named is None or named.kind is Kind.NUMBER):
-            raise ValueError(f"entity '{self.entity}' is not a text or integer field of the signature")
+
+    def _check_discrete(self, what: str, *names: str | None) -> None:
+        """Values that are compared for equality: of a number that makes no sense."""
+        for name in names:
+            field = self.signature.by_name.get(name) if name is not None else None
+            if name is not None and (field is None or field.kind is Kind.NUMBER):
+                raise ValueError(f"{what}: '{name}' is not a text or integer field of the signature")
 
     def _check_exploration(self) -> None:
         if self.hidden_by not in (None, *ACTIONS):
@@ -212,6 +217,14 @@ class Task:
                 raise ValueError(f"candidate '{recipe}' uses '{name}', which is not in the signature")
         if len({self.signature.by_name[name].kind for name in columns.fields}) > 1:
             raise ValueError(f"candidate '{recipe}' mixes kinds in {columns.fields}; one step sees one kind")
+
+
+def _check_search(recipe: str, candidate: Candidate) -> None:
+    assert candidate.search is not None
+    try:
+        candidate.search.check(candidate.estimator())
+    except ValueError as error:
+        raise ValueError(f"candidate '{recipe}': {error}") from error
 
 
 def load_task(path: Path) -> Task:

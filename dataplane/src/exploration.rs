@@ -37,7 +37,7 @@ impl Exploration {
     /// Of several rows, row i has the key `id/i`.
     fn is_drawn(self, request_id: &str, row: Option<usize>) -> bool {
         let number = row.map(|row| format!("/{row}")).unwrap_or_default();
-        draw::is_drawn(PURPOSE, &[request_id, &number], self.share)
+        draw::is_drawn(&[PURPOSE], &[request_id.as_bytes(), number.as_bytes()], self.share)
     }
 }
 

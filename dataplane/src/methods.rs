@@ -10,7 +10,6 @@ pub mod stages;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::canary::ByRole;
 use crate::clock::monotonic_ns;
@@ -66,7 +65,6 @@ pub struct Methods {
     reflection: Reflection,
     ids: RequestIds,
     slow_runs: HandOff<SlowRun>,
-    canary_failures: Arc<AtomicU64>,
     version: String,
     max_rows: usize,
     hand_off_ns: i64,
@@ -122,7 +120,6 @@ impl Methods {
             replies,
             ids: RequestIds::new(),
             slow_runs: HandOff::default(),
-            canary_failures: Arc::default(),
             version: settings.version,
             max_rows: settings.max_rows,
             hand_off_ns: settings.hand_off_ns,
@@ -145,14 +142,8 @@ impl Methods {
         self.slow_runs.stop();
     }
 
-    /// Calls on which the canary failed and the champion answered.
-    pub fn canary_failures(&self) -> u64 {
-        self.canary_failures.load(Ordering::Relaxed)
-    }
-
     fn inference_thread(&self) -> inference::Thread {
-        let (stages, retired) = (self.stages.thread(), self.deployment.retired());
-        inference::Thread::new(stages, retired, Arc::clone(&self.canary_failures))
+        inference::Thread::new(self.stages.thread(), self.deployment.retired())
     }
 
     fn predict(&self, thread: &mut Thread, request: &Request<'_>, reply: &mut Vec<u8>) -> Answer {
@@ -168,7 +159,7 @@ impl Methods {
         if answered.request_id.is_empty() {
             self.ids.make(&mut answered.request_id);
         }
-        let (serving, role) = (Arc::clone(serving), serving.draw(&answered.request_id));
+        let (serving, role) = (Arc::clone(serving), serving.draw(&answered.request_id, &answered.blocks));
         let decode_ns = monotonic_ns() - decoding;
         self.infer(thread, request, Inference { serving, role, answered, asked: None, decode_ns }, reply)
     }
@@ -193,7 +184,7 @@ impl Methods {
                 return Answer::Refuse(refusal);
             }
         };
-        let role = asked.role.unwrap_or_else(|| serving.draw(&answered.request_id));
+        let role = asked.role.unwrap_or_else(|| serving.draw(&answered.request_id, &answered.blocks));
         let (serving, asked) = (Arc::clone(serving), Some(asked));
         let decode_ns = monotonic_ns() - decoding;
         self.infer(thread, request, Inference { serving, role, answered, asked, decode_ns }, reply)

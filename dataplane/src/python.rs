@@ -10,6 +10,7 @@ use pyo3::exceptions::{PyException, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use crate::canary::{Draw, Key};
 use crate::edge::server::Limits;
 use crate::engine::Engine;
 use crate::exploration::Exploration;
@@ -26,11 +27,15 @@ use crate::signature::{Field, Kind, Signature};
 
 create_exception!(sidecar_dataplane, GraphError, PyException, "The graph cannot be loaded, or fails.");
 
+const KINDS: [(&str, Kind); 3] = [("number", Kind::Number), ("integer", Kind::Integer), ("text", Kind::Text)];
+
+type PyColumn = (String, usize);
 type PyField = (String, String, bool, Option<f64>, Option<f64>, bool);
 type PyFile = (String, Vec<u8>, Vec<String>, Vec<String>);
 type PyOutcome = (String, f64, Option<f64>, i64);
 type PyDrained = (Vec<Columns>, Vec<(u64, Vec<PyOutcome>)>);
-type PyStats<'py> = (u64, u64, u64, u64, Bound<'py, PyDict>, Bound<'py, PyDict>);
+type PyCanary = (String, u64, u64, u64);
+type PyStats<'py> = (u64, u64, u64, Option<PyCanary>, Bound<'py, PyDict>, Bound<'py, PyDict>);
 
 /// See `sidecar_dataplane.pyi`.
 #[pyclass(frozen, module = "sidecar_dataplane")]
@@ -116,10 +121,21 @@ impl Dataplane {
     }
 
     #[pyo3(signature = (champion, canary = None))]
-    fn deploy(&self, py: Python<'_>, champion: Option<&Loaded>, canary: Option<(PyRef<'_, Loaded>, f64)>) {
-        let canary = canary.map(|(loaded, share)| Canary { model: Arc::clone(&loaded.0), share });
+    fn deploy(
+        &self,
+        py: Python<'_>,
+        champion: Option<&Loaded>,
+        canary: Option<(PyRef<'_, Loaded>, f64, Option<PyColumn>)>,
+    ) -> PyResult<()> {
+        let canary = match canary {
+            None => None,
+            Some((loaded, share, by)) => {
+                Some(Canary::new(Arc::clone(&loaded.0), Draw { share, by: key(by)? }))
+            }
+        };
         let serving = champion.map(|loaded| Serving::new(Arc::clone(&loaded.0), canary));
         py.detach(|| self.0.deploy(serving));
+        Ok(())
     }
 
     fn drain(&self, py: Python<'_>, max_rows: usize, wait_seconds: f64) -> PyResult<PyDrained> {
@@ -175,7 +191,11 @@ impl Dataplane {
             stages.set_item(stage, little_endian(py, &counts, |count| count.to_le_bytes()))?;
         }
         let ring = &methods.ring;
-        Ok((ring.offered(), ring.dropped(), ring.queued(), methods.canary_failures(), errors, stages))
+        let canary = methods.deployment.get().as_ref().and_then(|serving| {
+            let (calls, answered, failed) = serving.canary_counts()?.now();
+            Some((serving.canary()?.info().digest.clone(), calls, answered, failed))
+        });
+        Ok((ring.offered(), ring.dropped(), ring.queued(), canary, errors, stages))
     }
 }
 
@@ -184,6 +204,15 @@ impl Loaded {
     #[getter]
     fn signature_digest(&self) -> &str {
         self.0.info().signature.digest()
+    }
+
+    fn column(&self, name: &str) -> Option<(&'static str, usize)> {
+        let signature = &self.0.info().signature;
+        let place = signature.position(name.as_bytes())?;
+        let (before, from) = signature.fields().split_at_checked(place)?;
+        let kind = from.first()?.kind;
+        let column = before.iter().filter(|field| field.kind == kind).count();
+        Some((KINDS.iter().find(|(_, named)| *named == kind)?.0, column))
     }
 }
 
@@ -279,13 +308,23 @@ impl Columns {
 }
 
 fn field((name, kind, missing_allowed, lower, upper, reject_outside): PyField) -> PyResult<Field> {
-    let kind = match kind.as_str() {
-        "number" => Kind::Number,
-        "integer" => Kind::Integer,
-        "text" => Kind::Text,
-        other => return Err(PyValueError::new_err(format!("{other:?} is no kind of field"))),
+    Ok(Field { name, kind: kind_named(&kind)?, missing_allowed, lower, upper, reject_outside })
+}
+
+fn kind_named(name: &str) -> PyResult<Kind> {
+    let found = KINDS.iter().find(|(known, _)| *known == name);
+    found.map(|&(_, kind)| kind).ok_or_else(|| PyValueError::new_err(format!("{name:?} is no kind of field")))
+}
+
+fn key(by: Option<PyColumn>) -> PyResult<Key> {
+    let Some((kind, column)) = by else {
+        return Ok(Key::Id);
     };
-    Ok(Field { name, kind, missing_allowed, lower, upper, reject_outside })
+    match kind_named(&kind)? {
+        Kind::Integer => Ok(Key::Integer(column)),
+        Kind::Text => Ok(Key::Text(column)),
+        Kind::Number => Err(PyValueError::new_err("nothing is drawn by a number")),
+    }
 }
 
 fn seconds(seconds: f64) -> PyResult<Duration> {

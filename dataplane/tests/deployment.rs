@@ -7,7 +7,7 @@ mod wheel;
 use std::path::Path;
 use std::sync::Arc;
 
-use sidecar_dataplane::canary::{Role, is_drawn};
+use sidecar_dataplane::canary::{Draw, Key, Role, is_drawn};
 use sidecar_dataplane::exploration::Exploration;
 use sidecar_dataplane::model::deployment::{Canary, Deployment, Serving};
 use sidecar_dataplane::model::loaded::Loaded;
@@ -45,7 +45,7 @@ fn row() -> Blocks {
 }
 
 fn serving(champion: &Arc<Loaded>, canary: Option<&Arc<Loaded>>) -> Serving {
-    let canary = canary.map(|model| Canary { model: Arc::clone(model), share: 0.25 });
+    let canary = canary.map(|model| Canary::new(Arc::clone(model), Draw { share: 0.25, by: Key::Id }));
     Serving::new(Arc::clone(champion), canary)
 }
 
@@ -61,11 +61,28 @@ fn the_canary_answers_what_is_drawn_and_the_champion_all_else() {
     for number in 0..1_000 {
         let id = format!("r{number}");
         let expected = if is_drawn(&id, 0.25) { &canary } else { &champion };
-        assert!(Arc::ptr_eq(both.model(both.draw(&id)), expected), "{id}");
-        assert_eq!(serving(&champion, None).draw(&id), Role::Champion);
+        assert!(Arc::ptr_eq(both.model(both.draw(&id, &row())), expected), "{id}");
+        assert_eq!(serving(&champion, None).draw(&id, &row()), Role::Champion);
     }
     let alone = serving(&champion, None);
     assert!(Arc::ptr_eq(alone.model(Role::Canary), &champion), "where there is no canary");
+}
+
+#[test]
+fn a_canary_is_counted_on_while_its_share_is_the_same() {
+    let deployment = Deployment::default();
+    let (champion, canary) = (loaded("1"), loaded("2"));
+    let counted = || deployment.get().as_ref().unwrap().canary_counts().unwrap().now();
+    deployment.swap(Some(serving(&champion, Some(&canary))));
+    for number in 0..100 {
+        deployment.get().as_ref().unwrap().draw(&format!("r{number}"), &row());
+    }
+    assert_eq!(counted(), (100, 0, 0), "who answered is counted where the call is run");
+    deployment.swap(Some(serving(&champion, Some(&canary))));
+    assert_eq!(counted(), (100, 0, 0));
+    let greater = Canary::new(Arc::clone(&canary), Draw { share: 0.5, by: Key::Id });
+    deployment.swap(Some(Serving::new(Arc::clone(&champion), Some(greater))));
+    assert_eq!(counted(), (0, 0, 0));
 }
 
 #[test]

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from sidecar.cli.admin_call import DEADLINE_SECONDS, admin_stub
 from sidecar.cli.options import as_json, with_config
+from sidecar.domain import part_words
 from sidecar.v1 import admin_pb2
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from sidecar.v1.prediction_pb2 import ModelIdentity
 
 _FATES = ("written", "sampled_out", "dropped", "failed", "queued", "waiting")
-_OTHERS = ("outcomes", "lost_before", "scores_failed", "canary_failures")
+_OTHERS = ("outcomes", "lost_before", "scores_failed")
 _COUNTERS = ("served", *_FATES, *_OTHERS)
 _OF_A_STAGE = ("p50_ns", "p99_ns", "p999_ns", "max_ns")
+_OF_A_CANARY = ("calls", "answered", "failed")
 _OF_A_SHADOW = ("scored", "failed", "shed", "queued", "restarts")
 
 
@@ -33,9 +35,9 @@ def status(config: Config, *, as_json: bool) -> None:
     Asks the running sidecar over its admin listener. served: rows answered, each of which is written,
     sampled_out ([recorder] share), dropped (the ring was full), failed (the log refused it for too long),
     queued (in the ring) or waiting (for the log); lost_before: rows that earlier processes took with them
-    when they died; scores_failed: candidates' scores that the log refused for too long; canary_failures:
-    calls on which a canary failed, and which the champion answered. Stages are those of
-    a reply's timings, over all messages since the start.
+    when they died; scores_failed: candidates' scores that the log refused for too long. A canary's calls are
+    counted since it has its present share. Stages are those of a reply's timings, over all messages since the
+    start.
     """
     with admin_stub(config) as stub:
         found = stub.GetStatus(admin_pb2.GetStatusRequest(), timeout=DEADLINE_SECONDS)
@@ -52,7 +54,9 @@ def _print(found: admin_pb2.GetStatusResponse) -> None:
     facts = Table.grid(padding=(0, 2))
     facts.add_row("champion", champion)
     if deployment.HasField("canary"):
-        facts.add_row("canary", f"{_name(deployment.canary)}, {deployment.canary_share:.2%} of the calls")
+        part = part_words(deployment.canary_share, deployment.canary_drawn_by)
+        facts.add_row("canary", f"{_name(deployment.canary)}, {part}")
+        facts.add_row("", _canary_words(found.canary))
     if deployment.HasField("standby"):
         facts.add_row("standby", f"{_name(deployment.standby)}, the champion before, during probation")
     facts.add_row("generation", str(deployment.generation))
@@ -89,6 +93,14 @@ def _print(found: admin_pb2.GetStatusResponse) -> None:
         console.print(table)
 
 
+def _canary_words(counts: admin_pb2.CanaryCounts) -> str:
+    """What became of the calls since the canary has its share."""
+    drawn = counts.answered + counts.failed
+    share = f" ({drawn / counts.calls:.2%})" if counts.calls else ""
+    failed = f", {counts.failed:,} of which the champion answered, because it failed" if counts.failed else ""
+    return f"{drawn:,} of {counts.calls:,} calls{share} were its own since then{failed}"
+
+
 def _facts(found: admin_pb2.GetStatusResponse) -> dict[str, Any]:
     deployment = found.deployment
     champion = _identity(deployment.champion) if deployment.HasField("champion") else None
@@ -99,7 +111,12 @@ def _facts(found: admin_pb2.GetStatusResponse) -> dict[str, Any]:
         "generation": deployment.generation,
         "champion": champion,
         "candidates": [_identity(candidate) for candidate in deployment.candidates],
-        "canary": {**_identity(deployment.canary), "share": deployment.canary_share}
+        "canary": {
+            **_identity(deployment.canary),
+            "share": deployment.canary_share,
+            "drawn_by": deployment.canary_drawn_by or None,
+            **{name: getattr(found.canary, name) for name in _OF_A_CANARY},
+        }
         if deployment.HasField("canary")
         else None,
         "standby": _identity(deployment.standby) if deployment.HasField("standby") else None,

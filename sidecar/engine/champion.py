@@ -3,57 +3,88 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from sidecar.canary import check_fields, is_drawn
+from sidecar.canary import check_draw, check_fields
 from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Deployment
+from sidecar.engine.contract import CanaryStats
 from sidecar.errors import BundleError, ModelFailedError, NoChampionError, NotFoundError
 from sidecar.session import Model, Prediction, load_model
 
 if TYPE_CHECKING:
+    from sidecar.canary import Draw
     from sidecar.domain import ModelId
     from sidecar.signature import Blocks, Signature
 
 
+@dataclass(slots=True)
+class Counts:
+    """As in `CanaryStats`; written on the event loop alone."""
+
+    calls: int = 0
+    answered: int = 0
+    failed: int = 0
+
+
 @dataclass(frozen=True, slots=True)
-class Answering:
-    """Who answers a call: `model`, and where its run fails, `otherwise`."""
+class LoadedCanary:
+    """A model that answers what is drawn for it, and what is counted of that."""
 
     model: Model
-    otherwise: Model | None = None
+    draw: Draw
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Who answers a call on which its canary fails. counts: the canary's."""
+
+    champion: Model
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Who answers a call, and where its run fails; fallback: None where the call fails with it."""
+
+    model: Model
+    fallback: Fallback | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The models that answer at one time. drawn: the canary, for whom the champion answers where it fails."""
+    """The models that answer at one time."""
 
-    champion: Answering
-    drawn: Answering | None = None
-    share: float = 0.0
+    champion: Model
+    canary: LoadedCanary | None = None
 
     @property
     def signature(self) -> Signature:
         """The fields that every call brings."""
-        return self.champion.model.bundle.signature
+        return self.champion.bundle.signature
 
     @property
     def models(self) -> tuple[Model, ...]:
         """The champion, then the canary if there is one."""
-        return (self.champion.model,) if self.drawn is None else (self.champion.model, self.drawn.model)
+        return (self.champion,) if self.canary is None else (self.champion, self.canary.model)
 
-    def answering(self, request_id: str) -> Answering:
-        """Who answers the call with this id."""
-        if self.drawn is not None and is_drawn(request_id, self.share):
-            return self.drawn
-        return self.champion
+    def answering(self, request_id: str, blocks: Blocks) -> Answering:
+        """Who answers the call with this id and these rows."""
+        canary = self.canary
+        if canary is None:
+            return Answering(self.champion)
+        canary.counts.calls += 1
+        if canary.draw.takes(request_id, blocks):
+            return Answering(canary.model, Fallback(self.champion, canary.counts))
+        return Answering(self.champion)
 
     def named(self, name: str, version: str) -> Answering | None:
         """Who has this version, and alone answers for it; None for the task without a version.
 
         Raises NotFoundError for a model that is not deployed.
         """
-        if not version and name == self.champion.model.bundle.model.name:
+        if not version and name == self.champion.bundle.model.name:
             return None
         for model in self.models:
             if (name, version) == (model.bundle.model.name, model.bundle.model.version):
@@ -64,7 +95,7 @@ class Serving:
 
 
 class Champion:
-    """The one place that says which models answer, and counts what the champion answers for its canary.
+    """The one place that says which models answer, and counts a canary's calls.
 
     Readers take `serving` once for each call and keep what they got, so no reply can mix two models.
     `deploy` replaces it by one assignment, so readers never wait.
@@ -73,8 +104,6 @@ class Champion:
     def __init__(self) -> None:
         self.deployment = NOTHING_DEPLOYED
         """The deployment in force."""
-        self.canary_failures = 0
-        """Calls on which the canary failed and the champion answered."""
         self._serving: Serving | None = None
         self._deploying = asyncio.Lock()
 
@@ -99,14 +128,25 @@ class Champion:
 
         Raises ModelFailedError when its run fails and nobody answers otherwise, or that run fails as well.
         """
-        try:
+        fallback = answering.fallback
+        if fallback is None:
             return answering.model, answering.model.run(blocks)
+        try:
+            prediction = answering.model.run(blocks)
         except ModelFailedError:
-            if answering.otherwise is None:
-                raise
-        prediction = answering.otherwise.run(blocks)
-        self.canary_failures += 1
-        return answering.otherwise, prediction
+            prediction = fallback.champion.run(blocks)
+            fallback.counts.failed += 1
+            return fallback.champion, prediction
+        fallback.counts.answered += 1
+        return answering.model, prediction
+
+    @property
+    def canary_stats(self) -> CanaryStats | None:
+        """What was counted of the canary's calls; None without one."""
+        canary = self._serving.canary if self._serving else None
+        if canary is None:
+            return None
+        return CanaryStats(canary.model.bundle.model.digest, **asdict(canary.counts))
 
     async def deploy(self, deployment: Deployment) -> None:
         """Load and warm in a thread, then swap. A model that answers already is not loaded again.
@@ -124,10 +164,15 @@ class Champion:
         present = {model.bundle.model: model for model in self._serving.models} if self._serving else {}
         champion = _load(deployment.champion, present)
         if deployment.canary is None:
-            return Serving(Answering(champion))
+            return Serving(champion)
         canary = _load(deployment.canary.ref, present)
         check_fields(_fields(canary), _fields(champion))
-        return Serving(Answering(champion), Answering(canary, otherwise=champion), deployment.canary.share)
+        by = deployment.canary.by
+        draw = check_draw(deployment.canary, champion.bundle.signature.column(by) if by else None)
+        former = self._serving.canary if self._serving else None
+        # It is counted on while model and share are the same, whatever else is deployed.
+        same = former is not None and (former.model, former.draw) == (canary, draw)
+        return Serving(champion, former if same else LoadedCanary(canary, draw, Counts()))
 
 
 def _load(ref: BundleRef, present: dict[ModelId, Model]) -> Model:

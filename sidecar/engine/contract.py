@@ -70,17 +70,30 @@ class StageTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryStats:
+    """Calls since the canary with this digest answers its present share of them.
+
+    calls: all that might have been drawn, which is not those whose callers name a version. answered: those
+    that it answered. failed: those on which it failed, and which the champion answered.
+    """
+
+    digest: str
+    calls: int = 0
+    answered: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStats:
     """Counters since the start. Rows, not calls, except for `errors` (calls by gRPC status name).
 
-    canary_failures: calls on which a canary failed and the champion answered.
-    stages: the times of each of STAGES.
+    canary: None without one. stages: the times of each of STAGES.
     """
 
     served: int = 0
     dropped: int = 0
     queued: int = 0
-    canary_failures: int = 0
+    canary: CanaryStats | None = None
     errors: Mapping[str, int] = field(default_factory=dict)
     stages: Mapping[str, StageTimes] = field(default_factory=dict)
 

@@ -11,13 +11,14 @@ from sidecar_dataplane import Dataplane, GraphError
 
 from sidecar import __version__
 from sidecar.bundle import PIPELINE, open_bundle
-from sidecar.canary import check_fields
+from sidecar.canary import check_draw, check_fields
 from sidecar.domain import NOTHING_DEPLOYED, Outcome, OutcomeReceipt
 from sidecar.engine.application_listeners import SOCKET_MODE, TCP_KEY, UDS_KEY, socket_path
 from sidecar.engine.contract import (
     OUTCOMES_REFUSED,
     REFUSE_OUTCOMES_AFTER,
     REFUSE_SECONDS,
+    CanaryStats,
     Drained,
     Endpoints,
     EngineStats,
@@ -29,7 +30,7 @@ from sidecar.engine.histogram import stage_times
 from sidecar.engine.reflected import FILES, SERVICES, reflected_files
 from sidecar.errors import BundleError, ConfigError, detail_of, status_of
 from sidecar.listen import open_tcp, open_uds
-from sidecar.signature import Outside
+from sidecar.signature import Kind, Outside
 from sidecar.warm_up import WARM_UP_RUNS, warm_up_row
 
 if TYPE_CHECKING:
@@ -141,12 +142,12 @@ class NativeEngine:
 
     def stats(self) -> EngineStats:
         """Counters now."""
-        served, dropped, queued, canary_failures, errors, stages = self._started.dataplane.stats()
+        served, dropped, queued, canary, errors, stages = self._started.dataplane.stats()
         return EngineStats(
             served=served,
             dropped=dropped,
             queued=queued,
-            canary_failures=canary_failures,
+            canary=CanaryStats(*canary) if canary else None,
             errors=errors,
             stages={stage: stage_times(np.frombuffer(counts, np.int64)) for stage, counts in stages.items()},
         )
@@ -208,7 +209,9 @@ def _deploy(dataplane: Dataplane, deployment: Deployment) -> None:
         return
     other = _load(dataplane, canary.ref)
     check_fields((canary.ref.model, other.signature_digest), (champion.model, loaded.signature_digest))
-    dataplane.deploy(loaded, (other, canary.share))
+    found = loaded.column(canary.by) if canary.by else None
+    draw = check_draw(canary, (Kind(found[0]), found[1]) if found else None)
+    dataplane.deploy(loaded, (other, draw.share, (draw.by[0].value, draw.by[1]) if draw.by else None))
 
 
 def _load(dataplane: Dataplane, ref: BundleRef) -> Loaded:

@@ -66,7 +66,8 @@ class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer)
     async def ModelMetadata(self, request: oip.ModelMetadataRequest, _: str) -> oip.ModelMetadataResponse:
         """List the inputs and outputs of the champion, or of the canary when its version is named."""
         serving = self._champion.serving
-        bundle = (serving.named(request.name, request.version) or serving.champion).model.bundle
+        named = serving.named(request.name, request.version)
+        bundle = (named.model if named else serving.champion).bundle
         tensor = oip.ModelMetadataResponse.TensorMetadata
         return oip.ModelMetadataResponse(
             name=bundle.model.name,
@@ -96,7 +97,7 @@ class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer)
         blocks = signature.pack_columns(read_columns(request, signature, self._max_rows))
         request_id = request.id or self._ids.make()
         request_ids = _row_ids(request_id, len(blocks))
-        answering = named or serving.answering(request_id)
+        answering = named or serving.answering(request_id, blocks)
         decoded = time.perf_counter_ns()
         model, prediction = self._champion.run(answering, blocks)
         identity = model.bundle.model

@@ -78,7 +78,7 @@ class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
 
         decoding = time.perf_counter_ns()
         blocks = signature.pack(_record(request.fields))
-        answering = serving.answering(request_id)
+        answering = serving.answering(request_id, blocks)
         decoded = time.perf_counter_ns()
         model, prediction = self._champion.run(answering, blocks)
         identity = model.bundle.model

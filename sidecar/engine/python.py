@@ -111,7 +111,7 @@ class PythonEngine:
             served=parts.ring.offered,
             dropped=parts.ring.dropped,
             queued=parts.ring.queued,
-            canary_failures=parts.champion.canary_failures,
+            canary=parts.champion.canary_stats,
             errors=dict(parts.edge.errors),
             stages=parts.stages.times(),
         )

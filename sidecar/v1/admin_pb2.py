@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from sidecar.v1 import prediction_pb2 as sidecar_dot_v1_dot_prediction__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16sidecar/v1/admin.proto\x12\nsidecar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsidecar/v1/prediction.proto\"=\n\x06Reason\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0b\n\x03why\x18\x02 \x01(\t\x12\x17\n\x0f\x65vidence_digest\x18\x03 \x01(\t\"\xb8\x01\n\x05Model\x12+\n\x08identity\x18\x01 \x01(\x0b\x32\x19.sidecar.v1.ModelIdentity\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.sidecar.v1.ModelState\x12\x18\n\x10signature_digest\x18\x03 \x01(\t\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\x33\n\x0fregistered_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\tFieldSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x17\n\x0fmissing_allowed\x18\x03 \x01(\x08\x12\x12\n\x05lower\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05upper\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04unit\x18\x06 \x01(\tB\x08\n\x06_lowerB\x08\n\x06_upper\"\xf3\x01\n\nTransition\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12*\n\nfrom_state\x18\x02 \x01(\x0e\x32\x16.sidecar.v1.ModelState\x12(\n\x08to_state\x18\x03 \x01(\x0e\x32\x16.sidecar.v1.ModelState\x12\"\n\x06reason\x18\x04 \x01(\x0b\x32\x12.sidecar.v1.Reason\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05share\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tsuccessor\x18\x07 \x01(\tB\x08\n\x06_share\"\xe9\x01\n\nDeployment\x12\x12\n\ngeneration\x18\x01 \x01(\x03\x12+\n\x08\x63hampion\x18\x02 \x01(\x0b\x32\x19.sidecar.v1.ModelIdentity\x12-\n\ncandidates\x18\x03 \x03(\x0b\x32\x19.sidecar.v1.ModelIdentity\x12*\n\x07standby\x18\x04 \x01(\x0b\x32\x19.sidecar.v1.ModelIdentity\x12)\n\x06\x63\x61nary\x18\x05 \x01(\x0b\x32\x19.sidecar.v1.ModelIdentity\x12\x14\n\x0c\x63\x61nary_share\x18\x06 \x01(\x01\"\xa5\x01\n\x0cShadowStatus\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.sidecar.v1.ModelIdentity\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0e\n\x06scored\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12\x0c\n\x04shed\x18\x05 \x01(\x03\x12\x0e\n\x06queued\x18\x06 \x01(\x03\x12\x10\n\x08restarts\x18\x07 \x01(\x03\x12\x0c\n\x04role\x18\x08 \x01(\t\"k\n\nStageTimes\x12\r\n\x05stage\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x0e\n\x06p50_ns\x18\x03 \x01(\x03\x12\x0e\n\x06p99_ns\x18\x04 \x01(\x03\x12\x0f\n\x07p999_ns\x18\x05 \x01(\x03\x12\x0e\n\x06max_ns\x18\x06 \x01(\x03\"H\n\x14RegisterModelRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\"\n\x06reason\x18\x02 \x01(\x0b\x32\x12.sidecar.v1.Reason\"J\n\x15RegisterModelResponse\x12 \n\x05model\x18\x01 \x01(\x0b\x32\x11.sidecar.v1.Model\x12\x0f\n\x07\x66inding\x18\x02 \x01(\t\"H\n\x12StartShadowRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\"\n\x06reason\x18\x02 \x01(\x0b\x32\x12.sidecar.v1.Reason\"A\n\x13StartShadowResponse\x12*\n\ndeployment\x18\x01 \x01(\x0b\x32\x16.sidecar.v1.Deployment\"D\n\x0ePromoteRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\"\n\x06reason\x18\x02 \x01(\x0b\x32\x12.sidecar.v1.Reason\"=\n\x0fPromoteResponse\x12*\n\ndeployment\x18\x01 \x01(\x0b\x32\x16.sidecar.v1.Deployment\"5\n\x0fRollBackRequest\x12\"\n\x06reason\x18\x01 \x01(\x0b\x32\x12.sidecar.v1.Reason\">\n\x10RollBackResponse\x12*\n\ndeployment\x18\x01 \x01(\x0b\x32\x16.sidecar.v1.Deployment\"&\n\x14\x44\x65scribeModelRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"\x8d\x01\n\x15\x44\x65scribeModelResponse\x12 \n\x05model\x18\x01 \x01(\x0b\x32\x11.sidecar.v1.Model\x12%\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x15.sidecar.v1.FieldSpec\x12+\n\x0btransitions\x18\x03 \x03(\x0b\x32\x16.sidecar.v1.Transition\"\x13\n\x11ListModelsRequest\"7\n\x12ListModelsResponse\x12!\n\x06models\x18\x01 \x03(\x0b\x32\x11.sidecar.v1.Model\"\x18\n\x16WatchDeploymentRequest\"E\n\x17WatchDeploymentResponse\x12*\n\ndeployment\x18\x01 \x01(\x0b\x32\x16.sidecar.v1.Deployment\"\x12\n\x10GetStatusRequest\"\xcb\x04\n\x11GetStatusResponse\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x30\n\x0cstarted_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\ndeployment\x18\x03 \x01(\x0b\x32\x16.sidecar.v1.Deployment\x12\x0e\n\x06served\x18\x04 \x01(\x03\x12\x39\n\x06\x65rrors\x18\x05 \x03(\x0b\x32).sidecar.v1.GetStatusResponse.ErrorsEntry\x12\x0f\n\x07\x64ropped\x18\x06 \x01(\x03\x12\x0f\n\x07written\x18\x07 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x08 \x01(\x03\x12\x0e\n\x06queued\x18\t \x01(\x03\x12\x10\n\x08outcomes\x18\n \x01(\x03\x12\x13\n\x0blost_before\x18\x0b \x01(\x03\x12)\n\x07shadows\x18\x0c \x03(\x0b\x32\x18.sidecar.v1.ShadowStatus\x12\x14\n\x0c\x64\x65ploy_error\x18\r \x01(\t\x12\x15\n\rscores_failed\x18\x0e \x01(\x03\x12\x15\n\rengine_reason\x18\x0f \x01(\t\x12&\n\x06stages\x18\x10 \x03(\x0b\x32\x16.sidecar.v1.StageTimes\x12\x13\n\x0bsampled_out\x18\x14 \x01(\x03\x12\x0f\n\x07waiting\x18\x15 \x01(\x03\x12\x0f\n\x07sealing\x18\x16 \x01(\t\x12\x17\n\x0f\x63\x61nary_failures\x18\x17 \x01(\x03\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\xc7\x02\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16MODEL_STATE_REGISTERED\x10\x01\x12\x18\n\x14MODEL_STATE_ADMITTED\x10\x02\x12\x16\n\x12MODEL_STATE_SHADOW\x10\x03\x12\x18\n\x14MODEL_STATE_CHAMPION\x10\x04\x12\x17\n\x13MODEL_STATE_RETIRED\x10\x05\x12\x17\n\x13MODEL_STATE_REFUSED\x10\x06\x12\x18\n\x14MODEL_STATE_REJECTED\x10\x07\x12\x1b\n\x17MODEL_STATE_ROLLED_BACK\x10\x08\x12\x17\n\x13MODEL_STATE_STANDBY\x10\t\x12\x16\n\x12MODEL_STATE_CANARY\x10\n\x12\x1a\n\x16MODEL_STATE_SUPERSEDED\x10\x0b\x32\x8a\x05\n\x0c\x41\x64minService\x12T\n\rRegisterModel\x12 .sidecar.v1.RegisterModelRequest\x1a!.sidecar.v1.RegisterModelResponse\x12N\n\x0bStartShadow\x12\x1e.sidecar.v1.StartShadowRequest\x1a\x1f.sidecar.v1.StartShadowResponse\x12\x42\n\x07Promote\x12\x1a.sidecar.v1.PromoteRequest\x1a\x1b.sidecar.v1.PromoteResponse\x12\x45\n\x08RollBack\x12\x1b.sidecar.v1.RollBackRequest\x1a\x1c.sidecar.v1.RollBackResponse\x12T\n\rDescribeModel\x12 .sidecar.v1.DescribeModelRequest\x1a!.sidecar.v1.DescribeModelResponse\x12K\n\nListModels\x12\x1d.sidecar.v1.ListModelsRequest\x1a\x1e.sidecar.v1.ListModelsResponse\x12\\\n\x0fWatchDeployment\x12\".sidecar.v1.WatchDeploymentRequest\x1a#.sidecar.v1.WatchDeploymentResponse0\x01\x12H\n\tGetStatus\x12\x1c.sidecar.v1.GetStatusRequest\x1a\x1d.sidecar.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16sidecar/v1/admin.proto\x12\nsidecar.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsidecar/v1/prediction.proto\"=\n\x06Reason\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0b\n\x03why\x18\x02 \x01(\t\x12\x17\n\x0f\x65vidence_digest\x18\x03 \x01(\t\"\xb8\x01\n\x05Model\x12+\n\x08identity\x18\x01 \x01(\x0b\x32\x19.sidecar.v1.ModelIdentity\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.sidecar.v1.ModelState\x12\x18\n\x10signature_digest\x18\x03 \x01(\t\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\x33\n\x0fregistered_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\tFieldSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x17\n\x0fmissing_allowed\x18\x03 \x01(\x08\x12\x12\n\x05lower\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05upper\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04unit\x18\x06 \x01(\tB\x08\n\x06_lowerB\x08\n\x06_upper\"\x97\x02\n\nTransition\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12*\n\nfrom_state\x18\x02 \x01(\x0e\x32\x16.sidecar.v1.ModelState\x12(\n\x08to_state\x18\x03 \x01(\x0e\x32\x16.sidecar.v1.ModelState\x12\"\n\x06reason\x18\x04 \x01(\x0b\x32\x12.sidecar.v1.Reason\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05share\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x64rawn_by\x18\x07 \x01(\tH\x01\x88\x01\x01\x12\x11\n\tsuccessor\x18\x08 \x01(\tB\x08\n\x06_shareB\x0b\n\t_drawn_by\"\x82\x02\n\nDeployment\x12\x12\n\ngeneration\x18\x01 \x01(\x03\x12+\n\x08\x63hampion\x18\x02 \x01(\x0b\x32\x19.sidecar.v1.ModelIdentity\x12-\n\ncandidates\x18\x03 \x03(\x0b\x32\x19.sidecar.v1.ModelIdentity\x12*\n\x07standby\x18\x04 \x01(\x0b\x32\x19.sidecar.v1.ModelIdentity\x12)\n\x06\x63\x61nary\x18\x05 \x01(\x0b\x32\x19.sidecar.v1.ModelIdentity\x12\x14\n\x0c\x63\x61nary_share\x18\x06 \x01(\x01\x12\x17\n\x0f\x63\x61nary_drawn_by\x18\x07 \x01(\t\"\xa5\x01\n\x0cShadowStatus\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.sidecar.v1.ModelIdentity\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0e\n\x06scored\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12\x0c\n\x04shed\x18\x05 \x01(\x03\x12\x0e\n\x06queued\x18\x06 \x01(\x03\x12\x10\n\x08restarts\x18\x07 \x01(\x03\x12\x0c\n\x04role\x18\x08 \x01(\t\"?\n\x0c\x43\x61naryCounts\x12\r\n\x05\x63\x61lls\x18\x01 \x01(\x03\x12\x10\n\x08\x61nswered\x18\x02 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x03\"k\n\nStageTimes\x12\r\n\x05stage\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x0e\n\x06p50_ns\x18\x03 \x01(\x03\x12\x0e\n\x06p99_ns\x18\x04 \x01(\x03\x12\x0f\n\x07p999_ns\x18\x05 \x01(\x03\x12\x0e\n\x06max_ns\x18\x06 \x01(\x03\"H\n\x14RegisterModelRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\"\n\x06reason\x18\x02 \x01(\x0b\x32\x12.sidecar.v1.Reason\"J\n\x15RegisterModelResponse\x12 \n\x05model\x18\x01 \x01(\x0b\x32\x11.sidecar.v1.Model\x12\x0f\n\x07\x66inding\x18\x02 \x01(\t\"H\n\x12StartShadowRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\"\n\x06reason\x18\x02 \x01(\x0b\x32\x12.sidecar.v1.Reason\"A\n\x13StartShadowResponse\x12*\n\ndeployment\x18\x01 \x01(\x0b\x32\x16.sidecar.v1.Deployment\"D\n\x0ePromoteRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\"\n\x06reason\x18\x02 \x01(\x0b\x32\x12.sidecar.v1.Reason\"=\n\x0fPromoteResponse\x12*\n\ndeployment\x18\x01 \x01(\x0b\x32\x16.sidecar.v1.Deployment\"5\n\x0fRollBackRequest\x12\"\n\x06reason\x18\x01 \x01(\x0b\x32\x12.sidecar.v1.Reason\">\n\x10RollBackResponse\x12*\n\ndeployment\x18\x01 \x01(\x0b\x32\x16.sidecar.v1.Deployment\"&\n\x14\x44\x65scribeModelRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"\x8d\x01\n\x15\x44\x65scribeModelResponse\x12 \n\x05model\x18\x01 \x01(\x0b\x32\x11.sidecar.v1.Model\x12%\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x15.sidecar.v1.FieldSpec\x12+\n\x0btransitions\x18\x03 \x03(\x0b\x32\x16.sidecar.v1.Transition\"\x13\n\x11ListModelsRequest\"7\n\x12ListModelsResponse\x12!\n\x06models\x18\x01 \x03(\x0b\x32\x11.sidecar.v1.Model\"\x18\n\x16WatchDeploymentRequest\"E\n\x17WatchDeploymentResponse\x12*\n\ndeployment\x18\x01 \x01(\x0b\x32\x16.sidecar.v1.Deployment\"\x12\n\x10GetStatusRequest\"\xdc\x04\n\x11GetStatusResponse\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x30\n\x0cstarted_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\ndeployment\x18\x03 \x01(\x0b\x32\x16.sidecar.v1.Deployment\x12\x0e\n\x06served\x18\x04 \x01(\x03\x12\x39\n\x06\x65rrors\x18\x05 \x03(\x0b\x32).sidecar.v1.GetStatusResponse.ErrorsEntry\x12\x0f\n\x07\x64ropped\x18\x06 \x01(\x03\x12\x0f\n\x07written\x18\x07 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x08 \x01(\x03\x12\x0e\n\x06queued\x18\t \x01(\x03\x12\x10\n\x08outcomes\x18\n \x01(\x03\x12\x13\n\x0blost_before\x18\x0b \x01(\x03\x12)\n\x07shadows\x18\x0c \x03(\x0b\x32\x18.sidecar.v1.ShadowStatus\x12\x14\n\x0c\x64\x65ploy_error\x18\r \x01(\t\x12\x15\n\rscores_failed\x18\x0e \x01(\x03\x12\x15\n\rengine_reason\x18\x0f \x01(\t\x12&\n\x06stages\x18\x10 \x03(\x0b\x32\x16.sidecar.v1.StageTimes\x12\x13\n\x0bsampled_out\x18\x14 \x01(\x03\x12\x0f\n\x07waiting\x18\x15 \x01(\x03\x12\x0f\n\x07sealing\x18\x16 \x01(\t\x12(\n\x06\x63\x61nary\x18\x17 \x01(\x0b\x32\x18.sidecar.v1.CanaryCounts\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\xc7\x02\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16MODEL_STATE_REGISTERED\x10\x01\x12\x18\n\x14MODEL_STATE_ADMITTED\x10\x02\x12\x16\n\x12MODEL_STATE_SHADOW\x10\x03\x12\x18\n\x14MODEL_STATE_CHAMPION\x10\x04\x12\x17\n\x13MODEL_STATE_RETIRED\x10\x05\x12\x17\n\x13MODEL_STATE_REFUSED\x10\x06\x12\x18\n\x14MODEL_STATE_REJECTED\x10\x07\x12\x1b\n\x17MODEL_STATE_ROLLED_BACK\x10\x08\x12\x17\n\x13MODEL_STATE_STANDBY\x10\t\x12\x16\n\x12MODEL_STATE_CANARY\x10\n\x12\x1a\n\x16MODEL_STATE_SUPERSEDED\x10\x0b\x32\x8a\x05\n\x0c\x41\x64minService\x12T\n\rRegisterModel\x12 .sidecar.v1.RegisterModelRequest\x1a!.sidecar.v1.RegisterModelResponse\x12N\n\x0bStartShadow\x12\x1e.sidecar.v1.StartShadowRequest\x1a\x1f.sidecar.v1.StartShadowResponse\x12\x42\n\x07Promote\x12\x1a.sidecar.v1.PromoteRequest\x1a\x1b.sidecar.v1.PromoteResponse\x12\x45\n\x08RollBack\x12\x1b.sidecar.v1.RollBackRequest\x1a\x1c.sidecar.v1.RollBackResponse\x12T\n\rDescribeModel\x12 .sidecar.v1.DescribeModelRequest\x1a!.sidecar.v1.DescribeModelResponse\x12K\n\nListModels\x12\x1d.sidecar.v1.ListModelsRequest\x1a\x1e.sidecar.v1.ListModelsResponse\x12\\\n\x0fWatchDeployment\x12\".sidecar.v1.WatchDeploymentRequest\x1a#.sidecar.v1.WatchDeploymentResponse0\x01\x12H\n\tGetStatus\x12\x1c.sidecar.v1.GetStatusRequest\x1a\x1d.sidecar.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETSTATUSRESPONSE_ERRORSENTRY']._loaded_options = None
   _globals['_GETSTATUSRESPONSE_ERRORSENTRY']._serialized_options = b'8\001'
-  _globals['_MODELSTATE']._serialized_start=2763
-  _globals['_MODELSTATE']._serialized_end=3090
+  _globals['_MODELSTATE']._serialized_start=2906
+  _globals['_MODELSTATE']._serialized_end=3233
   _globals['_REASON']._serialized_start=100
   _globals['_REASON']._serialized_end=161
   _globals['_MODEL']._serialized_start=164
@@ -44,47 +44,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FIELDSPEC']._serialized_start=351
   _globals['_FIELDSPEC']._serialized_end=489
   _globals['_TRANSITION']._serialized_start=492
-  _globals['_TRANSITION']._serialized_end=735
-  _globals['_DEPLOYMENT']._serialized_start=738
-  _globals['_DEPLOYMENT']._serialized_end=971
-  _globals['_SHADOWSTATUS']._serialized_start=974
-  _globals['_SHADOWSTATUS']._serialized_end=1139
-  _globals['_STAGETIMES']._serialized_start=1141
-  _globals['_STAGETIMES']._serialized_end=1248
-  _globals['_REGISTERMODELREQUEST']._serialized_start=1250
-  _globals['_REGISTERMODELREQUEST']._serialized_end=1322
-  _globals['_REGISTERMODELRESPONSE']._serialized_start=1324
-  _globals['_REGISTERMODELRESPONSE']._serialized_end=1398
-  _globals['_STARTSHADOWREQUEST']._serialized_start=1400
-  _globals['_STARTSHADOWREQUEST']._serialized_end=1472
-  _globals['_STARTSHADOWRESPONSE']._serialized_start=1474
-  _globals['_STARTSHADOWRESPONSE']._serialized_end=1539
-  _globals['_PROMOTEREQUEST']._serialized_start=1541
-  _globals['_PROMOTEREQUEST']._serialized_end=1609
-  _globals['_PROMOTERESPONSE']._serialized_start=1611
-  _globals['_PROMOTERESPONSE']._serialized_end=1672
-  _globals['_ROLLBACKREQUEST']._serialized_start=1674
-  _globals['_ROLLBACKREQUEST']._serialized_end=1727
-  _globals['_ROLLBACKRESPONSE']._serialized_start=1729
-  _globals['_ROLLBACKRESPONSE']._serialized_end=1791
-  _globals['_DESCRIBEMODELREQUEST']._serialized_start=1793
-  _globals['_DESCRIBEMODELREQUEST']._serialized_end=1831
-  _globals['_DESCRIBEMODELRESPONSE']._serialized_start=1834
-  _globals['_DESCRIBEMODELRESPONSE']._serialized_end=1975
-  _globals['_LISTMODELSREQUEST']._serialized_start=1977
-  _globals['_LISTMODELSREQUEST']._serialized_end=1996
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1998
-  _globals['_LISTMODELSRESPONSE']._serialized_end=2053
-  _globals['_WATCHDEPLOYMENTREQUEST']._serialized_start=2055
-  _globals['_WATCHDEPLOYMENTREQUEST']._serialized_end=2079
-  _globals['_WATCHDEPLOYMENTRESPONSE']._serialized_start=2081
-  _globals['_WATCHDEPLOYMENTRESPONSE']._serialized_end=2150
-  _globals['_GETSTATUSREQUEST']._serialized_start=2152
-  _globals['_GETSTATUSREQUEST']._serialized_end=2170
-  _globals['_GETSTATUSRESPONSE']._serialized_start=2173
-  _globals['_GETSTATUSRESPONSE']._serialized_end=2760
-  _globals['_GETSTATUSRESPONSE_ERRORSENTRY']._serialized_start=2715
-  _globals['_GETSTATUSRESPONSE_ERRORSENTRY']._serialized_end=2760
-  _globals['_ADMINSERVICE']._serialized_start=3093
-  _globals['_ADMINSERVICE']._serialized_end=3743
+  _globals['_TRANSITION']._serialized_end=771
+  _globals['_DEPLOYMENT']._serialized_start=774
+  _globals['_DEPLOYMENT']._serialized_end=1032
+  _globals['_SHADOWSTATUS']._serialized_start=1035
+  _globals['_SHADOWSTATUS']._serialized_end=1200
+  _globals['_CANARYCOUNTS']._serialized_start=1202
+  _globals['_CANARYCOUNTS']._serialized_end=1265
+  _globals['_STAGETIMES']._serialized_start=1267
+  _globals['_STAGETIMES']._serialized_end=1374
+  _globals['_REGISTERMODELREQUEST']._serialized_start=1376
+  _globals['_REGISTERMODELREQUEST']._serialized_end=1448
+  _globals['_REGISTERMODELRESPONSE']._serialized_start=1450
+  _globals['_REGISTERMODELRESPONSE']._serialized_end=1524
+  _globals['_STARTSHADOWREQUEST']._serialized_start=1526
+  _globals['_STARTSHADOWREQUEST']._serialized_end=1598
+  _globals['_STARTSHADOWRESPONSE']._serialized_start=1600
+  _globals['_STARTSHADOWRESPONSE']._serialized_end=1665
+  _globals['_PROMOTEREQUEST']._serialized_start=1667
+  _globals['_PROMOTEREQUEST']._serialized_end=1735
+  _globals['_PROMOTERESPONSE']._serialized_start=1737
+  _globals['_PROMOTERESPONSE']._serialized_end=1798
+  _globals['_ROLLBACKREQUEST']._serialized_start=1800
+  _globals['_ROLLBACKREQUEST']._serialized_end=1853
+  _globals['_ROLLBACKRESPONSE']._serialized_start=1855
+  _globals['_ROLLBACKRESPONSE']._serialized_end=1917
+  _globals['_DESCRIBEMODELREQUEST']._serialized_start=1919
+  _globals['_DESCRIBEMODELREQUEST']._serialized_end=1957
+  _globals['_DESCRIBEMODELRESPONSE']._serialized_start=1960
+  _globals['_DESCRIBEMODELRESPONSE']._serialized_end=2101
+  _globals['_LISTMODELSREQUEST']._serialized_start=2103
+  _globals['_LISTMODELSREQUEST']._serialized_end=2122
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2124
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2179
+  _globals['_WATCHDEPLOYMENTREQUEST']._serialized_start=2181
+  _globals['_WATCHDEPLOYMENTREQUEST']._serialized_end=2205
+  _globals['_WATCHDEPLOYMENTRESPONSE']._serialized_start=2207
+  _globals['_WATCHDEPLOYMENTRESPONSE']._serialized_end=2276
+  _globals['_GETSTATUSREQUEST']._serialized_start=2278
+  _globals['_GETSTATUSREQUEST']._serialized_end=2296
+  _globals['_GETSTATUSRESPONSE']._serialized_start=2299
+  _globals['_GETSTATUSRESPONSE']._serialized_end=2903
+  _globals['_GETSTATUSRESPONSE_ERRORSENTRY']._serialized_start=2858
+  _globals['_GETSTATUSRESPONSE_ERRORSENTRY']._serialized_end=2903
+  _globals['_ADMINSERVICE']._serialized_start=3236
+  _globals['_ADMINSERVICE']._serialized_end=3886
 # @@protoc_insertion_point(module_scope)

@@ -79,13 +79,14 @@ class FieldSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., missing_allowed: _Optional[bool] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class Transition(_message.Message):
-    __slots__ = ("sequence", "from_state", "to_state", "reason", "time", "share", "successor")
+    __slots__ = ("sequence", "from_state", "to_state", "reason", "time", "share", "drawn_by", "successor")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     FROM_STATE_FIELD_NUMBER: _ClassVar[int]
     TO_STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
+    DRAWN_BY_FIELD_NUMBER: _ClassVar[int]
     SUCCESSOR_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     from_state: ModelState
@@ -93,24 +94,27 @@ class Transition(_message.Message):
     reason: Reason
     time: _timestamp_pb2.Timestamp
     share: float
+    drawn_by: str
     successor: str
-    def __init__(self, sequence: _Optional[int] = ..., from_state: _Optional[_Union[ModelState, str]] = ..., to_state: _Optional[_Union[ModelState, str]] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., share: _Optional[float] = ..., successor: _Optional[str] = ...) -> None: ...
+    def __init__(self, sequence: _Optional[int] = ..., from_state: _Optional[_Union[ModelState, str]] = ..., to_state: _Optional[_Union[ModelState, str]] = ..., reason: _Optional[_Union[Reason, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., share: _Optional[float] = ..., drawn_by: _Optional[str] = ..., successor: _Optional[str] = ...) -> None: ...
 
 class Deployment(_message.Message):
-    __slots__ = ("generation", "champion", "candidates", "standby", "canary", "canary_share")
+    __slots__ = ("generation", "champion", "candidates", "standby", "canary", "canary_share", "canary_drawn_by")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     CHAMPION_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     STANDBY_FIELD_NUMBER: _ClassVar[int]
     CANARY_FIELD_NUMBER: _ClassVar[int]
     CANARY_SHARE_FIELD_NUMBER: _ClassVar[int]
+    CANARY_DRAWN_BY_FIELD_NUMBER: _ClassVar[int]
     generation: int
     champion: _prediction_pb2.ModelIdentity
     candidates: _containers.RepeatedCompositeFieldContainer[_prediction_pb2.ModelIdentity]
     standby: _prediction_pb2.ModelIdentity
     canary: _prediction_pb2.ModelIdentity
     canary_share: float
-    def __init__(self, generation: _Optional[int] = ..., champion: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_prediction_pb2.ModelIdentity, _Mapping]]] = ..., standby: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., canary: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., canary_share: _Optional[float] = ...) -> None: ...
+    canary_drawn_by: str
+    def __init__(self, generation: _Optional[int] = ..., champion: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[_prediction_pb2.ModelIdentity, _Mapping]]] = ..., standby: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., canary: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., canary_share: _Optional[float] = ..., canary_drawn_by: _Optional[str] = ...) -> None: ...
 
 class ShadowStatus(_message.Message):
     __slots__ = ("model", "state", "scored", "failed", "shed", "queued", "restarts", "role")
@@ -131,6 +135,16 @@ class ShadowStatus(_message.Message):
     restarts: int
     role: str
     def __init__(self, model: _Optional[_Union[_prediction_pb2.ModelIdentity, _Mapping]] = ..., state: _Optional[str] = ..., scored: _Optional[int] = ..., failed: _Optional[int] = ..., shed: _Optional[int] = ..., queued: _Optional[int] = ..., restarts: _Optional[int] = ..., role: _Optional[str] = ...) -> None: ...
+
+class CanaryCounts(_message.Message):
+    __slots__ = ("calls", "answered", "failed")
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    calls: int
+    answered: int
+    failed: int
+    def __init__(self, calls: _Optional[int] = ..., answered: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
 
 class StageTimes(_message.Message):
     __slots__ = ("stage", "count", "p50_ns", "p99_ns", "p999_ns", "max_ns")
@@ -245,7 +259,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("engine", "started_time", "deployment", "served", "errors", "dropped", "written", "failed", "queued", "outcomes", "lost_before", "shadows", "deploy_error", "scores_failed", "engine_reason", "stages", "sampled_out", "waiting", "sealing", "canary_failures")
+    __slots__ = ("engine", "started_time", "deployment", "served", "errors", "dropped", "written", "failed", "queued", "outcomes", "lost_before", "shadows", "deploy_error", "scores_failed", "engine_reason", "stages", "sampled_out", "waiting", "sealing", "canary")
     class ErrorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -272,7 +286,7 @@ class GetStatusResponse(_message.Message):
     SAMPLED_OUT_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
     SEALING_FIELD_NUMBER: _ClassVar[int]
-    CANARY_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
     engine: str
     started_time: _timestamp_pb2.Timestamp
     deployment: Deployment
@@ -292,5 +306,5 @@ class GetStatusResponse(_message.Message):
     sampled_out: int
     waiting: int
     sealing: str
-    canary_failures: int
-    def __init__(self, engine: _Optional[str] = ..., started_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deployment: _Optional[_Union[Deployment, _Mapping]] = ..., served: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., dropped: _Optional[int] = ..., written: _Optional[int] = ..., failed: _Optional[int] = ..., queued: _Optional[int] = ..., outcomes: _Optional[int] = ..., lost_before: _Optional[int] = ..., shadows: _Optional[_Iterable[_Union[ShadowStatus, _Mapping]]] = ..., deploy_error: _Optional[str] = ..., scores_failed: _Optional[int] = ..., engine_reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[StageTimes, _Mapping]]] = ..., sampled_out: _Optional[int] = ..., waiting: _Optional[int] = ..., sealing: _Optional[str] = ..., canary_failures: _Optional[int] = ...) -> None: ...
+    canary: CanaryCounts
+    def __init__(self, engine: _Optional[str] = ..., started_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deployment: _Optional[_Union[Deployment, _Mapping]] = ..., served: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., dropped: _Optional[int] = ..., written: _Optional[int] = ..., failed: _Optional[int] = ..., queued: _Optional[int] = ..., outcomes: _Optional[int] = ..., lost_before: _Optional[int] = ..., shadows: _Optional[_Iterable[_Union[ShadowStatus, _Mapping]]] = ..., deploy_error: _Optional[str] = ..., scores_failed: _Optional[int] = ..., engine_reason: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[StageTimes, _Mapping]]] = ..., sampled_out: _Optional[int] = ..., waiting: _Optional[int] = ..., sealing: _Optional[str] = ..., canary: _Optional[_Union[CanaryCounts, _Mapping]] = ...) -> None: ...

@@ -1,9 +1,8 @@
 //! One inference call after decoding: run it, write its reply, leave its rows for the recorder.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::canary::Role;
+use crate::canary::{Counts, Role};
 use crate::clock::monotonic_ns;
 use crate::messages::infer::{self, Asked};
 use crate::messages::predict::{self, Timings};
@@ -18,7 +17,6 @@ use crate::rows::ring::Ring;
 pub struct Thread {
     prepared: Prepared,
     stages: Arc<Stages>,
-    canary_failures: Arc<AtomicU64>,
 }
 
 /// A decoded call, with the models that were deployed when it came.
@@ -36,16 +34,18 @@ pub struct Inference {
 }
 
 impl Inference {
-    /// Whether the champion answers when the run fails: not a caller who wants the canary's version.
-    fn falls_back(&self) -> bool {
-        self.role == Role::Canary && self.asked.as_ref().is_none_or(|asked| asked.role.is_none())
+    /// What counts a call that was drawn for the canary, and that the champion answers when the run fails; none for
+    /// the champion's own, and for a caller who wants the canary's version.
+    fn drawn(&self) -> Option<Arc<Counts>> {
+        let named = self.asked.as_ref().is_some_and(|asked| asked.role.is_some());
+        if self.role == Role::Canary && !named { self.serving.canary_counts().map(Arc::clone) } else { None }
     }
 }
 
 impl Thread {
-    /// Nothing is prepared; `stages` are this thread's alone, `canary_failures` all threads'.
-    pub const fn new(stages: Arc<Stages>, retired: Retired, canary_failures: Arc<AtomicU64>) -> Self {
-        Self { prepared: Prepared::new(retired), stages, canary_failures }
+    /// Nothing is prepared; `stages` are this thread's alone.
+    pub const fn new(stages: Arc<Stages>, retired: Retired) -> Self {
+        Self { prepared: Prepared::new(retired), stages }
     }
 
     /// Answer one call: `reply` gets its message, `ring` its rows.
@@ -87,6 +87,9 @@ impl Thread {
                 continue;
             }
             take_row(&common, place, &mut call.answered);
+            if let Some(counts) = call.drawn() {
+                counts.answered();
+            }
             self.encode(&mut call, &mut reply);
             told(place, Ok(reply));
             common.members.push(member(&mut call.answered));
@@ -102,12 +105,16 @@ impl Thread {
 
     fn score_or_fall_back(&mut self, call: &mut Inference) -> Result<(), Refusal> {
         let scored = self.score(&call.serving, call.role, &mut call.answered);
-        if scored.is_ok() || !call.falls_back() {
+        let Some(counts) = call.drawn() else {
+            return scored;
+        };
+        if scored.is_ok() {
+            counts.answered();
             return scored;
         }
         call.role = Role::Champion;
         self.score(&call.serving, call.role, &mut call.answered)?;
-        self.canary_failures.fetch_add(1, Ordering::Relaxed);
+        counts.failed();
         Ok(())
     }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwapOption, Guard};
 
-use crate::canary::{Role, is_drawn};
+use crate::canary::{Counts, Draw, Role};
 use crate::model::loaded::Loaded;
 use crate::model::prepared::Retired;
+use crate::rows::blocks::Blocks;
 
 /// The models that answer at one time.
 pub struct Serving {
@@ -18,8 +19,17 @@ pub struct Serving {
 pub struct Canary {
     /// Takes the same fields as the champion.
     pub model: Arc<Loaded>,
-    /// Above 0, below 1.
-    pub share: f64,
+    /// Which calls it answers.
+    pub draw: Draw,
+    /// How many they were.
+    pub counts: Arc<Counts>,
+}
+
+impl Canary {
+    /// One that has answered nothing yet.
+    pub fn new(model: Arc<Loaded>, draw: Draw) -> Self {
+        Self { model, draw, counts: Arc::default() }
+    }
 }
 
 impl Serving {
@@ -28,12 +38,17 @@ impl Serving {
         Self { champion, canary }
     }
 
-    /// Who answers the call with this id.
+    /// Who answers the call with this id and these rows.
     #[inline]
-    pub fn draw(&self, request_id: &str) -> Role {
-        match &self.canary {
-            Some(canary) if is_drawn(request_id, canary.share) => Role::Canary,
-            _ => Role::Champion,
+    pub fn draw(&self, request_id: &str, blocks: &Blocks) -> Role {
+        let Some(canary) = &self.canary else {
+            return Role::Champion;
+        };
+        canary.counts.called();
+        if canary.draw.takes(request_id, blocks, &canary.model.info().digest) {
+            Role::Canary
+        } else {
+            Role::Champion
         }
     }
 
@@ -45,6 +60,21 @@ impl Serving {
     /// The canary, if there is one.
     pub fn canary(&self) -> Option<&Arc<Loaded>> {
         self.canary.as_ref().map(|canary| &canary.model)
+    }
+
+    /// What is counted of the canary's calls.
+    pub fn canary_counts(&self) -> Option<&Arc<Counts>> {
+        self.canary.as_ref().map(|canary| &canary.counts)
+    }
+
+    /// Count on where `former` had the same canary with the same share.
+    fn go_on_counting(&mut self, former: &Self) {
+        if let (Some(now), Some(before)) = (&mut self.canary, &former.canary)
+            && Arc::ptr_eq(&now.model, &before.model)
+            && now.draw == before.draw
+        {
+            now.counts = Arc::clone(&before.counts);
+        }
     }
 
     /// The model in this role; the champion where there is no canary.
@@ -66,7 +96,10 @@ pub struct Deployment {
 
 impl Deployment {
     /// Replace the models; calls that have begun finish with those they took.
-    pub fn swap(&self, serving: Option<Serving>) {
+    pub fn swap(&self, mut serving: Option<Serving>) {
+        if let (Some(serving), Some(former)) = (&mut serving, self.serving.load().as_deref()) {
+            serving.go_on_counting(former);
+        }
         self.serving.store(serving.map(Arc::new));
     }
 

@@ -24,6 +24,13 @@ impl Texts {
         self.ends.is_empty()
     }
 
+    /// The text at this place, as UTF-8; the empty one where there is none.
+    pub fn get(&self, place: usize) -> &[u8] {
+        let end_of = |place: usize| self.ends.get(place).map_or(0, |&end| end as usize);
+        let start = place.checked_sub(1).map_or(0, end_of);
+        self.bytes.get(start..end_of(place)).unwrap_or_default()
+    }
+
     /// All texts, in order, as UTF-8.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;

@@ -10,20 +10,20 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pyarrow.compute as pc
 
 from sidecar.domain import Failure
 from sidecar.errors import NotFoundError, SignatureMismatchError
 from sidecar.signature import Blocks
-from sidecar.store.parquet import arrow_ids, codes_of
 from sidecar.store.reader import joined_columns
+from sidecar.store.request_index import NO_ROW, RequestIndex
 from trainer.days import DAY_NS, nanoseconds
 from trainer.hidden_outcomes import is_hidden, stands_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import timedelta
 
     from numpy.typing import NDArray
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 UNACCOUNTED = "unaccounted"
 """A row without any Score: the candidate's shadow never said what became of it."""
-NO_ENTRY = NO_ROW = -1
+NO_ENTRY = -1
 
 CLOCK_SLACK_NS = 3600 * 10**9
 """How far the clock of the machine that answered may have been set back before the scores came."""
@@ -93,14 +93,20 @@ class JoinedRows:
     def _as_logged(self) -> NDArray[np.int64]:
         return np.argsort(self.logged)
 
+    @cached_property
+    def _ids_as_logged(self) -> NDArray[np.bytes_]:
+        return self.request_ids[self._as_logged]
+
+    @cached_property
+    def _index(self) -> RequestIndex:
+        return RequestIndex(self.request_ids)
+
     def rows_of(self, request_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
         """Which row each of these requests is, or NO_ROW. int64 [m]."""
         # A candidate scores in the order of serving, so most often its rows are the log's very rows.
-        if np.array_equal(request_ids, self.request_ids[self._as_logged]):
+        if len(request_ids) == len(self) and np.array_equal(request_ids, self._ids_as_logged):
             return self._as_logged
-        width = max(request_ids.itemsize, self.request_ids.itemsize)
-        found = pc.index_in(arrow_ids(request_ids, width), value_set=arrow_ids(self.request_ids, width))
-        return np.asarray(found.fill_null(NO_ROW).to_numpy().astype(np.int64))
+        return self._index.rows_of(request_ids)
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -219,11 +225,9 @@ def read_rows(
     for part in reader.served_parts(_READ, since_ns=since_ns, until_ns=now_ns + 1, champion=champion):
         check_columns(signature, _blocks(part.columns))
         parts.append(part.columns)
-    found = joined_columns(parts, _no_rows(signature))
-    rows = _first_received(found)
-    repeated = _repeated(found["request_ids"], len(rows))[rows]
-    if not np.array_equal(rows, np.arange(len(found["event_ns"]))):
-        found = {name: values[rows] for name, values in found.items()}
+    known = {name: _whole(parts, name, signature) for name in ("request_ids", "event_ns", "received_ns")}
+    rows, repeated = _first_received(**known)
+    found = {name: _gathered(parts, name, rows, signature) for name in _READ}
     joined = JoinedRows(
         as_of_ns=now_ns,
         request_ids=found["request_ids"],
@@ -257,6 +261,8 @@ def read_candidate(reader: LogReader, candidate: str, champion: str, rows: Joine
         return scored
     entry = _entries(scored, row_of, len(rows))
     known = entry != NO_ENTRY
+    if known.all():
+        return scored.take(entry)
 
     def spread(values: NDArray[Scalar], column: NDArray[Scalar]) -> NDArray[Scalar]:
         column[known] = values[entry[known]]
@@ -295,7 +301,7 @@ def order_of_rows(event_ns: NDArray[np.int64], request_ids: NDArray[np.bytes_]) 
 
 def first_of_each(request_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
     """The index of the first row of each request_id, in order."""
-    return np.flatnonzero(np.diff(np.maximum.accumulate(codes_of(request_ids)), prepend=np.int32(-1)))
+    return RequestIndex(request_ids).first_rows
 
 
 def check_columns(signature: Signature, blocks: Blocks) -> None:
@@ -309,23 +315,48 @@ def check_columns(signature: Signature, blocks: Blocks) -> None:
         )
 
 
-def _first_received(found: Columns) -> NDArray[np.int64]:
-    """The rows to keep, in their order."""
-    ids, event_ns = found["request_ids"], found["event_ns"]
-    rows = first_of_each(ids)
-    if len(rows) < len(ids):
-        by_arrival = np.lexsort((event_ns, found["received_ns"]))
-        rows = by_arrival[first_of_each(ids[by_arrival])]
-        return rows[order_of_rows(event_ns[rows], ids[rows])]
-    return order_of_rows(event_ns, ids)
+def _first_received(
+    request_ids: NDArray[np.bytes_], event_ns: NDArray[np.int64], received_ns: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The rows to keep, in their order, and whether their request_id is repeated."""
+    index = RequestIndex(request_ids)
+    rows = np.arange(len(request_ids))
+    repeated = np.zeros(len(rows), np.bool_)
+    if len(index) < len(rows):
+        number = index.numbers()
+        repeated = np.bincount(number)[number] > 1
+        by_arrival = np.lexsort((event_ns, received_ns))
+        rows = by_arrival[first_of_each(request_ids[by_arrival])]
+    rows = rows[order_of_rows(event_ns[rows], request_ids[rows])]
+    return rows, repeated[rows]
 
 
-def _repeated(ids: NDArray[np.bytes_], different: int) -> NDArray[np.bool_]:
-    """Which ids there are more than once; different: how many there are."""
-    if different == len(ids):
-        return np.zeros(len(ids), np.bool_)
-    codes = codes_of(ids)
-    return np.asarray(np.bincount(codes)[codes] > 1)
+def _whole(parts: Sequence[Columns], name: str, signature: Signature) -> NDArray[Any]:
+    """A column of all parts, in the order of the log."""
+    return np.concatenate([part[name] for part in parts] or [_no_rows(signature)[name]])
+
+
+def _gathered(
+    parts: Sequence[Columns], name: str, rows: NDArray[np.int64], signature: Signature
+) -> NDArray[Any]:
+    """The same at `rows`, each at most once. Takes the column out of the parts: it is not kept twice."""
+    taken = [part.pop(name) for part in parts] or [_no_rows(signature)[name]]
+    count = sum(map(len, taken))
+    if np.array_equal(rows, np.arange(count)):
+        return np.concatenate(taken)
+    place = np.full(count, NO_ROW, np.int64)
+    place[rows] = np.arange(len(rows))
+    whole = np.empty((len(rows), *taken[0].shape[1:]), np.result_type(*{each.dtype for each in taken}))
+    start = 0
+    for each in taken:
+        at = place[start : start + len(each)]
+        start += len(each)
+        kept = at != NO_ROW
+        if kept.all():
+            whole[at] = each
+        else:
+            whole[at[kept]] = each[kept]
+    return whole
 
 
 def _labels(reader: LogReader, rows: JoinedRows, since_ns: int | None) -> NDArray[np.float64]:

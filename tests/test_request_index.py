@@ -27,15 +27,17 @@ def test_rows_are_those_that_a_dictionary_finds(ids, others):
     index = RequestIndex(to_ids(ids))
     wanted = [*others, *ids[::2]]
     assert index.rows_of(to_ids(wanted)).tolist() == slowly(ids, wanted)
-    assert len(index) == len(set(ids))
+    assert index.different == len(set(ids))
     assert index.first_rows.tolist() == sorted(set(slowly(ids, ids)))
     numbers = index.numbers().tolist()
+    backwards = np.arange(len(ids))[::-1]
+    assert index.taken(backwards).rows_of(to_ids(wanted)).tolist() == slowly(ids[::-1], wanted)
     assert len(set(zip(numbers, ids, strict=True))) == len(set(numbers)) == len(set(ids))
 
 
 def test_an_index_of_nothing_finds_nothing():
     index = RequestIndex(np.empty(0, np.bytes_))
-    assert len(index) == len(index.first_rows) == 0
+    assert index.different == len(index.first_rows) == 0
     assert index.rows_of(to_ids(["a"])).tolist() == [NO_ROW]
 
 
@@ -52,6 +54,7 @@ def test_a_hash_that_two_ids_share_is_no_row_in_common(monkeypatch):
     monkeypatch.setattr(request_index, "_hash", weak)
     ids = [f"r{number}" for number in range(100)]
     index = RequestIndex(to_ids(ids))
+    assert index.different == 100
     assert len(tried) == 4
     assert index.rows_of(to_ids(ids[::-1])).tolist() == list(range(99, -1, -1))
 

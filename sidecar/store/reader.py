@@ -134,7 +134,7 @@ class LogReader:
         last_ns = int(_INT64.max) if until_ns is None else int(until_ns) - 1
         names = tuple(dict.fromkeys((*columns, "event_ns")))
         with self._one_state():
-            models = self._models()
+            models = self.models()
             wanted = [number for number, model in models.items() if champion in (None, model.digest)]
             files = self._sealed(KIND_SERVED, wanted, "last_ns >= ? AND first_ns <= ?", (first_ns, last_ns))
             hot = self._hot(
@@ -170,7 +170,7 @@ class LogReader:
         since_ns = int(_INT64.min) if written_since_ns is None else int(written_since_ns)
         names = tuple(columns)
         with self._one_state():
-            models = self._models()
+            models = self.models()
             candidates, champions = (
                 [number for number, model in models.items() if digest in (None, model.digest)]
                 for digest in (candidate, champion)
@@ -255,7 +255,8 @@ class LogReader:
     def _hot(self, sql: str, values: Sequence[Any]) -> list[sqlite3.Row]:
         return list(self._query(sql, values))
 
-    def _models(self) -> dict[int, ModelId]:
+    def models(self) -> dict[int, ModelId]:
+        """The models that the log knows, by their number in it."""
         rows = self._query("SELECT model, name, version, digest FROM models")
         return {number: ModelId(*model) for number, *model in rows}
 
@@ -325,7 +326,7 @@ def _latest(outcomes: Columns) -> Columns:
     if (ids[1:] > ids[:-1]).all():  # as SQLite has them, most often
         return outcomes
     index = RequestIndex(ids)
-    if len(index) == len(ids):
+    if index.different == len(ids):
         return outcomes
     of = index.numbers()
     order = np.lexsort((outcomes["observed_ns"], of))

@@ -6,12 +6,12 @@
                as int64. The greatest number of w bytes stands for the next exception, so that one slow call
                does not widen the durations of a whole batch. A constant column costs 13 bytes whatever its
                length. With w = 8 the rows are plain int64.
-    matrix     float32 by column, each after a byte that says how: as it is; as whole numbers; as a constant;
-               or not at all, because it is a column of another matrix, missing values filled or not
+    matrix     float32 by column, each after a byte that says how: as it is; as whole numbers; as a constant
     words      JSON array of the distinct values of each column, beside an integers cell that says which value
                each row has
     ids        what all ids (visible ASCII) begin with, beside a JSON array of the rest of each, so that
-               SQLite's `json_each(request_ids)` finds a request
+               SQLite's `json_each(request_ids)` finds a request. Spaces give each as many characters, unless
+               one needs an escape: arrays are cut by place, not read character by character
 
 All numbers are little-endian.
 """
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -35,12 +35,12 @@ _HEAD = struct.Struct("<BqI")
 _WIDTHS = (1, 2, 4)
 _INT64_BYTES = 8
 
-_PLAIN, _WHOLE, _CONSTANT, _COPY, _FILLED = range(5)
+_PLAIN, _WHOLE, _CONSTANT = range(3)
 _WHOLE_HEAD = struct.Struct("<Bi")
-_COPY_HEAD = struct.Struct("<HI")
-_NAN_BITS = 0x7FC0_0000
+NAN_BITS = 0x7FC0_0000
 """The bits of the NaN that stands for missing."""
-_QUOTE, _COMMA, _ESCAPE = b'",\\'
+_QUOTE, _COMMA, _SPACE = b'", '
+_UNQUOTE = bytes.maketrans(b'", ', bytes(3))
 _GLANCE = 32
 """Rows that are looked at before a whole column is."""
 _WHOLE_LIMIT = 2.0**24
@@ -67,8 +67,8 @@ def unpack_flags(data: bytes, rows: int) -> NDArray[np.bool_]:
     return np.unpackbits(np.frombuffer(data, np.uint8), count=rows).astype(bool)
 
 
-def pack_integers(columns: Iterable[NDArray[np.int64]]) -> bytes:
-    """An integers cell; every column has the same rows, one at least."""
+def pack_integers(columns: Iterable[NDArray[np.integer]]) -> bytes:
+    """An integers cell of columns of int64, or of a narrower kind; all have the same rows, one at least."""
     return b"".join(part for column in columns for part in _pack_column(column))
 
 
@@ -77,27 +77,35 @@ def unpack_integers(data: bytes, rows: int) -> list[NDArray[np.int64]]:
     columns = []
     offset = 0
     while offset < len(data):
-        width, base, exceptions = _HEAD.unpack_from(data, offset)
-        offset += _HEAD.size
-        if width == 0:
-            column = np.full(rows, base, np.int64)
-        elif width == _INT64_BYTES:
-            column = np.frombuffer(data, "<i8", rows, offset).astype(np.int64)
-        else:
-            codes = np.frombuffer(data, f"<u{width}", rows, offset)
-            column = codes.astype(np.int64) + base
-            if exceptions:
-                at = np.flatnonzero(codes == _escape(width))
-                column[at] = np.frombuffer(data, "<i8", exceptions, offset + width * rows)
+        column, offset = unpack_integer_column(data, offset, rows)
         columns.append(column)
-        offset += width * rows + _INT64_BYTES * exceptions
     return columns
 
 
-def _pack_column(column: NDArray[np.int64]) -> tuple[bytes, ...]:
-    base = int(column.min())
-    if int(column.max()) == base:
+def unpack_integer_column(data: bytes, offset: int, rows: int) -> tuple[NDArray[np.int64], int]:
+    """The column that begins at `offset` of an integers cell, and where the next one does."""
+    width, base, exceptions = _HEAD.unpack_from(data, offset)
+    offset += _HEAD.size
+    if width == 0:
+        return np.full(rows, base, np.int64), offset
+    if width == _INT64_BYTES:
+        return np.frombuffer(data, "<i8", rows, offset).astype(np.int64), offset + width * rows
+    codes = np.frombuffer(data, f"<u{width}", rows, offset)
+    column = codes.astype(np.int64)
+    column += base
+    offset += width * rows
+    if exceptions:
+        column[codes == _escape(width)] = np.frombuffer(data, "<i8", exceptions, offset)
+    return column, offset + _INT64_BYTES * exceptions
+
+
+def _pack_column(column: NDArray[np.integer]) -> tuple[bytes, ...]:
+    base, most = int(column.min()), int(column.max())
+    if most == base:
         return (_HEAD.pack(0, base, 0),)
+    if most - base < _escape(1):  # most columns; no exception could make it smaller
+        return _HEAD.pack(1, base, 0), (column - base).astype(np.uint8).tobytes()
+    column = column.astype(np.int64, copy=False)
     above = column.view(np.uint64) - np.uint64(base & 0xFFFF_FFFF_FFFF_FFFF)  # exact: the difference fits
     best = (len(column) * _INT64_BYTES, _INT64_BYTES, 0)
     for width in _WIDTHS:
@@ -120,60 +128,64 @@ def _escape(width: int) -> int:
     return (1 << (8 * width)) - 1
 
 
-def pack_matrix(matrix: NDArray[np.float32], source: NDArray[np.float32] | None = None) -> bytes:
-    """A matrix cell; a column that is one of `source`, missing values filled or not, is not stored again."""
-    columns = np.ascontiguousarray(matrix.T, "<f4")
-    bits = columns.view("<u4")
-    twins = _twins(bits, np.ascontiguousarray(source.T, "<f4").view("<u4")) if source is not None else {}
-    return b"".join(
-        twins.get(number) or _pack_float_column(columns[number], bits[number])
-        for number in range(len(columns))
-    )
+def by_column(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The columns of a matrix, each in one piece."""
+    return np.ascontiguousarray(matrix.T, "<f4")
 
 
-def unpack_matrix(data: bytes, rows: int, source: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-    """The inverse of `pack_matrix`, given the same source."""
+def pack_matrix(matrix: NDArray[np.float32]) -> bytes:
+    """A matrix cell."""
+    return b"".join(map(pack_float_column, by_column(matrix)))
+
+
+def unpack_matrix(data: bytes, rows: int) -> NDArray[np.float32]:
+    """The inverse of `pack_matrix`."""
     columns = []
     offset = 0
     while offset < len(data):
-        how = data[offset]
-        offset += 1
-        column = np.empty(rows, np.uint32)
-        if how == _PLAIN:
-            column[:] = np.frombuffer(data, "<u4", rows, offset)
-            offset += 4 * rows
-        elif how == _CONSTANT:
-            column[:] = np.frombuffer(data, "<u4", 1, offset)
-            offset += 4
-        elif how == _WHOLE:
-            width, base = _WHOLE_HEAD.unpack_from(data, offset)
-            codes = np.frombuffer(data, f"<u{width}", rows, offset + _WHOLE_HEAD.size)
-            column.view(np.float32)[:] = codes.astype(np.int32) + (base - 1)
-            column[codes == 0] = _NAN_BITS
-            offset += _WHOLE_HEAD.size + width * rows
-        else:
-            assert source is not None, "packed with a source"
-            number, filler = _COPY_HEAD.unpack_from(data, offset)
-            column.view(np.float32)[:] = source[:, number]
-            if how == _FILLED:
-                column[column == _NAN_BITS] = filler
-            offset += _COPY_HEAD.size
-        columns.append(column.view(np.float32))
+        column, offset = unpack_float_column(data, offset, rows)
+        columns.append(column)
+    return stacked(columns, rows)
+
+
+def stacked(columns: Sequence[NDArray[np.float32]], rows: int) -> NDArray[np.float32]:
+    """The matrix of these columns; of no column with `rows` rows when there are none."""
     return np.stack(columns, axis=1) if columns else np.empty((rows, 0), np.float32)
 
 
-def _pack_float_column(column: NDArray[np.float32], bits: NDArray[np.uint32]) -> bytes:
+def pack_float_column(column: NDArray[np.float32]) -> bytes:
+    """One column of a matrix cell."""
+    bits = column.view("<u4")
     if (bits == bits[0]).all():
         return bytes([_CONSTANT]) + bits[:1].tobytes()
     return _pack_whole(column, bits) or bytes([_PLAIN]) + column.tobytes()
+
+
+def unpack_float_column(data: bytes, offset: int, rows: int) -> tuple[NDArray[np.float32], int]:
+    """The column that begins at `offset` of a matrix cell, and where the next one does."""
+    how = data[offset]
+    offset += 1
+    if how == _PLAIN:
+        return np.frombuffer(data, "<f4", rows, offset), offset + 4 * rows
+    if how == _CONSTANT:
+        return np.repeat(np.frombuffer(data, "<f4", 1, offset), rows), offset + 4
+    width, base = _WHOLE_HEAD.unpack_from(data, offset)
+    offset += _WHOLE_HEAD.size
+    codes = np.frombuffer(data, f"<u{width}", rows, offset)
+    column = (codes.astype(np.int32) + (base - 1)).astype("<f4")
+    column.view("<u4")[codes == 0] = NAN_BITS
+    return column, offset + width * rows
 
 
 def _pack_whole(column: NDArray[np.float32], bits: NDArray[np.uint32]) -> bytes | None:
     """The column as codes: 0 is missing, others are whole numbers from the least on; None if it is not so."""
     if not _is_whole(column[:_GLANCE]).all():  # most columns of measurements end here
         return None
-    missing = bits == _NAN_BITS
-    filled = np.where(missing, column[np.argmin(missing)], column)
+    missing = bits == NAN_BITS
+    filled = column
+    if has_missing := bool(missing.any()):
+        filled = column.copy()
+        np.copyto(filled, column[np.argmin(missing)], where=missing)
     least, most = float(filled.min()), float(filled.max())
     if not (least > -_WHOLE_LIMIT and most < _WHOLE_LIMIT and most - least + 1 < _escape(2)):
         return None
@@ -183,7 +195,8 @@ def _pack_whole(column: NDArray[np.float32], bits: NDArray[np.uint32]) -> bytes 
     base = int(least)
     width = 1 if most - least + 1 <= _escape(1) else 2
     codes = (whole - (base - 1)).astype(f"<u{width}")
-    codes[missing] = 0
+    if has_missing:
+        np.copyto(codes, 0, where=missing)
     return bytes([_WHOLE]) + _WHOLE_HEAD.pack(width, base) + codes.tobytes()
 
 
@@ -192,31 +205,10 @@ def _is_whole(values: NDArray[np.float32]) -> NDArray[np.bool_]:
     return whole
 
 
-def _twins(bits: NDArray[np.uint32], source: NDArray[np.uint32]) -> dict[int, bytes]:
-    """Heads of the columns that are a column of `source`, or one with its missing values filled."""
-    missing = source == _NAN_BITS
-    probe = np.argmin(missing, axis=1)  # a row that has a value, where the column has any
-    alike = bits[:, probe] == source[np.arange(len(source)), probe]
-    heads: dict[int, bytes] = {}
-    for number, other in np.argwhere(alike).tolist():
-        if number in heads:
-            continue
-        differs = bits[number] != source[other]
-        if not differs.any():
-            heads[number] = bytes([_COPY]) + _COPY_HEAD.pack(other, 0)
-        elif np.array_equal(differs, missing[other]):
-            filler = bits[number][differs]
-            if (filler == filler[0]).all():
-                heads[number] = bytes([_FILLED]) + _COPY_HEAD.pack(other, int(filler[0]))
-    return heads
-
-
 def pack_words(words: Iterable[tuple[Sequence[object], NDArray[np.integer]]]) -> tuple[str, bytes]:
     """The distinct values of each column, and which of them each row has."""
     columns = list(words)
-    return pack_json([values for values, _ in columns]), pack_integers(
-        rows.astype(np.int64, copy=False) for _, rows in columns
-    )
+    return pack_json([values for values, _ in columns]), pack_integers(rows for _, rows in columns)
 
 
 def unpack_words(texts: str, text_rows: bytes, rows: int) -> NDArray[np.object_]:
@@ -230,35 +222,52 @@ def unpack_words(texts: str, text_rows: bytes, rows: int) -> NDArray[np.object_]
 
 def pack_ids(ids: NDArray[np.bytes_]) -> tuple[str, str]:
     """What all ids (one at least) begin with, and the JSON array of what follows."""
-    table = np.ascontiguousarray(ids).view(np.uint8).reshape(len(ids), -1)
-    differs = np.flatnonzero((table != table[0]).any(axis=0))
-    rest = table[:, differs[0] if len(differs) else table.shape[1] :]
-    prefix = table[0, : table.shape[1] - rest.shape[1]].tobytes().rstrip(b"\0").decode()
-    if ((rest == _QUOTE) | (rest == _ESCAPE)).any():
-        return prefix, pack_json([each.decode()[len(prefix) :] for each in ids.tolist()])
-    quoted = np.zeros((len(ids), rest.shape[1] + 3), np.uint8)
-    quoted[:, 1:-2] = rest
-    quoted[:, 0] = quoted[:, -2] = _QUOTE
-    quoted[:, -1] = _COMMA
-    flat = quoted.ravel()
-    return prefix, f"[{flat[flat != 0][:-1].tobytes().decode()}]"
+    begin = _common(ids[0], ids[-1])
+    if not np.strings.startswith(ids, begin).all():
+        listed = ids.tolist()
+        begin = _common(min(listed), max(listed))
+    prefix, width = begin.decode(), ids.itemsize - len(begin)
+    rest = np.empty(len(ids), f"V{width}")
+    rest[:] = _part(np.ascontiguousarray(ids), len(begin), width, ids.itemsize)
+    if b'"' in (said := rest.tobytes()) or b"\\" in said:
+        return prefix, pack_json([each.decode()[len(begin) :] for each in ids.tolist()])
+    text = np.full((len(ids), width + 3), _QUOTE, np.uint8)
+    text[:, -2] = 0
+    text[:, -1] = _COMMA
+    flat = text.ravel()
+    _part(flat, 1, width, width + 3)[:] = rest
+    ended = (flat == 0).view(np.uint8)
+    flat += _SPACE * ended
+    ended[1:] &= ~ended[:-1]
+    flat += (_QUOTE - _SPACE) * ended
+    return prefix, f"[{flat[:-1].tobytes().decode()}]"
 
 
-def unpack_ids(prefix: str, rest: str) -> NDArray[np.bytes_]:
-    """The inverse of `pack_ids`, as bytes (S) [n]."""
+def unpack_ids(prefix: str, rest: str, rows: int) -> NDArray[np.bytes_]:
+    """The inverse of `pack_ids`, as bytes (S) [rows]."""
     if "\\" in rest:
         return np.array([prefix + each for each in json.loads(rest)], np.bytes_)
-    text = np.frombuffer(rest.encode(), np.uint8)
-    quotes = np.flatnonzero(text == _QUOTE)
-    lengths = quotes[1::2] - quotes[::2] - 1
-    head = prefix.encode()
-    table = np.zeros((len(lengths), max(1, len(head) + int(lengths.max()))), np.uint8)
-    table[:, : len(head)] = np.frombuffer(head, np.uint8)
-    if len(head) < table.shape[1]:
-        # Between an odd quote and the next one lies an id.
-        within = (np.add.accumulate(text == _QUOTE, dtype=np.uint8) & 1).astype(np.bool_) & (text != _QUOTE)
-        table[:, len(head) :][np.arange(table.shape[1] - len(head)) < lengths[:, None]] = text[within]
-    return table.view(f"S{table.shape[1]}").ravel()
+    text = np.frombuffer(rest.encode().translate(_UNQUOTE), np.uint8, offset=1)
+    start, stride = len(prefix), len(text) // rows
+    width = stride - 3
+    ids = np.empty(rows, f"S{max(1, start + width)}")
+    ids[:] = prefix.encode()
+    if width:
+        _part(ids, start, width, ids.itemsize)[:] = _part(text, 1, width, stride)
+    return ids
+
+
+def _common(one: bytes, other: bytes) -> bytes:
+    """What both begin with."""
+    differs = (place for place, (left, right) in enumerate(zip(one, other, strict=False)) if left != right)
+    return one[: next(differs, min(len(one), len(other)))]
+
+
+def _part(array: NDArray[Any], start: int, width: int, stride: int) -> NDArray[np.void]:
+    """Of each `stride` bytes of an array those at `start`, `width` of them; not copied."""
+    kind = np.dtype({"names": ["part"], "formats": [f"V{width}"], "offsets": [start], "itemsize": stride})
+    part: NDArray[np.void] = array.view(kind)["part"]
+    return part
 
 
 def index(values: Iterable[Value]) -> tuple[list[Value], NDArray[np.int64]]:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from sidecar.cells import (
+    by_column,
     index,
     pack_flags,
+    pack_float_column,
     pack_floats,
     pack_ids,
     pack_integers,
@@ -31,6 +33,7 @@ from sidecar.cells import (
     unpack_words,
 )
 from sidecar.domain import Failure, ScoreBatch, ServedBatch
+from sidecar.feature_cell import pack_features, unpack_features
 from sidecar.signature import Blocks
 
 if TYPE_CHECKING:
@@ -74,8 +77,8 @@ SERVED: dict[str, type[Cell]] = {
     "features": bytes,
 }
 """The cells of a ServedBatch. `event_lag_ns`: received_ns - event_ns; `inference_calls`: how its group grows
-from row to row; `client_rows`, `text_rows`: which of `clients` and of `texts` a row has; `features`: without
-what is in `numbers` already."""
+from row to row; `client_rows`, `text_rows`: which of `clients` and of `texts` a row has; `features`: see
+`sidecar.feature_cell`."""
 SCORES: dict[str, type[Cell]] = {
     "rows": int,
     "id_prefix": str,
@@ -100,7 +103,7 @@ SERVED_COLUMNS: dict[str, tuple[str, ...]] = {
     "numbers": ("numbers",),
     "integers": ("integers",),
     "texts": _TEXTS,
-    "features": ("numbers", "features"),
+    "features": ("numbers", "integers", "text_rows", "features"),
     "score": ("score",),
     "decision": ("decision",),
     "propensity": ("propensity",),
@@ -128,8 +131,10 @@ def pack_served(batch: ServedBatch) -> dict[str, Cell]:
     """The cells of `batch` (at least one row), all but its model; keys as in SERVED."""
     prefix, request_ids = pack_ids(batch.request_ids)
     clients, client_rows = pack_words([index(batch.client.tolist())])
-    coded = batch.blocks.coded
-    texts, text_rows = pack_words(_words(batch.blocks) if coded is None else coded)
+    blocks = batch.blocks
+    words = _words(blocks) if blocks.coded is None else blocks.coded
+    texts, text_rows = pack_words(words)
+    numbers = by_column(blocks.numbers)
     return {
         "rows": len(batch),
         "id_prefix": prefix,
@@ -145,11 +150,11 @@ def pack_served(batch: ServedBatch) -> dict[str, Cell]:
         "score": pack_floats(batch.score),
         "decision": pack_flags(batch.decision),
         "propensity": pack_matrix(batch.propensity[:, None]),
-        "numbers": pack_matrix(batch.blocks.numbers),
-        "integers": pack_integers(batch.blocks.integers.T),
+        "numbers": b"".join(map(pack_float_column, numbers)),
+        "integers": pack_integers(blocks.integers.T),
         "texts": texts,
         "text_rows": text_rows,
-        "features": pack_matrix(batch.features, batch.blocks.numbers),
+        "features": pack_features(by_column(batch.features), numbers, blocks.integers, words),
     }
 
 
@@ -211,8 +216,8 @@ def unpack_columns(cells: Cells, names: Iterable[str]) -> Columns:
     return {name: _UNPACK[name](cells, rows) for name in names}
 
 
-def _ids(cells: Cells, _: int) -> NDArray[np.bytes_]:
-    return unpack_ids(cells["id_prefix"], cells["request_ids"])
+def _ids(cells: Cells, rows: int) -> NDArray[np.bytes_]:
+    return unpack_ids(cells["id_prefix"], cells["request_ids"], rows)
 
 
 def _event_ns(cells: Cells, rows: int) -> NDArray[np.int64]:
@@ -225,7 +230,13 @@ def _group(cells: Cells, rows: int) -> NDArray[np.int64]:
 
 
 def _features(cells: Cells, rows: int) -> NDArray[np.float32]:
-    return unpack_matrix(cells["features"], rows, unpack_matrix(cells["numbers"], rows))
+    return unpack_features(
+        cells["features"],
+        rows,
+        unpack_matrix(cells["numbers"], rows),
+        unpack_integers(cells["integers"], rows),
+        unpack_integers(cells["text_rows"], rows),
+    )
 
 
 def _integers(cells: Cells, rows: int) -> NDArray[np.int64]:

@@ -9,9 +9,10 @@ from small_task import SIGNATURE, START_NS, task, traffic
 from sidecar.domain import Failure, Outcome, to_ids, to_texts
 from sidecar.errors import NotFoundError, SignatureMismatchError
 from sidecar.signature import Field, Signature
+from sidecar.store.joining import order_of_rows
 from sidecar.store.reader import LogReader
 from trainer.days import DAY_NS, nanoseconds
-from trainer.join import UNACCOUNTED, order_of_rows, read_candidate, read_rows
+from trainer.join import UNACCOUNTED, read_candidate, read_rows
 
 LIVE = traffic(30, 3, rows_a_day=40)
 SCORE = oracle(LIVE, wrong=0.2, seed=1)

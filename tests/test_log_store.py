@@ -201,8 +201,8 @@ def test_a_file_that_is_no_log_of_this_format_is_refused(path, opened):
     database.execute("CREATE TABLE other (x)")
     with pytest.raises(ConfigError, match="another kind"):
         opened(path)
-    database.execute("PRAGMA user_version = 3")
-    with pytest.raises(ConfigError, match="format 3, this version reads format 2; upgrade"):
+    database.execute("PRAGMA user_version = 4")
+    with pytest.raises(ConfigError, match="format 4, this version reads format 3; upgrade"):
         opened(path)
     database.close()
 

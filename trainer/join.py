@@ -10,17 +10,24 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from sidecar.domain import Failure
 from sidecar.errors import NotFoundError, SignatureMismatchError
 from sidecar.signature import Blocks
-from sidecar.store.parquet import arrow_ids, codes_of
+from sidecar.store.joining import (
+    CLOCK_SLACK_NS,
+    EARLIEST_OUTCOME_NS,
+    choose_entries,
+    choose_rows,
+    gathered,
+    is_meant,
+    spread,
+)
 from sidecar.store.reader import joined_columns
-from trainer.days import DAY_NS, nanoseconds
+from trainer.days import nanoseconds
 from trainer.hidden_outcomes import is_hidden, stands_for
 
 if TYPE_CHECKING:
@@ -31,17 +38,11 @@ if TYPE_CHECKING:
     from sidecar.codec import Columns
     from sidecar.signature import Signature
     from sidecar.store.reader import LogReader
+    from sidecar.store.request_index import RequestIndex
 
 UNACCOUNTED = "unaccounted"
 """A row without any Score: the candidate's shadow never said what became of it."""
-NO_ENTRY = NO_ROW = -1
 
-CLOCK_SLACK_NS = 3600 * 10**9
-"""How far the clock of the machine that answered may have been set back before the scores came."""
-EARLIEST_OUTCOME_NS = DAY_NS
-"""An outcome observed longer than this before the row's event is of something else; clocks differ by less."""
-
-Scalar = TypeVar("Scalar", bound=np.generic)
 _BLOCKS = ("numbers", "integers", "texts")
 _READ = (
     *("request_ids", "received_ns", "event_ns", "score", "decision", "propensity", "infer_ns", "cpu_ns"),
@@ -56,21 +57,24 @@ _NO_SCORES: Columns = {
     "cpu_ns": np.empty(0, np.int64),
 }
 _SCORED = tuple(_NO_SCORES)
+_MADE = {"failure": UNACCOUNTED, "score": np.nan, "decision": False, "infer_ns": 0, "cpu_ns": 0}
+"""What a candidate made of a row, and what stands there when it has no Score."""
 
 
 @dataclass(frozen=True, eq=False)
 class JoinedRows:
     """Served rows with their outcomes, each request_id once, ordered by (event_ns, request_id).
 
-    request_ids: bytes (S, ASCII) [n]. received_ns and event_ns: int64 [n]. score: float32 [n], decision: bool
-    [n], infer_ns and cpu_ns: int64 [n], all the champion's. hidden: bool [n], the reply's action hid the
-    outcome. propensity: float32 [n], see `ServedBatch`; 1 where no action hides it. label: float64 [n], 0 or
-    1, NaN where neither was known at as_of_ns, or the outcome is hidden. matured: bool [n], event_ns +
-    maturity <= as_of_ns. logged: int64 [n], rising in the order of the log. repeated: bool [n], the
-    request_id was served more than once, and this is the row received first.
+    index: of request_ids. request_ids: bytes (S, ASCII) [n]. received_ns and event_ns: int64 [n]. score:
+    float32 [n], decision: bool [n], infer_ns and cpu_ns: int64 [n], all the champion's. hidden: bool [n], the
+    reply's action hid the outcome. propensity: float32 [n], see `ServedBatch`; 1 where no action hides it.
+    label: float64 [n], 0 or 1, NaN where neither was known at as_of_ns, or the outcome is hidden. matured:
+    bool [n], event_ns + maturity <= as_of_ns. logged: int64 [n], rising in the order of the log. repeated:
+    bool [n], the request_id was served more than once, and this is the row received first.
     """
 
     as_of_ns: int
+    index: RequestIndex
     request_ids: NDArray[np.bytes_]
     received_ns: NDArray[np.int64]
     event_ns: NDArray[np.int64]
@@ -93,14 +97,16 @@ class JoinedRows:
     def _as_logged(self) -> NDArray[np.int64]:
         return np.argsort(self.logged)
 
+    @cached_property
+    def _ids_as_logged(self) -> NDArray[np.bytes_]:
+        return self.request_ids[self._as_logged]
+
     def rows_of(self, request_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
         """Which row each of these requests is, or NO_ROW. int64 [m]."""
         # A candidate scores in the order of serving, so most often its rows are the log's very rows.
-        if np.array_equal(request_ids, self.request_ids[self._as_logged]):
+        if len(request_ids) == len(self) and np.array_equal(request_ids, self._ids_as_logged):
             return self._as_logged
-        width = max(request_ids.itemsize, self.request_ids.itemsize)
-        found = pc.index_in(arrow_ids(request_ids, width), value_set=arrow_ids(self.request_ids, width))
-        return np.asarray(found.fill_null(NO_ROW).to_numpy().astype(np.int64))
+        return self.index.rows_of(request_ids)
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -133,6 +139,7 @@ class JoinedRows:
         """The rows at these indices."""
         return JoinedRows(
             as_of_ns=self.as_of_ns,
+            index=self.index.taken(rows),
             request_ids=self.request_ids[rows],
             received_ns=self.received_ns[rows],
             event_ns=self.event_ns[rows],
@@ -224,17 +231,16 @@ def read_rows(
     than the signature.
     """
     now_ns = clock_ns(reader) if as_of_ns is None else as_of_ns
-    parts = []
+    parts = [_no_rows(signature)]
     for part in reader.served_parts(_READ, since_ns=since_ns, until_ns=now_ns + 1, champion=champion):
         check_columns(signature, _blocks(part.columns))
         parts.append(part.columns)
-    found = joined_columns(parts, _no_rows(signature))
-    rows = _first_received(found)
-    repeated = _repeated(found["request_ids"], len(rows))[rows]
-    if not np.array_equal(rows, np.arange(len(found["event_ns"]))):
-        found = {name: values[rows] for name, values in found.items()}
+    keys = ("request_ids", "event_ns", "received_ns")
+    chosen = choose_rows(*(np.concatenate([part[name] for part in parts]) for name in keys))
+    found = gathered(parts, _READ, chosen.rows)
     joined = JoinedRows(
         as_of_ns=now_ns,
+        index=chosen.index,
         request_ids=found["request_ids"],
         received_ns=found["received_ns"],
         event_ns=found["event_ns"],
@@ -247,38 +253,21 @@ def read_rows(
         cpu_ns=found["cpu_ns"],
         label=np.full(len(found["event_ns"]), np.nan),
         matured=found["event_ns"] + nanoseconds(maturity) <= now_ns,
-        logged=rows,
-        repeated=repeated,
+        logged=chosen.rows,
+        repeated=chosen.repeated,
     )
     joined.label[:] = _labels(reader, joined, since_ns)
     return joined
 
 
 def read_candidate(reader: LogReader, candidate: str, champion: str, rows: JoinedRows) -> CandidateRows:
-    """What `candidate` made of `rows` while `champion` served them (digests).
-
-    A request scored twice counts as failed if one of the two failed, because a missing value never passes.
-    Two values that differ count as none, because nothing says which of them belongs to the row that counts.
-    """
+    """What `candidate` made of `rows` while `champion` served them (digests); see `choose_entries`."""
     request_ids, scored = read_scores(reader, candidate, champion, rows)
     row_of = rows.rows_of(request_ids)
     if np.array_equal(row_of, np.arange(len(rows))):
         return scored
-    entry = _entries(scored, row_of, len(rows))
-    known = entry != NO_ENTRY
-
-    def spread(values: NDArray[Scalar], column: NDArray[Scalar]) -> NDArray[Scalar]:
-        column[known] = values[entry[known]]
-        return column
-
-    count = len(rows)
-    return CandidateRows(
-        failure=spread(scored.failure, np.full(count, UNACCOUNTED, object)),
-        score=spread(scored.score, np.full(count, np.nan, np.float32)),
-        decision=spread(scored.decision, np.zeros(count, np.bool_)),
-        infer_ns=spread(scored.infer_ns, np.zeros(count, np.int64)),
-        cpu_ns=spread(scored.cpu_ns, np.zeros(count, np.int64)),
-    )
+    entry = choose_entries({name: getattr(scored, name) for name in _MADE}, row_of, len(rows))
+    return CandidateRows(**{name: spread(getattr(scored, name), entry, _MADE[name]) for name in _MADE})
 
 
 def read_scores(
@@ -289,22 +278,6 @@ def read_scores(
     parts = reader.score_parts(_SCORED, candidate, champion, written_since_ns=since_ns)
     found = joined_columns((part.columns for part in parts), _NO_SCORES)
     return found.pop("request_ids"), CandidateRows(**found)
-
-
-def order_of_rows(event_ns: NDArray[np.int64], request_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
-    """The indices that order rows by (event_ns, request_id)."""
-    order = np.argsort(event_ns, kind="stable")
-    same = np.diff(event_ns[order]) == 0
-    if same.any():
-        tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
-        rows = order[tied]
-        order[tied] = rows[np.lexsort((request_ids[rows], event_ns[rows]))]
-    return order
-
-
-def first_of_each(request_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
-    """The index of the first row of each request_id, in order."""
-    return np.flatnonzero(np.diff(np.maximum.accumulate(codes_of(request_ids)), prepend=np.int32(-1)))
 
 
 def check_columns(signature: Signature, blocks: Blocks) -> None:
@@ -318,59 +291,17 @@ def check_columns(signature: Signature, blocks: Blocks) -> None:
         )
 
 
-def _first_received(found: Columns) -> NDArray[np.int64]:
-    """The rows to keep, in their order."""
-    ids, event_ns = found["request_ids"], found["event_ns"]
-    rows = first_of_each(ids)
-    if len(rows) < len(ids):
-        by_arrival = np.lexsort((event_ns, found["received_ns"]))
-        rows = by_arrival[first_of_each(ids[by_arrival])]
-        return rows[order_of_rows(event_ns[rows], ids[rows])]
-    return order_of_rows(event_ns, ids)
-
-
-def _repeated(ids: NDArray[np.bytes_], different: int) -> NDArray[np.bool_]:
-    """Which ids there are more than once; different: how many there are."""
-    if different == len(ids):
-        return np.zeros(len(ids), np.bool_)
-    codes = codes_of(ids)
-    return np.asarray(np.bincount(codes)[codes] > 1)
-
-
 def _labels(reader: LogReader, rows: JoinedRows, since_ns: int | None) -> NDArray[np.float64]:
     earliest_ns = None if since_ns is None else since_ns - EARLIEST_OUTCOME_NS
     outcomes = reader.outcomes(rows.as_of_ns, earliest_ns)
     row_of = rows.rows_of(outcomes.request_ids)
-    meant = row_of != NO_ROW
-    meant[meant] = outcomes.observed_ns[meant] >= rows.event_ns[row_of[meant]] - EARLIEST_OUTCOME_NS
+    meant = is_meant(outcomes.observed_ns, rows.event_ns, row_of)
     # An outcome that is neither has no utility, so the row counts as one without an outcome.
     label = np.where((outcomes.label == 0) | (outcomes.label == 1), outcomes.label, np.nan)
     labels = rows.label.copy()
     labels[row_of[meant]] = label[meant]
     labels[rows.hidden] = np.nan
     return labels
-
-
-def _entries(scored: CandidateRows, row_of: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """For each of `count` rows, the position of its entry in `scored`, or NO_ENTRY.
-
-    row_of: the row that each entry is for, or NO_ROW.
-    """
-    entry = np.full(count, NO_ENTRY)
-    known = np.flatnonzero(row_of != NO_ROW)
-    if np.bincount(row_of[known]).max(initial=0) <= 1:
-        entry[row_of[known]] = known
-        return entry
-    # The last one assigned stays: failures come after values, and of equals the one that took longest.
-    failure = scored.failure[known].astype(np.str_)
-    order = np.lexsort((scored.infer_ns[known], scored.cpu_ns[known], failure))
-    entry[row_of[known[order]]] = known[order]
-    chosen = entry[row_of[known]]
-    differs = (scored.score[known] != scored.score[chosen]) | (
-        scored.decision[known] != scored.decision[chosen]
-    )
-    entry[row_of[known[differs & scored.valued[chosen]]]] = NO_ENTRY
-    return entry
 
 
 def _blocks(columns: Columns) -> Blocks:

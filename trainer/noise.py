@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.join import NO_ROW, read_scores
+from sidecar.store.request_index import NO_ROW
+from trainer.join import read_scores
 from trainer.latency import Quantiles, quantiles
 
 if TYPE_CHECKING:

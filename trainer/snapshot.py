@@ -24,8 +24,9 @@ from sidecar.content_folder import content_digest, write_folder
 from sidecar.domain import to_texts
 from sidecar.errors import BundleError, ConfigError, NotFoundError, SidecarError, SignatureMismatchError
 from sidecar.signature import Blocks, Signature
+from sidecar.store.joining import first_of_each, order_of_rows
 from trainer.days import nanoseconds
-from trainer.join import check_columns, first_of_each, order_of_rows, read_rows
+from trainer.join import check_columns, read_rows
 from trainer.task import History
 
 if TYPE_CHECKING:

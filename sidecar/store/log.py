@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 5.0
 """How long a connection waits for another one's transaction."""
+_PAGE_BYTES = 16_384
+"""Batches are long: large pages take fewer calls. Larger ones yet would make single outcomes dear."""
 
 
 class LogStore:
@@ -194,6 +196,7 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         if not read_format(connection, path):
+            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode = WAL")
             create_tables(connection)
         connection.execute("PRAGMA synchronous = FULL")

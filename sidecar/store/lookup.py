@@ -57,7 +57,7 @@ class LogLookup(LogReader):
     def newest(self, rows: int) -> list[ServedRow]:
         """The `rows` rows written last, oldest first."""
         with self._one_state():
-            models = self._models()
+            models = self.models()
             found: list[ServedRow] = []
             for cells in self._query(f"{_SERVED} ORDER BY sequence DESC"):
                 if len(found) >= rows:
@@ -85,7 +85,7 @@ class LogLookup(LogReader):
     def served_as(self, request_id: str) -> ServedRow | None:
         """The row served under this key; the first one if the key was sent twice."""
         with self._one_state():
-            models = self._models()
+            models = self.models()
             files = self._sealed(KIND_SERVED, None, "rows > ?", (0,))
             hot = list(self._query(f"{_SERVED} WHERE {_HAS_ID} ORDER BY sequence", (request_id,)))
         for file, columns in _rows_of(files, request_id, SERVED_COLUMNS):
@@ -96,7 +96,7 @@ class LogLookup(LogReader):
     def scored_as(self, request_id: str) -> list[ScoreRow]:
         """What the candidates made of the row served under this key, in order of writing."""
         with self._one_state():
-            models = self._models()
+            models = self.models()
             files = self._sealed(KIND_SCORES, None, "rows > ?", (0,))
             hot = list(self._query(f"SELECT * FROM scores WHERE {_HAS_ID} ORDER BY sequence", (request_id,)))
         batches = [

@@ -160,19 +160,6 @@ def read_columns(
     return {name: found[name] for name in wanted}
 
 
-def arrow_ids(ids: NDArray[np.bytes_], width: int) -> Any:
-    """Ids as a pyarrow array of `width` bytes each, at least as many as the longest has."""
-    pa = pyarrow()
-    wide = np.ascontiguousarray(ids, f"S{width}")
-    return pa.Array.from_buffers(pa.binary(width), len(wide), [None, pa.py_buffer(wide)])
-
-
-def codes_of(ids: NDArray[np.bytes_]) -> NDArray[np.int32]:
-    """A number for each id, equal for equal ids, from 0 on in the order of first appearance."""
-    codes: NDArray[np.int32] = arrow_ids(ids, ids.itemsize).dictionary_encode().indices.to_numpy()
-    return codes
-
-
 def _called(name: str, blocks: Mapping[str, list[str]]) -> list[str]:
     """The table columns that a column of the log is made of."""
     if name in TIMES:

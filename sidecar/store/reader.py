@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from sidecar.codec import SCORE_COLUMNS, SERVED_COLUMNS, score_batch, served_batch, unpack_columns
-from sidecar.domain import ModelId, to_ids
+from sidecar.domain import ModelId
 from sidecar.errors import NotFoundError, UnavailableError
+from sidecar.store.hot_outcomes import OUTCOME_COLUMNS, hot_outcomes
 from sidecar.store.log import BUSY_SECONDS
-from sidecar.store.parquet import codes_of
+from sidecar.store.request_index import RequestIndex
 from sidecar.store.runs import Run, RunTable
 from sidecar.store.schema import read_format
 from sidecar.store.sealed import KIND_OUTCOMES, KIND_SCORES, KIND_SERVED, SealedFile, sealed_folder
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from sidecar.domain import ScoreBatch, ServedBatch
 
 _INT64 = np.iinfo(np.int64)
-_FETCHED = 16_384
-_OUTCOME_COLUMNS = ("request_ids", "label", "value", "observed_ns")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +134,7 @@ class LogReader:
         last_ns = int(_INT64.max) if until_ns is None else int(until_ns) - 1
         names = tuple(dict.fromkeys((*columns, "event_ns")))
         with self._one_state():
-            models = self._models()
+            models = self.models()
             wanted = [number for number, model in models.items() if champion in (None, model.digest)]
             files = self._sealed(KIND_SERVED, wanted, "last_ns >= ? AND first_ns <= ?", (first_ns, last_ns))
             hot = self._hot(
@@ -173,7 +170,7 @@ class LogReader:
         since_ns = int(_INT64.min) if written_since_ns is None else int(written_since_ns)
         names = tuple(columns)
         with self._one_state():
-            models = self._models()
+            models = self.models()
             candidates, champions = (
                 [number for number, model in models.items() if digest in (None, model.digest)]
                 for digest in (candidate, champion)
@@ -197,20 +194,11 @@ class LogReader:
         first_ns = int(_INT64.min) if since_ns is None else int(since_ns)
         with self._one_state():
             files = self._sealed(KIND_OUTCOMES, None, "last_ns >= ? AND first_ns <= ?", (first_ns, last_ns))
-            cursor = self._connection.cursor()
-            cursor.row_factory = None  # plain tuples: there may be millions
             with self._readable():
-                cursor.execute(
-                    """
-                    SELECT request_id, label, value, observed_ns FROM outcomes
-                    WHERE observed_ns BETWEEN ? AND ? ORDER BY request_id, observed_ns
-                    """,  # the order of the table itself
-                    (first_ns, last_ns),
-                )
-                hot = _last_of_each(_outcome_columns(cursor))
-        sealed = (file.read(_OUTCOME_COLUMNS, ("observed_ns", first_ns, last_ns)) for file in files)
-        parts = [part for part in sealed if part]
-        return OutcomeTable(**(_latest(joined_columns(parts, hot)) if parts else hot))
+                hot = hot_outcomes(self._connection, first_ns, last_ns)
+        sealed = (file.read(OUTCOME_COLUMNS, ("observed_ns", first_ns, last_ns)) for file in files)
+        found = joined_columns((part for part in sealed if part), hot)
+        return OutcomeTable(**_latest(found))
 
     def watermark_ns(self) -> int | None:
         """The greatest event_ns served; None when nothing was."""
@@ -267,7 +255,8 @@ class LogReader:
     def _hot(self, sql: str, values: Sequence[Any]) -> list[sqlite3.Row]:
         return list(self._query(sql, values))
 
-    def _models(self) -> dict[int, ModelId]:
+    def models(self) -> dict[int, ModelId]:
+        """The models that the log knows, by their number in it."""
         rows = self._query("SELECT model, name, version, digest FROM models")
         return {number: ModelId(*model) for number, *model in rows}
 
@@ -331,42 +320,15 @@ def _marks(values: Sequence[Any]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _outcome_columns(found: sqlite3.Cursor) -> Columns:
-    """Some rows at a time: a million tuples at once would keep the garbage collector busy."""
-    parts: list[Columns] = [
-        {
-            "request_ids": np.empty(0, np.bytes_),
-            "label": np.empty(0, np.float64),
-            "value": np.empty(0, np.float64),
-            "observed_ns": np.empty(0, np.int64),
-        }
-    ]
-    while rows := found.fetchmany(_FETCHED):
-        cells = list(chain.from_iterable(rows))  # a quarter of the time that zip(*rows) takes
-        request_ids, label, value, observed_ns = (cells[place::4] for place in range(4))
-        part = {
-            "request_ids": to_ids(request_ids),
-            "label": np.array(label, np.float64),
-            "value": np.array([math.nan if each is None else each for each in value], np.float64),
-            "observed_ns": np.array(observed_ns, np.int64),
-        }
-        parts.append(part)
-    return joined_columns(parts[1:], parts[0])
-
-
-def _last_of_each(outcomes: Columns) -> Columns:
-    """Of each request only the outcome that stands last, of outcomes ordered by request."""
-    ids = outcomes["request_ids"]
-    last = np.append(ids[1:] != ids[:-1], np.ones(min(1, len(ids)), np.bool_)).astype(np.bool_)
-    return outcomes if last.all() else {name: values[last] for name, values in outcomes.items()}
-
-
 def _latest(outcomes: Columns) -> Columns:
     """Of each request only the outcome observed last."""
-    codes = codes_of(outcomes["request_ids"])
-    if codes.max(initial=-1) + 1 == len(codes):
+    ids = outcomes["request_ids"]
+    if (ids[1:] > ids[:-1]).all():  # as SQLite has them, most often
         return outcomes
-    order = np.lexsort((outcomes["observed_ns"], codes))
-    last = np.append(codes[order][1:] != codes[order][:-1], True)
-    rows = np.sort(order[last])
+    index = RequestIndex(ids)
+    if index.different == len(ids):
+        return outcomes
+    of = index.numbers()
+    order = np.lexsort((outcomes["observed_ns"], of))
+    rows = np.sort(order[np.append(of[order][1:] != of[order][:-1], True)])
     return {name: values[rows] for name, values in outcomes.items()}

@@ -13,7 +13,7 @@ from sidecar.errors import ConfigError, UnavailableError
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = 2
+FORMAT = 3
 """Kept in the file's `user_version`."""
 
 _OUTCOMES = """

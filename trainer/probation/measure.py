@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sidecar.store.joining import first_of_each, order_of_rows
 from trainer.betting import restarted_capital
 from trainer.budget import ErrorShare
 from trainer.comparison import Reign, stretches_of
 from trainer.days import DAY_NS, day_start, iso_day
 from trainer.gather import Known, describe
 from trainer.interval import PER
-from trainer.join import first_of_each, order_of_rows
 from trainer.latency import measure_alone
 from trainer.noise import measure_noise
 from trainer.probation.facts import WHOLE, Probation, Reading

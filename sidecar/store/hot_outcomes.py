@@ -1,0 +1,87 @@
+"""The outcomes in SQLite as columns.
+
+SQLite joins the values of many rows to one text, which numpy takes apart: a Python object for each value of
+a million rows would take four times as long.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from sidecar.codec import Columns
+
+OUTCOME_COLUMNS = ("request_ids", "label", "value", "observed_ns")
+_IDS = 1 << 18
+"""Requests at a time: bounds the texts."""
+_SEPARATOR = "\n"
+"""No request id has one."""
+_FROM = "FROM outcomes WHERE observed_ns BETWEEN ? AND ? AND request_id >= ? AND request_id < ?"
+_NO_ROWS: Columns = {
+    "request_ids": np.empty(0, np.bytes_),
+    "label": np.empty(0, np.float64),
+    "value": np.empty(0, np.float64),
+    "observed_ns": np.empty(0, np.int64),
+}
+
+
+def hot_outcomes(connection: sqlite3.Connection, first_ns: int, last_ns: int) -> Columns:
+    """OUTCOME_COLUMNS of all outcomes observed in that time; a request may have several.
+
+    Call it within a transaction: it asks several times.
+    """
+    parts = [_NO_ROWS]
+    for first_id, end_id in itertools.pairwise(_steps(connection)):
+        parts += _part(connection, (first_ns, last_ns, first_id, end_id))
+    return {name: np.concatenate([part[name] for part in parts]) for name in OUTCOME_COLUMNS}
+
+
+def _steps(connection: sqlite3.Connection) -> Iterator[str | bytes]:
+    """Ids, so that between two there are few enough."""
+    first: str | None = ""
+    while first is not None:
+        yield first
+        found = connection.execute(
+            "SELECT request_id FROM outcomes WHERE request_id >= ? ORDER BY request_id LIMIT 1 OFFSET ?",
+            (first, _IDS),
+        ).fetchone()
+        first = found[0] if found else None
+    yield b""  # to SQLite greater than any text
+
+
+def _part(connection: sqlite3.Connection, where: tuple[Any, ...]) -> list[Columns]:
+    rows, ids, moments, labels, odd_labels, values = connection.execute(
+        f"""
+        SELECT count(*), group_concat(request_id, ?), group_concat(observed_ns),
+               group_concat(label = 1, ''), total(label NOT IN (0, 1)), count(value) {_FROM}
+        """,
+        (_SEPARATOR, *where),
+    ).fetchone()
+    if not rows:
+        return []
+    return [
+        {
+            "request_ids": np.array(ids.encode().split(_SEPARATOR.encode())),
+            "label": _numbers(connection, "label", where) if odd_labels else _flags(labels),
+            "value": _numbers(connection, "value", where) if values else np.full(rows, np.nan),
+            "observed_ns": np.fromstring(moments, np.int64, sep=","),
+        }
+    ]
+
+
+def _flags(digits: str) -> NDArray[np.float64]:
+    return (np.frombuffer(digits.encode(), np.uint8) - ord("0")).astype(np.float64)
+
+
+def _numbers(connection: sqlite3.Connection, column: str, where: tuple[Any, ...]) -> NDArray[np.float64]:
+    """One by one, as text would not keep every bit."""
+    rows = connection.execute(f"SELECT {column} {_FROM}", where)
+    return np.array([value for (value,) in rows], np.float64)

@@ -78,6 +78,17 @@ def test_another_recipe_or_one_that_was_changed_stands_beside_it(registry, fit, 
     assert {shadowed(registry, first), shadowed(registry, other)} == set(in_shadow(registry))
 
 
+def test_what_a_search_chose_may_differ_and_what_it_searches_may_not(fit):
+    def searched(version, depth, *names):
+        tried = [{"setting": dict.fromkeys(names, depth)}]
+        estimator = {"class": "somewhere.Boosting", "parameters": {"depth": depth, "rate": 0.1}}
+        return fit(version, estimator=estimator, search={"tried": tried})
+
+    assert same_recipe(searched("may", 3, "depth"), searched("june", 4, "depth"))
+    assert not same_recipe(searched("may", 3, "depth"), searched("june", 3, "depth", "rate"))
+    assert not same_recipe(searched("may", 3, "rate"), searched("june", 4, "rate"))
+
+
 def test_models_that_were_brought_follow_nobody(registry, fit):
     brought = [shadowed(registry, fit(version, None, estimator=None)) for version in ("may", "june")]
     assert in_shadow(registry) == brought

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from sidecar.lifecycle import Version
     from sidecar.registry import Registry
 
-_DECLARED = ("name", "recipe", "transform", "estimator", "signature_digest")
-"""What a manifest says of the recipe itself, and not of the rows that it was fitted on."""
+_DECLARED = ("name", "recipe", "transform", "signature_digest")
 
 
 def same_recipe(one: Bundle, other: Bundle) -> bool:
-    """Whether both were fitted by one recipe, declared alike. Models that were brought have none."""
-    declared = _declared(one.manifest)
-    return declared["estimator"] is not None and declared == _declared(other.manifest)
+    """Whether both were fitted by one recipe, declared alike. Models that were brought have none.
+
+    Parameters that a search chooses may differ from fit to fit.
+    """
+    fitted = bool(one.manifest.get("estimator") and other.manifest.get("estimator"))
+    return fitted and _declared(one.manifest) == _declared(other.manifest)
 
 
 def earlier_fit(registry: Registry, bundle: Bundle) -> Version | None:
@@ -30,4 +32,13 @@ def earlier_fit(registry: Registry, bundle: Bundle) -> Version | None:
 
 
 def _declared(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: manifest.get(name) for name in _DECLARED}
+    """What a fit's manifest says of the recipe itself, and not of the rows that it was fitted on."""
+    estimator, search = manifest["estimator"], manifest.get("search")
+    searched = sorted(search["tried"][0]["setting"]) if search else []
+    fixed = {name: value for name, value in estimator["parameters"].items() if name not in searched}
+    return {
+        **{name: manifest.get(name) for name in _DECLARED},
+        "class": estimator["class"],
+        "parameters": fixed,
+        "searched": searched,
+    }

@@ -92,8 +92,9 @@ class Log:
     """Rows leave SQLite for Parquet files once the oldest of them is this old."""
     seal_mb: int = 256
     """And earlier, once they are this large."""
-    keep_days: float = 90.0
-    """Older rows are dropped; 0 for no limit."""
+    keep_days: float = 400.0
+    """Older rows are dropped; 0 for no limit. The trainer needs all rows since the shadow of a candidate, or
+    of the first fit of its recipe, began."""
     keep_mb: int = 16_384
     """The oldest rows are dropped while the log is larger; 0 for no limit."""
 

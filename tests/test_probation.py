@@ -23,6 +23,7 @@ from trainer.latency import Quantile, Quantiles, Speed
 from trainer.probation.facts import Probation, Reading
 from trainer.probation.measure import measure_probation
 from trainer.probation.verdict import judge_canary, judge_champion
+from trainer.report import waits_view
 
 TASK = str(Path(small_task.__file__))
 FORMER = model("f")
@@ -118,6 +119,29 @@ def test_a_budget_in_multiples_is_of_what_the_champion_takes_beside_its_canary(t
     # A champion has nobody beside it, and what was before may have been other traffic.
     assert measured(log(tmp_path / "alone"), of=multiples).speed is None
     assert measured(log(tmp_path / "fixed")).speed.over == 0
+
+
+def test_how_long_callers_waited_is_shown_beside_the_champions_of_the_same_days(tmp_path):
+    rows = traffic(30, DAYS, rows_a_day=100, seed=9)
+    score = oracle(rows, wrong=0.1, seed=3)
+    queue_ns = np.where(ROWS % 50, 10_000, 90_000)
+    beside = replace(served(rows, score, ROWS, FORMER, cpu_ns=5_000), queue_ns=queue_ns)
+    earlier = traffic(20, 5, rows_a_day=100, seed=8)
+    before = served(earlier, oracle(earlier, wrong=0.1, seed=3), np.arange(500), FORMER, cpu_ns=500_000)
+    path = log(tmp_path, of_former=[beside, before])
+    found = measured(path, share=0.5)
+    ended = np.count_nonzero(rows.event_ns < START_NS + 35 * DAY_NS)
+    assert (found.waits.rows, found.waits.beside_rows) == (WHOLE, ended)
+    # The newcomer's runs took 40 us and nobody queued; the champion's took 10 us, after 10 us or 90.
+    assert found.waits.waited.p50.us == found.waits.waited.p999.us == 40
+    one = found.waits.beside
+    assert (one.p50.us, one.p99.us, one.p999.us) == (20, 100, 100)
+    assert Probation.from_json(json.loads(found.canonical_json)) == found
+    assert measured(path).waits is None
+    words = waits_view(found.waits, ("canary", "champion")).plain
+    assert f"canary 40 / 40 [40; 40] / 40 over {WHOLE} rows, champion 20 / 100" in words
+    later = measured(path, share=0.5, received_since_ns=START_NS + 33 * DAY_NS).waits
+    assert later.beside_rows < ended
 
 
 def speed(beyond=(0.0,) * 5, within=(9.0,) * 5):

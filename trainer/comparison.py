@@ -72,13 +72,17 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class Reign:
-    """What a champion served, as known at one moment; the rows before `matured_ns` have matured."""
+    """What a champion served, as known at one moment; the rows before `matured_ns` have matured.
+
+    dropped_until_ns: of rows that the log wrote up to then some are gone; None where none is.
+    """
 
     task: Task
     champion: ModelId
     query: Query
     served: JoinedRows
     matured_ns: int
+    dropped_until_ns: int | None
 
     @classmethod
     def at(
@@ -112,7 +116,11 @@ class Reign:
             champion=champion.digest,
             hidden_by=task.hidden_by,
         )
-        return cls(task, champion, query, served, matured_ns)
+        return cls(task, champion, query, served, matured_ns, reader.dropped_until_ns())
+
+    def lacks_rows_since(self, received_ns: int) -> bool:
+        """Whether rows that were received from then on may be gone from the log."""
+        return self.dropped_until_ns is not None and self.dropped_until_ns >= received_ns
 
     def compare(self, reader: LogReader, *stints: Stint) -> Comparison:
         """Join what another model made of the champion's rows, and price it.

@@ -172,6 +172,7 @@ class Evidence:
     hidden: None where no action hides the outcome. share: the recipe's part of the error budget.
     earlier: fits of the same recipe that stood in the shadow before it, oldest first; own: what the candidate
     shows without them, None where there are none. shadowed and latency are the candidate's alone.
+    cut: rows of its recipe's time in the shadow may be gone from the log.
     first_scored_ns: event time of the earliest row, of those that were read, with a Score of the candidate;
     None without any. trained_until_ns: the newest event it was fitted on, None where not known.
     received_since_ns: by the machine's clock, when both came to stand where they do; 0 where not known.
@@ -196,6 +197,7 @@ class Evidence:
     received_since_ns: int
     earlier: tuple[EarlierFit, ...]
     own: Own | None
+    cut: bool
     shadowed: Accounting
     judged: Accounting
     unmatured: int

@@ -118,6 +118,7 @@ def describe(reign: Reign, found: Comparison, units: Units, known: Known, noise:
         received_since_ns=own.received_since_ns,
         earlier=_earlier(found),
         own=_own(policy, found, units),
+        cut=reign.lacks_rows_since(found.turns[0].stint.received_since_ns),
         shadowed=found.shadowed_account,
         judged=account,
         unmatured=found.unmatured,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from trainer.evidence import Accounting, Evidence, Quality
     from trainer.gate import Decision, Policy
-    from trainer.latency import Latency, Quantiles
+    from trainer.latency import Latency, Quantiles, Waits
     from trainer.offline import FitReport
     from trainer.snapshot import Snapshot
 
@@ -222,6 +222,15 @@ def _latency(latency: Latency) -> list[tuple[str, str, str]]:
 def _quantiles(of: Quantiles) -> str:
     p99 = f"{of.p99.us:,.0f} [{of.p99.lower_us:,.0f}; {of.p99.upper_us:,.0f}]"
     return f"{of.p50.us:,.0f} / {p99} / {of.p999.us:,.0f}"
+
+
+def waits_view(waits: Waits, sides: tuple[str, str]) -> Text:
+    """How long callers waited, the newcomer's and the others'."""
+    return Text(
+        f"waited    us p50 / p99 / p99.9, queue and run by the wall clock, in the same days: {sides[0]} "
+        f"{_quantiles(waits.waited)} over {waits.rows:,} rows, {sides[1]} {_quantiles(waits.beside)} over "
+        f"{waits.beside_rows:,}"
+    )
 
 
 def _days(accounting: Accounting) -> str:

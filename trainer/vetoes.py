@@ -59,6 +59,7 @@ def faults(evidence: Evidence, policy: Policy) -> list[str]:
 def doubts(evidence: Evidence, policy: Policy) -> list[str]:
     """Say why the evidence does not show what it seems to."""
     return [
+        *_cut(evidence),
         *_noise(evidence),
         *_identification(evidence),
         *incomplete(evidence, policy),
@@ -153,6 +154,15 @@ def _speed_gap(evidence: Evidence, policy: Policy) -> Iterator[str]:
             f"It is not shown yet to be fast enough: {_speed(latency)}; e-value "
             f"{e_value(latency.within):,.2f} for keeping the budget, {1 / policy.error:,.0f} wanted; "
             f"{_rows_to_go(latency, policy)}."
+        )
+
+
+def _cut(evidence: Evidence) -> Iterator[str]:
+    if evidence.cut:
+        recipe = "its recipe's" if evidence.earlier else "its"
+        yield (
+            f"The evidence has lost its beginning: rows of {recipe} time in the shadow were dropped from the "
+            "log; let it keep more ([log] keep_days, keep_mb), and begin anew."
         )
 
 

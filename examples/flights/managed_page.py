@@ -34,17 +34,18 @@ READ = """
 
 Of the rendering that is committed, written by hand:
 
-- `boosting`, fitted for the fourth time, became champion on 20 July, and the managed champion earned USD 9,586
-  per 1,000 flights [3,937; 15,235] more than the first model all year. That is 40 % of what the newest model,
-  taken every month, earned more than the first. Nearly all of the rest was lost before that day: the bets asked
-  for 15 weeks, and June and July were the dear ones. From August to December the two are about 900 apart.
-- Before bets followed a recipe, the gate promoted nobody in this year: each month's three fits shared what the
-  months before had left of one error, and an e-value of 186 in May met a wanted one of 560. That result was
-  known when this was built; the figures of the policy, the recipes and the bets were left as they were.
+- `boosting`, fitted for the fourth time, became champion on 20 July, and the managed champion earned USD
+  9,586 per 1,000 flights [3,937; 15,235] more than the first model all year. That is 40 % of what the newest
+  model, taken every month, earned more than the first. Nearly all of the rest was lost before that day: the
+  bets asked for 15 weeks, and June and July were the dear ones. From August to December the two are about
+  900 apart.
+- Before bets followed a recipe, the gate promoted nobody in this year: each month's three fits shared what
+  the months before had left of one error, and an e-value of 186 in May met a wanted one of 560. That result
+  was known when this was built; the policy, the recipes and the bets were left as they were.
 - After July nobody earned a promotion over `boosting` of July: the later fits gained little on it.
-- The probation of the new champion has no end here: on two days the first model, to return, would have put USD
-  536,483 at risk, more than the 480,000 declared for a day, so the bets prove nothing either way, and the
-  first model goes on scoring until somebody ends it (`trainer probation --end`).
+- The probation of the new champion has no end here: on two days the first model, to return, would have put
+  USD 536,483 at risk, more than the 480,000 declared for a day, so the bets prove nothing either way, and
+  the first model goes on scoring until somebody ends it (`trainer probation --end`).
 - `boosting_balanced` was turned down three times for the money that it lost.
 - Nothing here needed the gate: the hold-out named `boosting` in all nine months, by money and by accuracy,
   and it earned more than the first model in each. In a year whose newest model is bad, the other

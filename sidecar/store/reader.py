@@ -211,6 +211,11 @@ class LogReader:
         known = [int(watermark) for watermark in (hot, sealed) if watermark is not None]
         return max(known, default=None)
 
+    def dropped_until_ns(self) -> int | None:
+        """Of rows written up to this moment some are gone, because they were too old or too many."""
+        ((until_ns,),) = self._query("SELECT MAX(until_ns) FROM dropped")
+        return None if until_ns is None else int(until_ns)
+
     def runs(self) -> list[Run]:
         """Every run of the sidecar, oldest first."""
         with self._readable():

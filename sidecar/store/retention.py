@@ -71,6 +71,9 @@ def drop_surplus(log: Path, settings: config.Log, now_ns: int) -> int:
             connection.execute(
                 "DELETE FROM sealed_outcomes WHERE file NOT IN (SELECT file FROM sealed_files)"
             )
+        if dropped:
+            until_ns = max(each.last_written_ns for each in dropped)
+            connection.execute("INSERT INTO dropped (at_ns, until_ns) VALUES (?, ?)", (now_ns, until_ns))
         if settings.keep_days:
             limit_ns = now_ns - int(settings.keep_days * _DAY_NS)
             connection.execute("DELETE FROM outcomes WHERE recorded_ns < ?", (limit_ns,))

@@ -119,6 +119,9 @@ def create_tables(connection: sqlite3.Connection) -> None:
             not_null={*sealed, *times},
             foreign_keys=[("model", "models", "model"), ("champion", "models", "model")],
         ).create_index(["path"], unique=True)
+        # Which rows are gone because they were too old or too many: those written up to until_ns, or some.
+        dropped = {"at_ns": int, "until_ns": int}
+        database.table("dropped").create(dropped, not_null=dropped.keys())
         for name, query in _VIEWS.items():
             database.create_view(name, query)
         database.execute(f"PRAGMA user_version = {FORMAT}")

@@ -11,7 +11,7 @@ from sidecar.errors import NotFoundError
 from sidecar.lifecycle import ModelState, Reason
 from trainer.command_line import DATE, TASK, Session, nanoseconds_of, plain, with_session
 from trainer.probation.conduct import conduct
-from trainer.report import evidence_view
+from trainer.report import evidence_view, waits_view
 from trainer.run import activation_words
 from trainer.task import load_task
 
@@ -68,6 +68,7 @@ def probation(
                 words += f" {activation_words(registry, one.deployment, session.patience_seconds)}"
             sides = ("champion", "former champion") if one.facts.of_champion else ("canary", "champion")
             views += [words, evidence_view(one.facts.evidence, task.policy, sides)]
+            views += [waits_view(one.facts.waits, sides)] if one.facts.waits else []
     data = [
         {**plain(asdict(one.decision)), "facts": one.facts.to_json(), "done": bool(one.deployment)}
         for one in found

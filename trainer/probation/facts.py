@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sidecar.canonical_json import canonical_json, json_digest
 from trainer.evidence import Evidence
-from trainer.latency import Quantile, Quantiles, Speed
+from trainer.latency import Quantile, Quantiles, Speed, Waits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,8 @@ class Probation:
     share: of the calls that the new one answers: 1 for a champion, less for a canary, whose former one is the
     champion. share_since_ns: since when, by the machine's clock; days: whole judged days at that share.
     evidence: of the former as a candidate against the new one, its stakes those of the units that are bet on.
-    speed: of the new one where it serves; None where it cannot be judged.
+    speed: of the new one where it serves; None where it cannot be judged. waits: of a canary's callers beside
+    the champion's; None for a champion, which has nobody beside it.
     """
 
     share: float
@@ -51,6 +52,7 @@ class Probation:
     evidence: Evidence
     readings: tuple[Reading, ...]
     speed: Speed | None
+    waits: Waits | None = None
 
     @property
     def of_champion(self) -> bool:
@@ -105,4 +107,5 @@ class Probation:
             evidence=Evidence.from_json(data["evidence"]),
             readings=tuple(readings),
             speed=speed,
+            waits=data["waits"] and Waits.from_json(data["waits"]),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,8 @@ from trainer.comparison import Reign, stretches_of
 from trainer.days import DAY_NS, day_start, iso_day
 from trainer.gather import Known, describe
 from trainer.interval import PER
-from trainer.latency import measure_alone
+from trainer.join import first_of_each, order_of_rows
+from trainer.latency import measure_alone, measure_waits
 from trainer.noise import measure_noise
 from trainer.probation.facts import WHOLE, Probation, Reading
 from trainer.stints import Stint
@@ -59,16 +61,19 @@ def measure_probation(
     at_share_ns = day_start(int(begun[0])) + DAY_NS if share_since_ns and len(begun) else judged.since_ns
     # A canary stays as long as a candidate may.
     most_days = policy.probation_days if share == WHOLE else policy.deadline_days
-    beside = np.empty(0, np.int64)
+    beside, waits = _NO_CLOCKS, None
     if share < WHOLE:
-        beside = _cpu_of(reader, former, shadowed.since_ns, shadowed.until_ns)
+        span = _Span(shadowed.since_ns, shadowed.until_ns, received_since_ns)
+        beside = _clocks_of(reader, former, span)
+        waits = measure_waits(policy, _clocks_of(reader, newcomer, span).waited_ns, beside.waited_ns)
     return Probation(
         share=share,
         share_since_ns=share_since_ns,
         days=max(0, (judged.until_ns - max(judged.since_ns, at_share_ns)) // DAY_NS),
         evidence=describe(reign, found, units, known, measure_noise(reader, reign)),
         readings=_readings(policy, units, judged, most_days),
-        speed=measure_alone(policy, served.cpu_ns[found.shadowed], beside),
+        speed=measure_alone(policy, served.cpu_ns[found.shadowed], beside.cpu_ns),
+        waits=waits,
     )
 
 
@@ -84,14 +89,35 @@ def _readings(policy: Policy, units: Units, judged: Accounting, most_days: int) 
     )
 
 
-def _cpu_of(reader: LogReader, model: ModelId, since_ns: int, until_ns: int) -> NDArray[np.int64]:
-    """CPU times of what a model answered in a span, each request once, in the order of the events."""
-    wanted = ("request_ids", "event_ns", "cpu_ns")
-    parts = reader.served_parts(wanted, since_ns=since_ns, until_ns=until_ns, champion=model.digest)
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Rows of events from `since_ns` to before `until_ns`, received since `received_since_ns`."""
+
+    since_ns: int
+    until_ns: int
+    received_since_ns: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Clocks:
+    """What rows took, in the order of their events, int64 [n]. waited: in the queue, and for the run."""
+
+    cpu_ns: NDArray[np.int64]
+    waited_ns: NDArray[np.int64]
+
+
+_NO_CLOCKS = _Clocks(np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+def _clocks_of(reader: LogReader, model: ModelId, span: _Span) -> _Clocks:
+    """Of what a model answered in a span, each request once."""
+    wanted = ("request_ids", "event_ns", "received_ns", "cpu_ns", "queue_ns", "infer_ns")
+    parts = reader.served_parts(wanted, since_ns=span.since_ns, until_ns=span.until_ns, champion=model.digest)
     found = [part.columns for part in parts]
     if not found:
-        return np.empty(0, np.int64)
-    ids, event_ns, cpu_ns = (np.concatenate([one[name] for one in found]) for name in wanted)
-    rows = order_of_rows(event_ns, ids)
-    rows = rows[first_of_each(ids[rows])]
-    return np.asarray(cpu_ns[rows])
+        return _NO_CLOCKS
+    columns = {name: np.concatenate([one[name] for one in found]) for name in wanted}
+    rows = np.flatnonzero(columns["received_ns"] >= span.received_since_ns)
+    rows = rows[order_of_rows(columns["event_ns"][rows], columns["request_ids"][rows])]
+    rows = rows[first_of_each(columns["request_ids"][rows])]
+    return _Clocks(columns["cpu_ns"][rows], (columns["queue_ns"] + columns["infer_ns"])[rows])

@@ -161,6 +161,7 @@ def test_a_log_without_its_bundles_has_columns_by_place(reader, tmp_path):
 
 
 def test_the_page_shows_what_works(home, monkeypatch):
+    pytest.importorskip("pandas")
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     monkeypatch.chdir(home.parent)
     home.rename(home.parent / "var")

@@ -8,6 +8,7 @@ the order in which batches were written.
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from sidecar.codec import Columns
     from sidecar.signature import Signature
-    from sidecar.store.reader import LogReader
+    from sidecar.store.reader import LogReader, OutcomeTable
     from sidecar.store.request_index import RequestIndex
 
 UNACCOUNTED = "unaccounted"
@@ -232,12 +233,15 @@ def read_rows(
     """
     now_ns = clock_ns(reader) if as_of_ns is None else as_of_ns
     parts = [_no_rows(signature)]
-    for part in reader.served_parts(_READ, since_ns=since_ns, until_ns=now_ns + 1, champion=champion):
-        check_columns(signature, _blocks(part.columns))
-        parts.append(part.columns)
-    keys = ("request_ids", "event_ns", "received_ns")
-    chosen = choose_rows(*(np.concatenate([part[name] for part in parts]) for name in keys))
-    found = gathered(parts, _READ, chosen.rows)
+    with ThreadPoolExecutor(1) as beside:
+        reported = beside.submit(_outcomes, reader, now_ns, since_ns)  # SQLite and numpy share two cores well
+        for part in reader.served_parts(_READ, since_ns=since_ns, until_ns=now_ns + 1, champion=champion):
+            check_columns(signature, _blocks(part.columns))
+            parts.append(part.columns)
+        keys = ("request_ids", "event_ns", "received_ns")
+        chosen = choose_rows(*(np.concatenate([part[name] for part in parts]) for name in keys))
+        found = gathered(parts, _READ, chosen.rows)
+        outcomes = reported.result()
     joined = JoinedRows(
         as_of_ns=now_ns,
         index=chosen.index,
@@ -256,7 +260,7 @@ def read_rows(
         logged=chosen.rows,
         repeated=chosen.repeated,
     )
-    joined.label[:] = _labels(reader, joined, since_ns)
+    joined.label[:] = _labels(outcomes, joined)
     return joined
 
 
@@ -291,9 +295,12 @@ def check_columns(signature: Signature, blocks: Blocks) -> None:
         )
 
 
-def _labels(reader: LogReader, rows: JoinedRows, since_ns: int | None) -> NDArray[np.float64]:
-    earliest_ns = None if since_ns is None else since_ns - EARLIEST_OUTCOME_NS
-    outcomes = reader.outcomes(rows.as_of_ns, earliest_ns)
+def _outcomes(reader: LogReader, as_of_ns: int, since_ns: int | None) -> OutcomeTable:
+    with reader.another() as another:
+        return another.outcomes(as_of_ns, None if since_ns is None else since_ns - EARLIEST_OUTCOME_NS)
+
+
+def _labels(outcomes: OutcomeTable, rows: JoinedRows) -> NDArray[np.float64]:
     row_of = rows.rows_of(outcomes.request_ids)
     meant = is_meant(outcomes.observed_ns, rows.event_ns, row_of)
     # An outcome that is neither has no utility, so the row counts as one without an outcome.

@@ -24,6 +24,8 @@ _IDS = 1 << 18
 """Requests at a time: bounds the texts."""
 _SEPARATOR = "\n"
 """No request id has one."""
+_OTHER = "2"
+"""Stands for a label that is neither 0 nor 1."""
 _FROM = "FROM outcomes WHERE observed_ns BETWEEN ? AND ? AND request_id >= ? AND request_id < ?"
 _NO_ROWS: Columns = {
     "request_ids": np.empty(0, np.bytes_),
@@ -58,19 +60,21 @@ def _steps(connection: sqlite3.Connection) -> Iterator[str | bytes]:
 
 
 def _part(connection: sqlite3.Connection, where: tuple[Any, ...]) -> list[Columns]:
-    rows, ids, moments, labels, odd_labels, values = connection.execute(
+    ids, moments, labels, values = connection.execute(
         f"""
-        SELECT count(*), group_concat(request_id, ?), group_concat(observed_ns),
-               group_concat(label = 1, ''), total(label NOT IN (0, 1)), count(value) {_FROM}
+        SELECT group_concat(request_id, ?), group_concat(observed_ns),
+               group_concat(CASE label WHEN 0 THEN 0 WHEN 1 THEN 1 ELSE {_OTHER} END, ''), count(value)
+        {_FROM}
         """,
         (_SEPARATOR, *where),
     ).fetchone()
-    if not rows:
+    if ids is None:
         return []
+    rows = len(labels)
     return [
         {
             "request_ids": np.array(ids.encode().split(_SEPARATOR.encode())),
-            "label": _numbers(connection, "label", where) if odd_labels else _flags(labels),
+            "label": _numbers(connection, "label", where) if _OTHER in labels else _flags(labels),
             "value": _numbers(connection, "value", where) if values else np.full(rows, np.nan),
             "observed_ns": np.fromstring(moments, np.int64, sep=","),
         }

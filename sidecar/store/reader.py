@@ -107,6 +107,10 @@ class LogReader:
     ) -> None:
         self.close()
 
+    def another(self) -> LogReader:
+        """A second reader of the same log, for another thread; the caller closes it."""
+        return LogReader(self._path)
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()

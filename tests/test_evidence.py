@@ -1,4 +1,5 @@
 import json
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -6,8 +7,10 @@ import pytest
 from small_log import CHAMPION, model, oracle, outcomes, scored, served, write_log
 from small_task import START_NS, task, traffic
 
+from sidecar.config import Log
 from sidecar.domain import Failure
 from sidecar.store.reader import LogReader
+from sidecar.store.retention import drop_surplus
 from trainer.betting import BETS
 from trainer.budget import ErrorShare
 from trainer.days import DAY_NS, iso_day
@@ -242,6 +245,22 @@ def test_open_findings_and_hidden_outcomes_are_part_of_it(tmp_path):
     evidence = evidence_of(log(tmp_path), known=known, of=replace(task, hidden_by="act"))
     assert evidence.findings == (finding,)
     assert evidence.hidden.by == "act"
+
+
+def test_a_log_that_dropped_rows_of_the_candidates_time_says_so(tmp_path):
+    path = log(tmp_path)
+    with LogReader(path) as reader:
+        assert reader.dropped_until_ns() is None
+        begun_ns = time.time_ns()
+    stint = Stint(CANDIDATE, received_since_ns=begun_ns)
+    known = Known(shares={CANDIDATE.digest: ErrorShare(0, 1)}, stints={CANDIDATE.digest: (stint,)})
+    assert not evidence_of(path, known=known).cut
+    assert drop_surplus(path, Log(keep_days=1, keep_mb=0), begun_ns + 2 * DAY_NS) > 0
+    write_log(path, [served(LIVE, CHAMPION_SCORE, ROWS)])
+    assert not evidence_of(path, known=known).cut  # what went was written before
+    assert drop_surplus(path, Log(keep_days=1, keep_mb=0), begun_ns + 3 * DAY_NS) > 0
+    write_log(path, [served(LIVE, CHAMPION_SCORE, ROWS)])
+    assert evidence_of(path, known=known).cut
 
 
 def test_days_that_the_candidate_was_fitted_on_are_no_evidence(tmp_path):

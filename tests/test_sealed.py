@@ -244,6 +244,7 @@ def test_dropped_rows_leave_files_and_tables(store, path):
     assert drop_surplus(path, Log(keep_days=1, keep_mb=0), 10 * DAY_NS) > 0
     assert not list(path.with_name("log").rglob("*.parquet"))
     with LogReader(path) as reader:
+        assert reader.dropped_until_ns() == 1
         assert [to_texts(batch.request_ids) for batch in reader.served()] == [["new"]]
         assert (reader.counts().served, reader.counts().outcomes) == (1, 0)
     assert store.write([], [], [[OUTCOMES[0]]]) == [OutcomeReceipt(1, 0, ())]

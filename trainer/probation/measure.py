@@ -14,7 +14,6 @@ from trainer.comparison import Reign, stretches_of
 from trainer.days import DAY_NS, day_start, iso_day
 from trainer.gather import Known, describe
 from trainer.interval import PER
-from trainer.join import first_of_each, order_of_rows
 from trainer.latency import measure_alone, measure_waits
 from trainer.noise import measure_noise
 from trainer.probation.facts import WHOLE, Probation, Reading

@@ -116,6 +116,21 @@ def test_a_replay_shows_what_differs(decided_home, tmp_path):
     assert {"policy.largest_unit_loss", "evidence.stakes.unit_bound"} <= where
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("canary", "aa", "--share", "much", "--why", "x"), "'much' is not a valid number"),
+        (("canary", "aa", "--share", "2", "--why", "x"), "2.0 is not in the range 0<x<1"),
+        (("simulate", TASK, "aa", "--streams", "1.5"), "'1.5' is not a valid whole number"),
+        (("snapshot", TASK, "--history-until", "today"), "'today' is no UTC date; give one as 2013-03-16"),
+        (("shadow", "zz"), "no bundles begin with 'zz'"),
+        (("shadow", "."), "absent"),
+    ],
+)
+def test_what_is_wrong_with_an_argument_is_one_line(tmp_path, arguments, says):
+    assert says in Home(tmp_path).error(*arguments)
+
+
 def test_audit_lists_everything_and_tells_when_it_was_changed(decided_home, tmp_path):
     home = Home(tmp_path)
     shutil.copytree(decided_home.path, tmp_path, dirs_exist_ok=True)
@@ -123,7 +138,10 @@ def test_audit_lists_everything_and_tells_when_it_was_changed(decided_home, tmp_
     decisions = [one for one in history if one["kind"] == "decision"]
     assert {one["action"] for one in decisions} == {"promote", "hold"}
     assert all(one["budget"] == pytest.approx(0.05 / 3) for one in decisions)
-    assert "decision 1" in home.command("audit").stdout
+    shown = home.command("audit").stdout.splitlines()
+    assert any("decision 1: " in line for line in shown)
+    assert all(len(line) <= 80 for line in shown)
+    assert all(line.startswith(("    ", "20")) for line in shown if line.strip())
     head = home.json("audit", "--verify")["head"]
     assert home.json("audit", "--verify", "--head", head[:16])["intact"]
     assert "goes with --verify" in home.error("audit", "--head", head)

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich import box
-from rich.table import Table
+from rich.console import Group
+from rich.padding import Padding
+from rich.text import Text
 
 from sidecar.domain import part_words
 from sidecar.registry import StoredDecision
@@ -15,6 +16,8 @@ from trainer.command_line import Session, with_session
 from trainer.days import iso_minute
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from sidecar.lifecycle import Transition
 
 BROKEN = 1
@@ -38,7 +41,7 @@ def audit(context: click.Context, session: Session, verify: bool, head: str | No
     with session.registry() as registry:
         if not verify:
             history = registry.history()
-            session.show({"history": [_plain(one) for one in history]}, _table(history))
+            session.show({"history": [_plain(one) for one in history]}, _lines(history))
             return
         found = registry.verify()
         links = {entry.link for entry in registry.entries()}
@@ -58,24 +61,22 @@ def _plain(one: Transition | StoredDecision) -> dict[str, Any]:
     return {"kind": kind, **asdict(one)}
 
 
-def _table(history: list[Transition | StoredDecision]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("when, UTC", "what", "version", "who"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("why", ratio=1)
+def _lines(history: list[Transition | StoredDecision]) -> Group:
+    """Two lines or more for each: when, whose, what and by whom; then why, as long as it is."""
+    lines: list[RenderableType] = []
     for one in history:
         if isinstance(one, StoredDecision):
-            table.add_row(
-                iso_minute(one.decided_ns),
-                f"decision {one.sequence}: {one.action}",
-                one.candidate[:12],
-                one.actor,
+            when_ns, digest, actor = one.decided_ns, one.candidate, one.actor
+            what = f"decision {one.sequence}: {one.action}"
+            why = (
                 f"E-value {one.e_value:,.3g} of {one.wanted:,.0f}; {one.budget:.2%} of error spent, "
-                f"{one.budget_left:.2%} left. {' '.join(one.reasons)}",
+                f"{one.budget_left:.2%} left. {' '.join(one.reasons)}"
             )
         else:
-            share = "" if one.share is None else f", {part_words(one.share, one.drawn_by)}"
-            by = f" by {one.successor[:12]}" if one.successor else ""
-            arrow = f"{one.from_state or 'new'} to {one.to_state}{share}{by}"
-            table.add_row(iso_minute(one.at_ns), arrow, one.digest[:12], one.reason.actor, one.reason.why)
-    return table
+            when_ns, digest, actor, why = one.at_ns, one.digest, one.reason.actor, one.reason.why
+            part = "" if one.share is None else f", {part_words(one.share, one.drawn_by)}"
+            successor = f" by {one.successor[:12]}" if one.successor else ""
+            what = f"{one.from_state or 'new'} to {one.to_state}{part}{successor}"
+        head = Text.assemble(f"{iso_minute(when_ns)}  {digest[:12]}  ", (what, "bold"), f", by {actor}")
+        lines += [head, Padding(Text(why), (0, 0, 0, 4))]
+    return Group(*lines)

@@ -8,6 +8,7 @@ import click
 
 from sidecar.bundle import open_bundle
 from sidecar.canary import check_draw
+from sidecar.cli.numbers import Number
 from sidecar.domain import BundleRef, Canary
 from sidecar.lifecycle import ModelState, Reason
 from trainer.command_line import WHY, Session, with_session
@@ -18,7 +19,7 @@ from trainer.run import activation_words
 @click.argument("digest")
 @click.option(
     "--share",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     help="The part of the calls that it answers from now on.",
 )
 @click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sidecar.cli.numbers import Number
 from sidecar.cli.one_line_errors import OneLineErrors
 from sidecar.lifecycle import Reason
 from trainer import report
@@ -231,7 +232,7 @@ def rollback(session: Session, why: str) -> None:
 @click.option(
     "--wait",
     "wait_seconds",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     help="Wait at most so many seconds for evidence to mature. Default: as long as it takes.",
 )
 @with_session

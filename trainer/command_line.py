@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from sidecar.cli.numbers import Number
 from sidecar.cli.options import as_json as json_option
 from sidecar.cli.options import config_path as config_option
 from sidecar.config import Config, load_config
@@ -36,7 +37,19 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 10.0
 TASK = click.argument("task_path", metavar="TASK", type=click.Path(path_type=Path))
 WHY = click.option("--why", required=True, help="The reason, for the audit trail.")
-DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+
+
+class _Date(click.DateTime):
+    """A moment in UTC."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no UTC date; give one as 2013-03-16 or 2013-03-16T12:00:00", param, ctx)
+
+
+DATE = _Date(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
 @dataclass(frozen=True)
@@ -91,7 +104,7 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--patience",
         "patience_seconds",
-        type=click.FloatRange(min=0),
+        type=Number(min=0),
         default=PATIENCE_SECONDS,
         show_default=True,
         help="Seconds to wait for a sidecar to take up a change, before saying that none did.",
@@ -124,7 +137,8 @@ def find_bundle(config: Config, given: str) -> Path:
     found = sorted(config.bundles_path.glob(f"{given}*")) if given.isalnum() else []
     if len(found) != 1:
         count = len(found) or "no"
-        raise NotFoundError(f"{count} bundles begin with {given!r} in {config.bundles_path}")
+        where = f"in {config.bundles_path}; name one by its digest or its folder"
+        raise NotFoundError(f"{count} bundles begin with {given!r} {where}")
     return found[0]
 
 

@@ -21,7 +21,7 @@ class Terminal:
         self._console = console
         self._status = console.status("")
         self._stages = 0
-        self._mentioned = -QUIET_SECONDS
+        self._mentioned = time.monotonic()
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sidecar.bundle import open_bundle
+from sidecar.cli.numbers import Number
 from sidecar.errors import ConfigError
 from sidecar.lifecycle import Reason
 from trainer.command_line import DATE, Session, with_session
@@ -55,7 +56,7 @@ PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=TOLERANCE,
     show_default=True,
     help="How far its scores may be from the original's.",

@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Group
 from rich.table import Table
 
+from sidecar.cli.numbers import WholeNumber
 from sidecar.errors import NoChampionError
 from trainer.budget import ErrorShare
 from trainer.command_line import DATE, TASK, Session, find_bundle, nanoseconds_of, with_session
@@ -35,14 +36,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--candidates",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=1,
     show_default=True,
     help="How many candidates share the error budget.",
 )
-@click.option(
-    "--streams", type=click.IntRange(min=1), default=2_000, show_default=True, help="Streams a row."
-)
+@click.option("--streams", type=WholeNumber(min=1), default=2_000, show_default=True, help="Streams a row.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Of the drawing; the same gives the same."
 )

@@ -234,7 +234,7 @@ def load_task(path: Path) -> Task:
     absent, cannot be imported, or has no Task by that name.
     """
     if not path.is_file():
-        raise ConfigError(f"no task file at {path}")
+        raise ConfigError(f"no task file at {path}; name the Python file that has the task")
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)

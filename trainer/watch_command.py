@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sidecar.cli.numbers import Number
 from sidecar.errors import SidecarError
 from trainer.command_line import TASK, Session, with_session
 from trainer.run import Run
@@ -26,7 +27,7 @@ EVERY_SECONDS = 60.0
 @click.option(
     "--every",
     "seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=EVERY_SECONDS,
     show_default=True,
     help="Seconds between looks at the log's clock.",

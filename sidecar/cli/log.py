@@ -15,6 +15,7 @@ from rich.table import Table
 
 from sidecar.bundle import open_bundle
 from sidecar.cli.log_rows import export, query, seal
+from sidecar.cli.numbers import WholeNumber
 from sidecar.cli.options import as_json, with_config
 from sidecar.errors import BundleError, NotFoundError
 from sidecar.exploration import ACTIONS, MOST_SHARE
@@ -35,7 +36,7 @@ def log() -> None:
 
 
 @log.command()
-@click.option("-n", "--rows", type=click.IntRange(0), default=20, show_default=True, help="How many rows.")
+@click.option("-n", "--rows", type=WholeNumber(0), default=20, show_default=True, help="How many rows.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written next, until Ctrl-C.")
 @with_config
 @as_json

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sidecar.cli.numbers import WholeNumber
 from sidecar.cli.options import with_config
 from sidecar.errors import InvalidRequestError
 from sidecar.registry import Registry
@@ -48,7 +49,7 @@ def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @_selection
-@click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many.")
+@click.option("-n", "--limit", type=WholeNumber(1), default=20, show_default=True, help="At most so many.")
 @with_config
 def query(config: Config, *, limit: int, **selected: Any) -> None:
     """Print rows as JSON lines, with fields and features by name, oldest first.

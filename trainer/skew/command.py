@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
+from sidecar.cli.numbers import Number
 from sidecar.findings import FindingStore
 from trainer.command_line import Session, with_session
 from trainer.skew.audit import MOST_ROWS, WINDOW, Auditor
@@ -26,7 +27,7 @@ _HOURS = WINDOW.total_seconds() / 3600
 @click.option(
     "--window",
     "hours",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=_HOURS,
     show_default=True,
     help="Hours up to the log's newest event that are audited.",
@@ -35,7 +36,7 @@ _HOURS = WINDOW.total_seconds() / 3600
 @click.option(
     "--watch",
     "seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="Look again every so many seconds, until interrupted.",
 )
 @with_session

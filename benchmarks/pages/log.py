@@ -48,7 +48,7 @@ def render_log(result: dict[str, Any]) -> str:
         "Rows with thirty raw fields and thirty features, answered by a champion and scored by two "
         "candidates, through the real engine, recorder and workers. Medians of rounds (least to most). A row "
         "in SQLite or Parquet is the served row with both of its scores; indexes and free space inside pages "
-        "count.",
+        "count. What numbers of full precision cannot go below is in [the log](../log.md).",
         *(part for shape in result["shapes"] for part in _shape(result, shape)),
         provenance(result, "python -m benchmarks run log"),
     )

@@ -212,18 +212,30 @@ def _twins(bits: NDArray[np.uint32], source: NDArray[np.uint32]) -> dict[int, by
 
 
 def pack_words(words: Iterable[tuple[Sequence[object], NDArray[np.integer]]]) -> tuple[str, bytes]:
-    """The distinct values of each column, and which of them each row has."""
-    columns = list(words)
-    return pack_json([values for values, _ in columns]), pack_integers(
-        rows.astype(np.int64, copy=False) for _, rows in columns
-    )
+    """The values of each column that a row has, and which of them each row has."""
+    columns = [_used(values, rows) for values, rows in words]
+    return pack_json([values for values, _ in columns]), pack_integers(rows for _, rows in columns)
 
 
-def unpack_words(texts: str, text_rows: bytes, rows: int) -> NDArray[np.object_]:
-    """The inverse of `pack_words`, as object [rows, columns]; rows with the same text share one object."""
-    words = json.loads(texts)
+def _used(values: Sequence[object], rows: NDArray[np.integer]) -> tuple[Sequence[object], NDArray[np.int64]]:
+    """The same without values that no row has."""
+    used = np.bincount(rows, minlength=len(values)) > 0
+    if used.all():
+        return values, rows.astype(np.int64, copy=False)
+    return [values[place] for place in np.flatnonzero(used).tolist()], (np.cumsum(used) - 1)[rows]
+
+
+def unpack_words(texts: str, text_rows: bytes, rows: int) -> list[tuple[list[str], NDArray[np.int64]]]:
+    """The inverse of `pack_words`: the values of each column, and which of them each row has."""
+    return list(zip(json.loads(texts), unpack_integers(text_rows, rows), strict=True))
+
+
+def spread_words(
+    words: Sequence[tuple[Sequence[str], NDArray[np.integer]]], rows: int
+) -> NDArray[np.object_]:
+    """Columns of texts as object [rows, columns]; rows with the same text share one object."""
     table = np.empty((rows, len(words)), object)
-    for column, (values, which) in enumerate(zip(words, unpack_integers(text_rows, rows), strict=True)):
+    for column, (values, which) in enumerate(words):
         table[:, column] = np.array(values, object)[which]
     return table
 

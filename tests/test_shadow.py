@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from running_engine import ENGINES
 from tiny_bundles import SIGNATURE, TRIGGER, Misbehaviour, row, tiny_bundle
 
 from sidecar.bundle import PIPELINE
@@ -35,13 +36,13 @@ def champion(tmp_path):
     return tiny_bundle(tmp_path, "champion").ref
 
 
-@pytest.fixture
-def start(champion):
+@pytest.fixture(params=ENGINES)
+def start(champion, request):
     """Starts supervisors for bundles and stops them all in the end."""
     started = []
 
     def make(*candidates, settings=SETTINGS):
-        supervisor = ShadowSupervisor(settings)
+        supervisor = ShadowSupervisor(request.param, settings)
         started.append(supervisor)
         supervisor.deploy(Deployment(1, champion, candidates))
         return supervisor
@@ -376,7 +377,7 @@ def test_a_worker_dies_with_a_sidecar_that_is_killed(tmp_path, champion):
         from test_shadow import SETTINGS, ShadowSupervisor, replace, served, until, worker_pid
 
         champion, candidate = (open_bundle(Path(path)).ref for path in sys.argv[1:])
-        supervisor = ShadowSupervisor(replace(SETTINGS, stall_seconds=600))
+        supervisor = ShadowSupervisor("python", replace(SETTINGS, stall_seconds=600))
         supervisor.deploy(Deployment(1, champion, (candidate,)))
         supervisor.offer(served(champion, 2, triggers={1}))
         results = lambda: supervisor._candidates[0]._worker.results.done

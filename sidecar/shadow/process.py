@@ -39,7 +39,7 @@ class WorkerProcess:
     Raises OSError when no process can be started.
     """
 
-    def __init__(self, bundle: Path, settings: Shadow) -> None:
+    def __init__(self, bundle: Path, engine: str, settings: Shadow) -> None:
         self._settings = settings
         self.results = Results.create(settings.chunk_rows)
         self._connection, theirs = socket.socketpair()
@@ -47,6 +47,7 @@ class WorkerProcess:
             socket=theirs.fileno(),
             results=self.results.fd,
             rows=settings.chunk_rows,
+            engine=engine,
             bundle=str(bundle),
             memory_mb=settings.memory_mb,
             nice=settings.nice,

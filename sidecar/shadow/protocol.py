@@ -23,11 +23,15 @@ CHUNK_DONE = b"."
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a worker is told when it starts. socket, results: inherited file descriptors."""
+    """What a worker is told when it starts. socket, results: inherited file descriptors.
+
+    engine: the name of the one that serves the champion.
+    """
 
     socket: int
     results: int
     rows: int
+    engine: str
     bundle: str
     memory_mb: int
     nice: int

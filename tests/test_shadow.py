@@ -325,6 +325,33 @@ def test_a_worker_has_its_limits_and_ignores_signals_to_the_group(tmp_path, cham
     assert supervisor.status()[0].restarts == 0
 
 
+def test_a_worker_takes_the_time_that_nobody_else_wants(tmp_path, start):
+    policies = {}
+    for scheduling in ("idle", "nice"):
+        settings = replace(SETTINGS, scheduling=scheduling)
+        supervisor = start(tiny_bundle(tmp_path, scheduling).ref, settings=settings)
+        until(lambda one=supervisor: one.status()[0].state == "running")
+        policies[scheduling] = os.sched_getscheduler(worker_pid(supervisor))
+    assert policies == {"idle": os.SCHED_IDLE, "nice": os.SCHED_OTHER}
+
+
+def test_a_worker_that_gets_no_core_is_not_to_blame(tmp_path, champion, start):
+    settings = replace(SETTINGS, scheduling="idle", stall_seconds=0.1, chunk_rows=16)
+    supervisor = start(tiny_bundle(tmp_path, "2").ref, settings=settings)
+    until(lambda: supervisor.status()[0].state == "running")
+    core = min(os.sched_getaffinity(0))
+    os.sched_setaffinity(worker_pid(supervisor), {core})
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    with busy:
+        os.sched_setaffinity(busy.pid, {core})
+        supervisor.offer(served(champion, 1000))
+        time.sleep(1.0)
+        busy.kill()
+    until_idle(supervisor)
+    assert set(failures_of(supervisor.collect()).values()) == {Failure.NONE}
+    assert supervisor.status()[0].restarts == 0
+
+
 def test_too_little_memory_costs_the_candidate_only(tmp_path, champion, start):
     settings = replace(SETTINGS, memory_mb=8, crashes=1)
     supervisor = start(tiny_bundle(tmp_path, "2").ref, settings=settings)

@@ -4,10 +4,19 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread;
+use std::time::Duration;
 
+use crate::clock::monotonic_ns;
 use crate::model::session::Runner;
 use crate::rows::answered::Prediction;
 use crate::rows::blocks::Blocks;
+
+/// After so much work the worker rests, off its core. Whatever the scheduler makes of priorities, of control groups
+/// and of slices that it does not cut short, nobody waits longer for a worker than that, and one more call.
+const WORK_NS: i64 = 100_000;
+/// As short as a sleep can be, or another takes the core for long; the kernel adds its timer slack, 50 us.
+const REST: Duration = Duration::from_micros(20);
 
 /// Rows of several inference calls, one call after another.
 pub struct Chunk<'a> {
@@ -60,8 +69,12 @@ impl Scorer {
         if results.rows() < rows {
             return Err(format!("a chunk of {rows} rows, and results for {}", results.rows()));
         }
-        let mut start = 0;
+        let (mut start, mut rested_ns) = (0, monotonic_ns());
         for &end in chunk.ends {
+            if monotonic_ns() - rested_ns > WORK_NS {
+                thread::sleep(REST);
+                rested_ns = monotonic_ns();
+            }
             let end = usize::try_from(end).ok().filter(|&end| start < end && end <= rows);
             let call = start..end.ok_or("the calls do not lie one after another")?;
             start = call.end;

@@ -25,7 +25,8 @@ CHUNK_DONE = b"."
 class Orders:
     """What a worker is told when it starts. socket, results: inherited file descriptors.
 
-    engine: the name of the one that serves the champion.
+    engine: the name of the one that serves the champion. nice: added to its niceness. idle: once loaded, run
+    only where nobody else wants the core.
     """
 
     socket: int
@@ -35,6 +36,7 @@ class Orders:
     bundle: str
     memory_mb: int
     nice: int
+    idle: bool
     parent: int
 
     def to_json(self) -> str:

@@ -105,7 +105,7 @@ class Shadow:
     copy_share: float = 0.01
     """The part of the champion's inference calls that a copy of it scores in the shadow: both must agree to
     the bit, and what their clocks say apart is the shadow's doing. 0 for no copy."""
-    queue_rows: int = 20_000
+    queue_rows: int = 65_536
     """Rows waiting for one candidate; when full, further rows are shed."""
     chunk_rows: int = 2048
     """Rows sent to a worker at a time."""

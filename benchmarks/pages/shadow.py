@@ -22,7 +22,8 @@ def render_shadow(result: dict[str, Any]) -> str:
         f"medians of {result['rounds']} interleaved rounds (least to most). Requests a second at 4x8; p99 in "
         f"microseconds in an open loop at {number(result['rate'])} requests/s, half of the capacity. Ratios "
         "are of the same round, to the condition without a candidate. Pinned: the server may run on core "
-        f"{SERVER_CORE} only, load generator and worker on core {OTHER_CORE} only.",
+        f"{SERVER_CORE} only, load generator and worker on core {OTHER_CORE} only. Idle: the worker runs "
+        "under SCHED_IDLE, otherwise with that niceness. In each case it rests after 0.3 ms of work.",
         _costs(result),
         "## What became of the rows",
         "Of the answered rows: the part that reached the log, and the part that the candidate was not given "
@@ -95,9 +96,10 @@ def _cores(result: dict[str, Any]) -> str:
     for condition, label in result["labels"].items():
         used = [row["cores_used"] for row in result["measurements"] if row["condition"] == condition]
         cores = (f"{median(each.get(name, 0.0) for each in used):.2f}" for name in names)
+        together = f"{median(sum(each.values()) for each in used):.2f}"
         request = summary(result["measurements"], _request_cpu_us, condition=condition)
-        lines.append([label, *cores, spread(request) if request else ""])
-    return table(["", *names, "event loop, us a request"], lines)
+        lines.append([label, *cores, together, spread(request) if request else ""])
+    return table(["", *names, "together", "event loop, us a request"], lines)
 
 
 def _provision(result: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ use crate::rows::blocks::Blocks;
 
 /// After so much work the worker rests, off its core. Whatever the scheduler makes of priorities, of control groups
 /// and of slices that it does not cut short, nobody waits longer for a worker than that, and one more call.
-const WORK_NS: i64 = 100_000;
+const WORK_NS: i64 = 300_000;
 /// As short as a sleep can be, or another takes the core for long; the kernel adds its timer slack, 50 us.
 const REST: Duration = Duration::from_micros(20);
 

@@ -141,8 +141,8 @@ def _measure_once(program: Path, condition: Condition, rate: float, seconds: flo
 
 
 def _cpu(running: Running, worker: int | None) -> dict[str, float]:
-    """CPU seconds so far of the server's threads by name, of the worker, and of finished load generators."""
-    found = processes.cpu_seconds_by_thread(running.process.pid)
+    """CPU seconds so far of the server's threads by name, the worker, ended load generators, and nobody."""
+    found = processes.unused_seconds() | processes.cpu_seconds_by_thread(running.process.pid)
     if worker:
         found["shadow worker"] = processes.cpu_seconds(worker)
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)

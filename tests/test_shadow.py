@@ -335,6 +335,23 @@ def test_a_worker_takes_the_time_that_nobody_else_wants(tmp_path, start):
     assert policies == {"idle": os.SCHED_IDLE, "nice": os.SCHED_OTHER}
 
 
+@pytest.mark.skipif("native" not in ENGINES, reason="the native engine is not built")
+def test_a_native_worker_leaves_its_core_now_and_then(tmp_path, champion):
+    supervisor = ShadowSupervisor("native", SETTINGS)
+    supervisor.deploy(Deployment(1, champion, (tiny_bundle(tmp_path, "2").ref,)))
+    until(lambda: supervisor.status()[0].state == "running")
+    status = Path(f"/proc/{worker_pid(supervisor)}/status")
+    left = []
+    for _ in range(2):
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("voluntary"))
+        left.append(int(line.split()[1]))
+        supervisor.offer(served(champion, 8192))
+        until_idle(supervisor)
+    supervisor.stop(0)
+    # Four chunks; at a microsecond and more for a row, they take 8 ms and more.
+    assert left[1] - left[0] > 15
+
+
 def test_a_worker_that_gets_no_core_is_not_to_blame(tmp_path, champion, start):
     settings = replace(SETTINGS, scheduling="idle", stall_seconds=0.1, chunk_rows=16)
     supervisor = start(tiny_bundle(tmp_path, "2").ref, settings=settings)

@@ -33,10 +33,12 @@ def render_shadow(result: dict[str, Any]) -> str:
         "## Whose processor time",
         "Cores used during the closed loop (1 is a whole core), by thread of the server and by the worker. "
         "With all cores busy, what the worker gets somebody else does not. `main` and `sidecar` are Python's "
-        "threads; nearly all of the latter is the recorder: what recording itself costs.",
+        "threads; nearly all of the latter is the recorder: what recording itself costs. `interrupts` is "
+        "mostly the network's part of the kernel.",
         _cores(result),
         "The last column is what shadowing costs the request path itself; the rest of the lost throughput is "
-        "that the load generator, the event loop and the worker want more than there is.",
+        "that the load generator, the event loop and the worker want more than there is: a candidate scored "
+        "whole takes from `idle` first, and where that is used up, from the others.",
         "## What to provision",
         _provision(result),
         provenance(result, "python -m benchmarks run shadow"),
@@ -96,10 +98,9 @@ def _cores(result: dict[str, Any]) -> str:
     for condition, label in result["labels"].items():
         used = [row["cores_used"] for row in result["measurements"] if row["condition"] == condition]
         cores = (f"{median(each.get(name, 0.0) for each in used):.2f}" for name in names)
-        together = f"{median(sum(each.values()) for each in used):.2f}"
         request = summary(result["measurements"], _request_cpu_us, condition=condition)
-        lines.append([label, *cores, together, spread(request) if request else ""])
-    return table(["", *names, "together", "event loop, us a request"], lines)
+        lines.append([label, *cores, spread(request) if request else ""])
+    return table(["", *names, "event loop, us a request"], lines)
 
 
 def _provision(result: dict[str, Any]) -> str:

@@ -36,9 +36,10 @@ def render_shadow(result: dict[str, Any]) -> str:
         "threads; nearly all of the latter is the recorder: what recording itself costs. `interrupts` is "
         "mostly the network's part of the kernel.",
         _cores(result),
-        "The last column is what shadowing costs the request path itself; the rest of the lost throughput is "
-        "that the load generator, the event loop and the worker want more than there is: a candidate scored "
-        "whole takes from `idle` first, and where that is used up, from the others.",
+        "The last column is what shadowing costs the request path itself. A candidate takes from `idle` "
+        "first. Where time is left idle while throughput falls, it was not to be had where it was wanted: "
+        "three parties share two cores, and the scheduler places them. The pinned conditions take that choice "
+        "from it.",
         "## What to provision",
         _provision(result),
         provenance(result, "python -m benchmarks run shadow"),
@@ -118,7 +119,8 @@ def _provision(result: dict[str, Any]) -> str:
         f"{number(worker)} us, here. At 10,000 requests a second that is {number(loop / 100)} cores for the "
         f"replies and {number(worker / 100)} for each candidate, beside what the application uses. Where the "
         "cores are not there, replies go first, candidates shed rows, and the gate holds for want of "
-        "coverage: so provision them, or shadow fewer candidates at a time."
+        "coverage: so provision them beside a core for each event loop, keep the server on cores of its own "
+        "(a CPU set) where p99 matters, or shadow fewer candidates at a time."
     )
 
 

@@ -38,8 +38,8 @@ def render_shadow(result: dict[str, Any]) -> str:
         _cores(result),
         "The last column is what shadowing costs the request path itself. A candidate takes from `idle` "
         "first. Where time is left idle while throughput falls, it was not to be had where it was wanted: "
-        "three parties share two cores, and the scheduler places them. The pinned conditions take that choice "
-        "from it.",
+        "three parties share two cores, and the scheduler places them. The pinned conditions take that "
+        "choice from it.",
         "## What to provision",
         _provision(result),
         provenance(result, "python -m benchmarks run shadow"),

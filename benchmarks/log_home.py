@@ -115,7 +115,7 @@ def running_home(shape: Shape, ring_rows: int) -> Iterator[Home]:
 
 def record(home: Home, rows: int) -> dict[str, Any]:
     """Have the recorder take what is in the ring; until the candidates have scored it all."""
-    shadows = ShadowSupervisor(Shadow(queue_rows=2 * rows))
+    shadows = ShadowSupervisor("python", Shadow(queue_rows=2 * rows))
     shadows.deploy(home.deployment)
     while any(status.state != "running" for status in shadows.status()):
         time.sleep(0.01)

@@ -36,6 +36,13 @@ def cpu_seconds_by_thread(pid: int) -> dict[str, float]:
     return times
 
 
+def unused_seconds() -> dict[str, float]:
+    """Processor time of the whole machine so far that no thread is charged for: interrupts, and idling."""
+    ticks = [int(field) for field in _read(_PROC / "stat").partition("\n")[0].split()[1:]]
+    _, _, _, idle, waiting, hard, soft = ticks[:7]  # proc_stat(5)
+    return {"interrupts": (hard + soft) / _TICKS, "idle": (idle + waiting) / _TICKS}
+
+
 def rss_bytes(pid: int) -> int:
     """Add up the resident memory of the family; pages that members share count once for each."""
     resident = (_read(_PROC / str(member) / "statm").split()[1:2] for member in family(pid))

@@ -44,7 +44,7 @@ def row_fates(running: Running) -> Fates | None:
     with grpc.insecure_channel(admin, options=(("grpc.enable_http_proxy", 0),)) as channel:
         stub = admin_pb2_grpc.AdminServiceStub(channel)  # type: ignore[no-untyped-call]
         while True:
-            found = stub.GetStatus(admin_pb2.GetStatusRequest(), timeout=10)
+            found = stub.GetStatus(admin_pb2.GetStatusRequest(), timeout=10, wait_for_ready=True)
             settled = found.served == found.written + found.dropped + found.failed
             idle = all(shadow.queued == 0 for shadow in found.shadows)
             candidates = [shadow for shadow in found.shadows if shadow.role == "candidate"]

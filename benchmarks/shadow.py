@@ -6,7 +6,6 @@ priorities for the worker, and with the server alone on one core while load and 
 
 from __future__ import annotations
 
-import os
 import resource
 import time
 from dataclasses import dataclass, replace
@@ -40,29 +39,31 @@ _LOAD_SECONDS = 30.0
 class Condition:
     """One way to run.
 
-    nice: the worker's, when not the default. base: the condition without a candidate to compare with.
+    nice: the worker's, where it is not run as by default, in time that nobody else wants. base: the condition
+    without a candidate to compare with.
     """
 
     name: str
     label: str
     candidates: tuple[str, ...] = ()
     nice: int | None = None
-    idle: bool = False
     pinned: bool = False
     base: str = ""
 
     @property
     def server(self) -> Server:
         """The sidecar of this condition."""
-        environ = {} if self.nice is None else {"SIDECAR_SHADOW_NICE": str(self.nice)}
+        environ = {}
+        if self.nice is not None:
+            environ = {"SIDECAR_SHADOW_SCHEDULING": "nice", "SIDECAR_SHADOW_NICE": str(self.nice)}
         return replace(sidecar("native", candidates=self.candidates, **environ), name=self.name)
 
 
 CONDITIONS = (
     Condition("none", "no candidate"),
-    Condition(SHADOWED, f"one candidate (default: nice {Shadow().nice})", CANDIDATE, base="none"),
+    Condition(SHADOWED, f"one candidate (default: {Shadow().scheduling})", CANDIDATE, base="none"),
+    Condition("nice-19", "one candidate, nice 19", CANDIDATE, nice=19, base="none"),
     Condition("nice-0", "one candidate, nice 0", CANDIDATE, nice=0, base="none"),
-    Condition("idle", "one candidate, SCHED_IDLE", CANDIDATE, idle=True, base="none"),
     Condition("pinned-none", "server on a core of its own, no candidate", pinned=True),
     Condition(
         "pinned-shadowed",
@@ -140,8 +141,8 @@ def _measure_once(program: Path, condition: Condition, rate: float, seconds: flo
 
 
 def _cpu(running: Running, worker: int | None) -> dict[str, float]:
-    """CPU seconds so far of the server's threads by name, of the worker, and of finished load generators."""
-    found = processes.cpu_seconds_by_thread(running.process.pid)
+    """CPU seconds so far of the server's threads by name, the worker, ended load generators, and nobody."""
+    found = processes.unused_seconds() | processes.cpu_seconds_by_thread(running.process.pid)
     if worker:
         found["shadow worker"] = processes.cpu_seconds(worker)
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -150,7 +151,7 @@ def _cpu(running: Running, worker: int | None) -> dict[str, float]:
 
 
 def _place_worker(running: Running, condition: Condition) -> int:
-    """Wait until the candidate's worker has loaded; give it the condition's cores and priority."""
+    """Wait until the candidate's worker has loaded; give it the condition's cores."""
     deadline = time.monotonic() + _LOAD_SECONDS
     candidate = bundle(condition.candidates[0]).model.digest.encode()
     while time.monotonic() < deadline:
@@ -160,8 +161,6 @@ def _place_worker(running: Running, condition: Condition) -> int:
                 time.sleep(2.0)  # it imports and loads; rows wait for it meanwhile
                 if condition.pinned:
                     processes.set_affinity(pid, {OTHER_CORE})
-                if condition.idle:
-                    os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
                 return pid
         time.sleep(0.05)
     raise h2load.LoadError("no worker for the candidate was started")

@@ -7,23 +7,50 @@ Times are nanoseconds, `*_ns` of events since the Unix epoch. Any thread may cal
 otherwise.
 """
 
-from typing import final
+from collections.abc import Sequence
+from typing import Protocol, final
+
+import numpy as np
+from numpy.typing import NDArray
 
 __version__: str
 """The version of this module; `sidecar.engine.choice` says which one it works with."""
-
-def onnxruntime_version(library: str) -> str:
-    """The version of the ONNX Runtime at this path.
-
-    Raises OSError when it cannot be loaded, or lacks the API that this module uses.
-    """
 
 class GraphError(Exception):
     """A graph cannot be loaded, or fails on its warm-up row; the message is for whoever deploys it."""
 
 @final
+class Runtime:
+    """ONNX Runtime, out of the library at this path. Lives as long as a model that it loaded.
+
+    Raises OSError when the library cannot be loaded, or lacks the API that this module uses.
+    """
+
+    def __new__(cls, library: str) -> Runtime: ...
+    def load(
+        self,
+        graph: str,
+        name: str,
+        version: str,
+        digest: str,
+        signature_digest: str,
+        fields: list[tuple[str, str, bool, float | None, float | None, bool]],
+        features: int,
+        explore: tuple[bool, float],
+        warm_up: tuple[list[float], list[int], list[str]],
+        runs: int,
+    ) -> Loaded:
+        """Load the graph at this path and run it `runs` times on the row `warm_up`. Blocks, without the GIL.
+
+        fields: the signature's, in order: name, kind ("number", "integer" or "text"), whether it may be
+        missing, its bounds, and whether a value outside them is refused. features: how many the graph gives.
+        explore: the action that hides the outcome (True is act), and the share of it that gets the other one.
+        warm_up: the row's numbers, integers and texts. Raises GraphError.
+        """
+
+@final
 class Loaded:
-    """A model, loaded and warm; `Dataplane.load` makes it. Lives as long as anyone holds it."""
+    """A model, loaded and warm; `Runtime.load` makes it. Lives as long as anyone holds it."""
 
     @property
     def signature_digest(self) -> str:
@@ -31,6 +58,62 @@ class Loaded:
 
     def column(self, name: str) -> tuple[str, int] | None:
         """Where the field with this name is: its kind, as `Dataplane.load` names it, and its column."""
+
+    def scorer(self) -> Scorer:
+        """Make ready to run it for a shadow. Raises GraphError."""
+
+class ResultColumns(Protocol):
+    """Where a scorer leaves what became of a chunk's rows, an entry for each row; there may be more places.
+
+    All can be written, and none shares memory with another.
+    """
+
+    @property
+    def done(self) -> NDArray[np.int64]:
+        """[1]: the rows that are complete; set after each call, when all else about it is written."""
+
+    @property
+    def score(self) -> NDArray[np.float32]:
+        """NaN where the run failed."""
+
+    @property
+    def decision(self) -> NDArray[np.uint8]:
+        """1 is act; 0 where the run failed."""
+
+    @property
+    def raised(self) -> NDArray[np.uint8]:
+        """1 where the run failed."""
+
+    @property
+    def infer_ns(self) -> NDArray[np.int64]:
+        """Wall-clock time of the inference call that the row was part of; 0 where it failed."""
+
+    @property
+    def cpu_ns(self) -> NDArray[np.int64]:
+        """The same on the thread's CPU clock."""
+
+    @property
+    def detail(self) -> NDArray[np.uint8]:
+        """[rows, width]: what a run that failed said, cut or filled with zeros; else anything."""
+
+@final
+class Scorer:
+    """Runs a model as the data plane does that answers with it: the same code, the same two clocks."""
+
+    def score(
+        self,
+        numbers: NDArray[np.float32],
+        integers: NDArray[np.int64],
+        texts: Sequence[tuple[Sequence[str], NDArray[np.int64]]],
+        ends: NDArray[np.int64],
+        results: ResultColumns,
+    ) -> None:
+        """Run each inference call by itself, one after another, without the GIL.
+
+        numbers, integers: [rows, fields]. texts: for each text field its values, and which of them each row
+        has. ends: for each call, the row after its last one. Nobody may write to an array meanwhile. A run
+        that fails is a result. Raises ValueError when the arrays do not fit each other.
+        """
 
 @final
 class Columns:
@@ -110,20 +193,19 @@ class Columns:
 class Dataplane:
     """One request path: its listeners, threads, models and ring.
 
-    onnxruntime: the path of libonnxruntime. ledger: the path of the counters of `sidecar.ledger`, which are
+    ledger: the path of the counters of `sidecar.ledger`, which are
     written from here on. version: what server metadata tells. event_loops: threads that serve connections.
     max_in_flight, max_message_bytes, max_rows, ring_rows: as in `sidecar.config.Limits`; hand_off_us and
     batch_rows as in `sidecar.config.Native`. services: the names that health and reflection know. files: what
     reflection knows of each .proto file: its name, its serialised FileDescriptorProto, the full names of what
     it declares, and the names of the files it imports.
 
-    Raises OSError when the library or the ledger cannot be opened.
+    Raises OSError when the ledger cannot be opened.
     """
 
     def __new__(
         cls,
         *,
-        onnxruntime: str,
         ledger: str,
         version: str,
         event_loops: int,
@@ -141,27 +223,6 @@ class Dataplane:
 
         The file descriptors of listening, non-blocking sockets; they belong to the data plane from now on.
         Raises OSError when threads or queues cannot be made.
-        """
-
-    def load(
-        self,
-        graph: str,
-        name: str,
-        version: str,
-        digest: str,
-        signature_digest: str,
-        fields: list[tuple[str, str, bool, float | None, float | None, bool]],
-        features: int,
-        explore: tuple[bool, float],
-        warm_up: tuple[list[float], list[int], list[str]],
-        runs: int,
-    ) -> Loaded:
-        """Load the graph at this path and run it `runs` times on the row `warm_up`. Blocks, without the GIL.
-
-        fields: the signature's, in order: name, kind ("number", "integer" or "text"), whether it may be
-        missing, its bounds, and whether a value outside them is refused. features: how many the graph gives.
-        explore: the action that hides the outcome (True is act), and the share of it that gets the other one.
-        warm_up: the row's numbers, integers and texts. Raises GraphError.
         """
 
     def loaded(self, digest: str) -> Loaded | None:

@@ -206,16 +206,32 @@ def _is_whole(values: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def pack_words(words: Iterable[tuple[Sequence[object], NDArray[np.integer]]]) -> tuple[str, bytes]:
-    """The distinct values of each column, and which of them each row has."""
+    """The values of each column, and which of them each row has."""
     columns = list(words)
-    return pack_json([values for values, _ in columns]), pack_integers(rows for _, rows in columns)
+    return pack_json([values for values, _ in columns]), pack_integers(
+        rows.astype(np.int64, copy=False) for _, rows in columns
+    )
 
 
-def unpack_words(texts: str, text_rows: bytes, rows: int) -> NDArray[np.object_]:
-    """The inverse of `pack_words`, as object [rows, columns]; rows with the same text share one object."""
-    words = json.loads(texts)
+def used_words(values: Sequence[str], rows: NDArray[np.integer]) -> tuple[Sequence[str], NDArray[np.integer]]:
+    """The values of a column, and which of them each row has, without values that no row has."""
+    used = np.bincount(rows, minlength=len(values)) > 0
+    if used.all():
+        return values, rows
+    return [values[place] for place in np.flatnonzero(used).tolist()], (np.cumsum(used) - 1)[rows]
+
+
+def unpack_words(texts: str, text_rows: bytes, rows: int) -> list[tuple[list[str], NDArray[np.int64]]]:
+    """The inverse of `pack_words`: the values of each column, and which of them each row has."""
+    return list(zip(json.loads(texts), unpack_integers(text_rows, rows), strict=True))
+
+
+def spread_words(
+    words: Sequence[tuple[Sequence[str], NDArray[np.integer]]], rows: int
+) -> NDArray[np.object_]:
+    """Columns of texts as object [rows, columns]; rows with the same text share one object."""
     table = np.empty((rows, len(words)), object)
-    for column, (values, which) in enumerate(zip(words, unpack_integers(text_rows, rows), strict=True)):
+    for column, (values, which) in enumerate(words):
         table[:, column] = np.array(values, object)[which]
     return table
 

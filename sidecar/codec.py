@@ -25,19 +25,21 @@ from sidecar.cells import (
     pack_json,
     pack_matrix,
     pack_words,
+    spread_words,
     unpack_flags,
     unpack_floats,
     unpack_ids,
     unpack_integers,
     unpack_matrix,
     unpack_words,
+    used_words,
 )
 from sidecar.domain import Failure, ScoreBatch, ServedBatch
 from sidecar.feature_cell import pack_features, unpack_features
 from sidecar.signature import Blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -132,7 +134,7 @@ def pack_served(batch: ServedBatch) -> dict[str, Cell]:
     prefix, request_ids = pack_ids(batch.request_ids)
     clients, client_rows = pack_words([index(batch.client.tolist())])
     blocks = batch.blocks
-    words = _words(blocks) if blocks.coded is None else blocks.coded
+    words = coded_texts(blocks)
     texts, text_rows = pack_words(words)
     numbers = by_column(blocks.numbers)
     return {
@@ -158,8 +160,11 @@ def pack_served(batch: ServedBatch) -> dict[str, Cell]:
     }
 
 
-def _words(blocks: Blocks) -> list[tuple[list[Any], NDArray[np.int64]]]:
-    return [index(column) for column in blocks.texts.T.tolist()]
+def coded_texts(blocks: Blocks) -> Sequence[tuple[Sequence[str], NDArray[np.integer]]]:
+    """`coded` of the blocks, found out where it is not known, of texts that some row has."""
+    if blocks.coded is None:
+        return [index(column) for column in blocks.texts.T.tolist()]
+    return [used_words(values, rows) for values, rows in blocks.coded]
 
 
 def unpack_served(cells: Cells, model: ModelId) -> ServedBatch:
@@ -244,6 +249,10 @@ def _integers(cells: Cells, rows: int) -> NDArray[np.int64]:
     return np.stack(columns, axis=1) if columns else np.empty((rows, 0), np.int64)
 
 
+def _texts(texts: str, text_rows: bytes, rows: int) -> NDArray[np.object_]:
+    return spread_words(unpack_words(texts, text_rows, rows), rows)
+
+
 def _failures(place: int) -> Callable[[Cells, int], NDArray[np.object_]]:
     def unpack(cells: Cells, rows: int) -> NDArray[np.object_]:
         said = np.array([pair[place] for pair in json.loads(cells["failures"])], object)
@@ -258,13 +267,13 @@ def _durations(name: str) -> Callable[[Cells, int], NDArray[np.int64]]:
 
 _UNPACK: Mapping[str, Callable[[Cells, int], NDArray[Any]]] = {
     "request_ids": _ids,
-    "client": lambda cells, rows: unpack_words(cells["clients"], cells["client_rows"], rows)[:, 0],
+    "client": lambda cells, rows: _texts(cells["clients"], cells["client_rows"], rows)[:, 0],
     "received_ns": _durations("received_ns"),
     "event_ns": _event_ns,
     "group": _group,
     "numbers": lambda cells, rows: unpack_matrix(cells["numbers"], rows),
     "integers": _integers,
-    "texts": lambda cells, rows: unpack_words(cells["texts"], cells["text_rows"], rows),
+    "texts": lambda cells, rows: _texts(cells["texts"], cells["text_rows"], rows),
     "features": _features,
     "score": lambda cells, rows: unpack_floats(cells["score"], rows)[:, 0],
     "decision": lambda cells, rows: unpack_flags(cells["decision"], rows),
@@ -279,7 +288,7 @@ _UNPACK: Mapping[str, Callable[[Cells, int], NDArray[Any]]] = {
 
 def pack_work(blocks: Blocks, group: NDArray[np.int64]) -> bytes:
     """Raw rows (at least one) and their inference calls, as one frame for a shadow worker."""
-    texts, text_rows = pack_words(_words(blocks))
+    texts, text_rows = pack_words(coded_texts(blocks))
     data = (
         pack_floats(blocks.numbers),
         pack_integers(blocks.integers.T),
@@ -295,9 +304,11 @@ def unpack_work(frame: bytes) -> tuple[Blocks, NDArray[np.int64]]:
     rows, *sizes = _FRAME.unpack_from(frame)
     ends = np.cumsum([_FRAME.size, *sizes]).tolist()
     numbers, integers, texts, text_rows, group = (frame[start:end] for start, end in itertools.pairwise(ends))
+    words = unpack_words(texts.decode(), text_rows, rows)
     blocks = Blocks(
         unpack_floats(numbers, rows),
         _integers({"integers": integers}, rows),
-        unpack_words(texts.decode(), text_rows, rows),
+        spread_words(words, rows),
+        words,
     )
     return blocks, unpack_integers(group, rows)[0]

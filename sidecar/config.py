@@ -106,9 +106,9 @@ class Shadow:
     copy_share: float = 0.01
     """The part of the champion's inference calls that a copy of it scores in the shadow: both must agree to
     the bit, and what their clocks say apart is the shadow's doing. 0 for no copy."""
-    queue_rows: int = 20_000
+    queue_rows: int = 65_536
     """Rows waiting for one candidate; when full, further rows are shed."""
-    chunk_rows: int = 256
+    chunk_rows: int = 2048
     """Rows sent to a worker at a time."""
     stall_seconds: float = 2.0
     """A worker that spends longer on one inference call is killed."""
@@ -116,6 +116,9 @@ class Shadow:
     """A worker that takes longer to load its model is killed."""
     memory_mb: int = 4096
     """Address space of a worker."""
+    scheduling: str = "idle"
+    """"idle": a worker gets the processor time that nobody else wants (SCHED_IDLE of Linux). "nice": it gets
+    its small part also where all cores are busy."""
     nice: int = 19
     """Added to a worker's niceness, so that the serving process goes first. 19 is the most there is."""
     crashes: int = 5
@@ -237,6 +240,7 @@ _SECTIONS: Mapping[str, type] = {
 }
 _CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("", "engine"): ENGINES,
+    ("shadow", "scheduling"): ("idle", "nice"),
     ("drift", "watch"): ("on", "off"),
 }
 _MAY_BE_ZERO = frozenset(

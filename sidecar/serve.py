@@ -78,7 +78,7 @@ async def serve(config: Config, announce: Callable[[str], None]) -> None:
             raise
         if store.lost_before:
             _log.warning("earlier processes were killed and lost %d answered rows", store.lost_before)
-        shadows = ShadowSupervisor(config.shadow)
+        shadows = ShadowSupervisor(engine.name, config.shadow)
         recorder = Recorder(engine, store, shadows, ledger, config.recorder, profiles=drift.profiles)
         drift.start()
         parts.push_async_callback(asyncio.to_thread, drift.stop)

@@ -94,7 +94,8 @@ class Blocks:
 
     numbers: float32 [rows, number fields]; integers: int64 [rows, integer fields];
     texts: object (str) [rows, text fields]. A kind without fields has zero columns. coded: where whoever made
-    the blocks knows it, of each text field the distinct texts and, integer [rows], which of them a row has.
+    the blocks knows it, of each text field the distinct texts (perhaps some that no row has) and, integer
+    [rows], which of them a row has.
     """
 
     numbers: NDArray[np.float32]
@@ -107,7 +108,8 @@ class Blocks:
 
     def take(self, rows: Any) -> Blocks:
         """The rows that a slice, index array or mask selects."""
-        return Blocks(self.numbers[rows], self.integers[rows], self.texts[rows])
+        coded = None if self.coded is None else [(texts, of_row[rows]) for texts, of_row in self.coded]
+        return Blocks(self.numbers[rows], self.integers[rows], self.texts[rows], coded)
 
     @staticmethod
     def concat(parts: Sequence[Blocks]) -> Blocks:

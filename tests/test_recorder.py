@@ -76,7 +76,8 @@ class Parts:
         self.ledger = self.store.new_ledger()
         self.store.open_run(self.ledger)
         self.engine = QueueEngine(self.ledger)
-        self.shadows = ShadowSupervisor(Shadow(copy_share=0, nice=0, backoff_seconds=0.01, stall_seconds=60))
+        settings_of_shadows = Shadow(copy_share=0, nice=0, backoff_seconds=0.01, stall_seconds=60)
+        self.shadows = ShadowSupervisor("python", settings_of_shadows)
         self.recorder = Recorder(
             self.engine, self.store, self.shadows, self.ledger, settings, profiles=NoProfiles()
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from running_engine import ENGINES
 from tiny_bundles import SIGNATURE, TRIGGER, Misbehaviour, row, tiny_bundle
 
 from sidecar.bundle import PIPELINE
@@ -35,13 +36,13 @@ def champion(tmp_path):
     return tiny_bundle(tmp_path, "champion").ref
 
 
-@pytest.fixture
-def start(champion):
+@pytest.fixture(params=ENGINES)
+def start(champion, request):
     """Starts supervisors for bundles and stops them all in the end."""
     started = []
 
     def make(*candidates, settings=SETTINGS):
-        supervisor = ShadowSupervisor(settings)
+        supervisor = ShadowSupervisor(request.param, settings)
         started.append(supervisor)
         supervisor.deploy(Deployment(1, champion, candidates))
         return supervisor
@@ -324,6 +325,50 @@ def test_a_worker_has_its_limits_and_ignores_signals_to_the_group(tmp_path, cham
     assert supervisor.status()[0].restarts == 0
 
 
+def test_a_worker_takes_the_time_that_nobody_else_wants(tmp_path, start):
+    policies = {}
+    for scheduling in ("idle", "nice"):
+        settings = replace(SETTINGS, scheduling=scheduling)
+        supervisor = start(tiny_bundle(tmp_path, scheduling).ref, settings=settings)
+        until(lambda one=supervisor: one.status()[0].state == "running")
+        policies[scheduling] = os.sched_getscheduler(worker_pid(supervisor))
+    assert policies == {"idle": os.SCHED_IDLE, "nice": os.SCHED_OTHER}
+
+
+@pytest.mark.skipif("native" not in ENGINES, reason="the native engine is not built")
+def test_a_native_worker_leaves_its_core_now_and_then(tmp_path, champion):
+    supervisor = ShadowSupervisor("native", SETTINGS)
+    supervisor.deploy(Deployment(1, champion, (tiny_bundle(tmp_path, "2").ref,)))
+    until(lambda: supervisor.status()[0].state == "running")
+    status = Path(f"/proc/{worker_pid(supervisor)}/status")
+    left = []
+    for _ in range(2):
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("voluntary"))
+        left.append(int(line.split()[1]))
+        supervisor.offer(served(champion, 8192))
+        until_idle(supervisor)
+    supervisor.stop(0)
+    # Four chunks; at a microsecond and more for a row, they take 8 ms and more.
+    assert left[1] - left[0] > 15
+
+
+def test_a_worker_that_gets_no_core_is_not_to_blame(tmp_path, champion, start):
+    settings = replace(SETTINGS, scheduling="idle", stall_seconds=0.1, chunk_rows=16)
+    supervisor = start(tiny_bundle(tmp_path, "2").ref, settings=settings)
+    until(lambda: supervisor.status()[0].state == "running")
+    core = min(os.sched_getaffinity(0))
+    os.sched_setaffinity(worker_pid(supervisor), {core})
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    with busy:
+        os.sched_setaffinity(busy.pid, {core})
+        supervisor.offer(served(champion, 1000))
+        time.sleep(1.0)
+        busy.kill()
+    until_idle(supervisor)
+    assert set(failures_of(supervisor.collect()).values()) == {Failure.NONE}
+    assert supervisor.status()[0].restarts == 0
+
+
 def test_too_little_memory_costs_the_candidate_only(tmp_path, champion, start):
     settings = replace(SETTINGS, memory_mb=8, crashes=1)
     supervisor = start(tiny_bundle(tmp_path, "2").ref, settings=settings)
@@ -376,7 +421,7 @@ def test_a_worker_dies_with_a_sidecar_that_is_killed(tmp_path, champion):
         from test_shadow import SETTINGS, ShadowSupervisor, replace, served, until, worker_pid
 
         champion, candidate = (open_bundle(Path(path)).ref for path in sys.argv[1:])
-        supervisor = ShadowSupervisor(replace(SETTINGS, stall_seconds=600))
+        supervisor = ShadowSupervisor("python", replace(SETTINGS, stall_seconds=600))
         supervisor.deploy(Deployment(1, champion, (candidate,)))
         supervisor.offer(served(champion, 2, triggers={1}))
         results = lambda: supervisor._candidates[0]._worker.results.done

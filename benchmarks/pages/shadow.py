@@ -22,7 +22,8 @@ def render_shadow(result: dict[str, Any]) -> str:
         f"medians of {result['rounds']} interleaved rounds (least to most). Requests a second at 4x8; p99 in "
         f"microseconds in an open loop at {number(result['rate'])} requests/s, half of the capacity. Ratios "
         "are of the same round, to the condition without a candidate. Pinned: the server may run on core "
-        f"{SERVER_CORE} only, load generator and worker on core {OTHER_CORE} only.",
+        f"{SERVER_CORE} only, load generator and worker on core {OTHER_CORE} only. Idle: the worker runs "
+        "under SCHED_IDLE, otherwise with that niceness. In each case it rests after 0.3 ms of work.",
         _costs(result),
         "## What became of the rows",
         "Of the answered rows: the part that reached the log, and the part that the candidate was not given "
@@ -32,10 +33,13 @@ def render_shadow(result: dict[str, Any]) -> str:
         "## Whose processor time",
         "Cores used during the closed loop (1 is a whole core), by thread of the server and by the worker. "
         "With all cores busy, what the worker gets somebody else does not. `main` and `sidecar` are Python's "
-        "threads; nearly all of the latter is the recorder: what recording itself costs.",
+        "threads; nearly all of the latter is the recorder: what recording itself costs. `interrupts` is "
+        "mostly the network's part of the kernel.",
         _cores(result),
-        "The last column is what shadowing costs the request path itself; the rest of the lost throughput is "
-        "that the load generator, the event loop and the worker want more than there is.",
+        "The last column is what shadowing costs the request path itself. A candidate takes from `idle` "
+        "first. Where time is left idle while throughput falls, it was not to be had where it was wanted: "
+        "three parties share two cores, and the scheduler places them. The pinned conditions take that "
+        "choice from it.",
         "## What to provision",
         _provision(result),
         provenance(result, "python -m benchmarks run shadow"),
@@ -115,7 +119,8 @@ def _provision(result: dict[str, Any]) -> str:
         f"{number(worker)} us, here. At 10,000 requests a second that is {number(loop / 100)} cores for the "
         f"replies and {number(worker / 100)} for each candidate, beside what the application uses. Where the "
         "cores are not there, replies go first, candidates shed rows, and the gate holds for want of "
-        "coverage: so provision them, or shadow fewer candidates at a time."
+        "coverage: so provision them beside a core for each event loop, keep the server on cores of its own "
+        "(a CPU set) where p99 matters, or shadow fewer candidates at a time."
     )
 
 

@@ -8,20 +8,14 @@ use std::time::Duration;
 
 use crate::edge::replies::Replies;
 use crate::edge::server::{Limits, Server};
-use crate::exploration::Exploration;
 use crate::methods::{Methods, Settings};
 use crate::model::deployment::Serving;
-use crate::model::loaded::Loaded;
-use crate::model::onnxruntime::OnnxRuntime;
 use crate::refusal::Status;
-use crate::rows::answered::ModelInfo;
-use crate::rows::blocks::Blocks;
 use crate::rows::ledger::Ledger;
 use crate::rows::ring::Ring;
 
 /// The native request path: listens, answers, and keeps what it answered for whoever drains it.
 pub struct Engine {
-    runtime: Arc<OnnxRuntime>,
     methods: Arc<Methods>,
     replies: Replies,
     limits: Limits,
@@ -32,18 +26,11 @@ impl Engine {
     /// Not listening yet.
     ///
     /// The error says which file cannot be used.
-    pub fn new(
-        library: &Path,
-        ledger: &Path,
-        ring_rows: usize,
-        limits: Limits,
-        settings: Settings,
-    ) -> Result<Self, String> {
-        let runtime = OnnxRuntime::load(library)?;
+    pub fn new(ledger: &Path, ring_rows: usize, limits: Limits, settings: Settings) -> Result<Self, String> {
         let ledger = Ledger::open(ledger).map_err(|error| format!("{}: {error}", ledger.display()))?;
         let replies = Replies::new(limits.event_loops).map_err(|error| error.to_string())?;
         let methods = Arc::new(Methods::new(settings, Ring::new(ring_rows, ledger), replies.clone()));
-        Ok(Self { runtime, methods, replies, limits, server: OnceLock::new() })
+        Ok(Self { methods, replies, limits, server: OnceLock::new() })
     }
 
     /// Answer calls that arrive at these listening sockets.
@@ -51,18 +38,6 @@ impl Engine {
         self.methods.start(self.limits.event_loops)?; // dropping the engine ends them
         let server = Server::start(Arc::clone(&self.methods), self.replies.clone(), listeners, &self.limits)?;
         self.server.set(server).map_err(|_| io::Error::other("it listens already"))
-    }
-
-    /// Load a model and run it `runs` times on one plain row; see `Loaded::load`.
-    pub fn load(
-        &self,
-        graph: &Path,
-        info: ModelInfo,
-        exploration: Exploration,
-        plain_row: &Blocks,
-        runs: usize,
-    ) -> Result<Arc<Loaded>, String> {
-        Loaded::load(&self.runtime, graph, Arc::new(info), exploration, plain_row, runs)
     }
 
     /// Have these models answer from now on, and let health say so.

@@ -18,6 +18,7 @@ pub mod python_text;
 pub mod refusal;
 pub mod rows;
 pub mod service;
+pub mod shadow;
 pub mod signature;
 
 #[cfg(feature = "python")]

@@ -66,7 +66,7 @@ def find_native() -> Path:
         )
     library = _onnxruntime()
     try:
-        module.onnxruntime_version(str(library))
+        module.Runtime(str(library))
     except OSError as error:
         raise NativeUnavailableError(
             f"{library.name}: {_first_line(error)}; install another onnxruntime"

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sidecar.cells import spread_words
 from sidecar.domain import ModelId, ServedBatch
 from sidecar.signature import Blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
     from sidecar_dataplane import Columns
 
@@ -24,18 +23,19 @@ def served_batch(columns: Columns, models: dict[str, ModelId]) -> ServedBatch:
     name, version, digest = columns.model
     width, ids = columns.request_ids
     rows = len(ids) // width
+    texts = [_coded(*column) for column in columns.texts]
     return ServedBatch(
         model=models.setdefault(digest, ModelId(name, version, digest)),
         request_ids=np.frombuffer(ids, f"S{width}"),
-        client=_text(*columns.clients),
+        client=spread_words([_coded(*columns.clients)], rows)[:, 0],
         received_ns=np.frombuffer(columns.received_ns, np.int64),
         event_ns=np.frombuffer(columns.event_ns, np.int64),
         group=np.frombuffer(columns.group, np.int64),
         blocks=Blocks(
             _matrix(columns.numbers, np.float32, rows),
             _matrix(columns.integers, np.int64, rows),
-            _texts(columns.texts, rows),
-            [(distinct, np.frombuffer(of_row, np.int32)) for distinct, of_row in columns.texts],
+            spread_words(texts, rows),
+            texts,
         ),
         features=_matrix(columns.features, np.float32, rows),
         score=np.frombuffer(columns.score, np.float32),
@@ -57,14 +57,5 @@ def _matrix(values: bytes, dtype: type[np.generic], rows: int) -> NDArray[Any]:
     return flat.reshape(rows, len(flat) // rows)
 
 
-def _texts(columns: Sequence[tuple[list[str], bytes]], rows: int) -> NDArray[np.object_]:
-    texts = np.empty((rows, len(columns)), object)
-    for column, (distinct, of_row) in enumerate(columns):
-        texts[:, column] = _text(distinct, of_row)
-    return texts
-
-
-def _text(distinct: list[str], of_row: bytes) -> NDArray[np.object_]:
-    """Give each row its text; rows with the same text share one object."""
-    text: NDArray[np.object_] = np.array(distinct, object)[np.frombuffer(of_row, np.int32)]
-    return text
+def _coded(distinct: list[str], of_row: bytes) -> tuple[list[str], NDArray[np.int32]]:
+    return distinct, np.frombuffer(of_row, np.int32)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sidecar_dataplane import Dataplane, GraphError
+from sidecar_dataplane import Dataplane, Runtime
 
 from sidecar import __version__
-from sidecar.bundle import PIPELINE, open_bundle
+from sidecar.bundle import open_bundle
 from sidecar.canary import check_draw, check_fields
 from sidecar.domain import NOTHING_DEPLOYED, Outcome, OutcomeReceipt
 from sidecar.engine.application_listeners import SOCKET_MODE, TCP_KEY, UDS_KEY, socket_path
@@ -27,11 +27,11 @@ from sidecar.engine.contract import (
 from sidecar.engine.cores import usable_cores
 from sidecar.engine.drained_columns import served_batch
 from sidecar.engine.histogram import stage_times
+from sidecar.engine.native_model import load_model
 from sidecar.engine.reflected import FILES, SERVICES, reflected_files
 from sidecar.errors import BundleError, ConfigError, detail_of, status_of
 from sidecar.listen import open_tcp, open_uds
-from sidecar.signature import Kind, Outside
-from sidecar.warm_up import WARM_UP_RUNS, warm_up_row
+from sidecar.signature import Kind
 
 if TYPE_CHECKING:
     import socket
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from sidecar_dataplane import Loaded
 
-    from sidecar.bundle import Bundle
     from sidecar.config import Limits, Listeners, Native
     from sidecar.domain import BundleRef, Deployment, ModelId
     from sidecar.errors import SidecarError
@@ -52,6 +51,7 @@ _POLL_SECONDS = 0.01
 class _Started:
     """What exists from `start` on. The ring inside the data plane outlives its listeners."""
 
+    runtime: Runtime
     dataplane: Dataplane
     uds: Path | None
     deployment: Deployment = NOTHING_DEPLOYED
@@ -84,17 +84,17 @@ class NativeEngine:
         uds = socket_path(home, listeners)
         sockets, endpoints = _listen(uds, listeners.tcp)
         try:
-            dataplane = await asyncio.to_thread(self._open, limits, ledger)
-            dataplane.start([each.detach() for each in sockets])
+            parts = await asyncio.to_thread(self._open, limits, ledger, uds)
+            parts.dataplane.start([each.detach() for each in sockets])
         except OSError as error:
             _close(sockets, uds)
             raise ConfigError(f'the native engine cannot start: {error}; engine = "python" can') from error
-        self._parts = _Started(dataplane, uds)
+        self._parts = parts
         return endpoints
 
-    def _open(self, limits: Limits, ledger: Ledger) -> Dataplane:
-        return Dataplane(
-            onnxruntime=str(self._onnxruntime),
+    def _open(self, limits: Limits, ledger: Ledger, uds: Path | None) -> _Started:
+        runtime = Runtime(str(self._onnxruntime))
+        dataplane = Dataplane(
             ledger=str(ledger.path),
             version=__version__,
             event_loops=self._settings.event_loops or max(1, usable_cores() // 2),
@@ -107,12 +107,13 @@ class NativeEngine:
             services=list(SERVICES),
             files=reflected_files(FILES),
         )
+        return _Started(runtime, dataplane, uds)
 
     async def deploy(self, deployment: Deployment) -> None:
         """Load, warm, swap; see `Engine.deploy`."""
         parts = self._started
         async with parts.deploying:
-            await asyncio.to_thread(_deploy, parts.dataplane, deployment)  # which may end former sessions
+            await asyncio.to_thread(_deploy, parts, deployment)  # which may end former sessions
             parts.deployment = deployment
 
     @property
@@ -198,58 +199,28 @@ def _close(sockets: list[socket.socket], uds: Path | None = None) -> None:
         uds.unlink(missing_ok=True)
 
 
-def _deploy(dataplane: Dataplane, deployment: Deployment) -> None:
+def _deploy(parts: _Started, deployment: Deployment) -> None:
     champion, canary = deployment.champion, deployment.canary
     if champion is None:
-        dataplane.deploy(None)
+        parts.dataplane.deploy(None)
         return
-    loaded = _load(dataplane, champion)
+    loaded = _load(parts, champion)
     if canary is None:
-        dataplane.deploy(loaded)
+        parts.dataplane.deploy(loaded)
         return
-    other = _load(dataplane, canary.ref)
+    other = _load(parts, canary.ref)
     check_fields((canary.ref.model, other.signature_digest), (champion.model, loaded.signature_digest))
     found = loaded.column(canary.by) if canary.by else None
     draw = check_draw(canary, (Kind(found[0]), found[1]) if found else None)
-    dataplane.deploy(loaded, (other, draw.share, (draw.by[0].value, draw.by[1]) if draw.by else None))
+    parts.dataplane.deploy(loaded, (other, draw.share, (draw.by[0].value, draw.by[1]) if draw.by else None))
 
 
-def _load(dataplane: Dataplane, ref: BundleRef) -> Loaded:
-    loaded = dataplane.loaded(ref.model.digest)
+def _load(parts: _Started, ref: BundleRef) -> Loaded:
+    loaded = parts.dataplane.loaded(ref.model.digest)
     if loaded is not None:
         return loaded
     bundle = open_bundle(ref.path)
-    loaded = _load_graph(dataplane, bundle)
+    loaded = load_model(parts.runtime, bundle)
     if bundle.model != ref.model:
         raise BundleError(f"{ref.path.name[:12]} holds {bundle.model}, not {ref.model}")
     return loaded
-
-
-def _load_graph(dataplane: Dataplane, bundle: Bundle) -> Loaded:
-    signature, exploration = bundle.signature, bundle.exploration
-    row = warm_up_row(signature)
-    try:
-        return dataplane.load(
-            graph=str(bundle.path / PIPELINE),
-            name=bundle.model.name,
-            version=bundle.model.version,
-            digest=bundle.model.digest,
-            signature_digest=signature.digest,
-            fields=[
-                (
-                    each.name,
-                    each.kind.value,
-                    each.missing_allowed,
-                    each.lower,
-                    each.upper,
-                    each.outside is Outside.REJECT,
-                )
-                for each in signature.fields
-            ],
-            features=len(bundle.feature_names),
-            explore=(exploration.instead_of == "act", exploration.share),
-            warm_up=(row.numbers.ravel().tolist(), row.integers.ravel().tolist(), row.texts.ravel().tolist()),
-            runs=WARM_UP_RUNS,
-        )
-    except GraphError as error:
-        raise BundleError(str(error)) from error

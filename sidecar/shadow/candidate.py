@@ -29,16 +29,23 @@ _logger = logging.getLogger(__name__)
 class Candidate:
     """Scores offered rows in a worker process; hands over exactly one result for each row, by `finished`.
 
+    engine: the name of the one that serves the champion, as which the worker runs the candidate.
     `finished` is called by the candidate's own thread and by those that call `offer`. The methods may be
     called by any thread and do not wait, but for `join`.
     """
 
     def __init__(
-        self, ref: BundleRef, role: Role, settings: Shadow, finished: Callable[[ScoreBatch], None]
+        self,
+        ref: BundleRef,
+        role: Role,
+        engine: str,
+        settings: Shadow,
+        finished: Callable[[ScoreBatch], None],
     ) -> None:
         self.model = ref.model
         self.role = role
         self._bundle = ref.path
+        self._engine = engine
         self._settings = settings
         self._finished = finished
         self._changed = threading.Condition()
@@ -132,7 +139,7 @@ class Candidate:
     def _live(self) -> Ended | None:
         """One life of a worker. None when it ended because there is nothing left to do."""
         try:
-            worker = WorkerProcess(self._bundle, self._settings)
+            worker = WorkerProcess(self._bundle, self._engine, self._settings)
         except OSError as error:
             return Ended(Failure.NONE, f"no process could be started: {error}")
         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.codec import pack_work
 from sidecar.domain import Failure
+from sidecar.shadow.progress import Work
 from sidecar.shadow.protocol import Loaded, Orders, receive_frame, send_frame
 from sidecar.shadow.results import Results
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from sidecar.shadow.chunk import Chunk
 
 _EXIT_SECONDS = 1.0
+_LOOKS = 4
+"""How often a worker is looked after in the time that one inference call may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class WorkerProcess:
     Raises OSError when no process can be started.
     """
 
-    def __init__(self, bundle: Path, settings: Shadow) -> None:
+    def __init__(self, bundle: Path, engine: str, settings: Shadow) -> None:
         self._settings = settings
         self.results = Results.create(settings.chunk_rows)
         self._connection, theirs = socket.socketpair()
@@ -47,9 +50,11 @@ class WorkerProcess:
             socket=theirs.fileno(),
             results=self.results.fd,
             rows=settings.chunk_rows,
+            engine=engine,
             bundle=str(bundle),
             memory_mb=settings.memory_mb,
             nice=settings.nice,
+            idle=settings.scheduling == "idle",
             parent=os.getpid(),
         )
         try:
@@ -88,31 +93,35 @@ class WorkerProcess:
     def score(self, chunk: Chunk) -> Ended | None:
         """Have the worker score a chunk. Its first `results.done` rows are complete then, also after a crash.
 
-        Each inference call may take `stall_seconds`, measured from the progress before it.
+        Each inference call may take `stall_seconds`, not counting the time that the worker waits for a core.
         """
         stall_seconds = self._settings.stall_seconds
-        self._connection.settimeout(stall_seconds)
         self.results.reserve(len(chunk))
         self.results.clear()
+        # It has nothing to do but to take them, so that it does not is a matter of waiting for a core.
+        self._connection.settimeout(self._settings.load_seconds)
         try:
             send_frame(self._connection, pack_work(chunk.blocks, chunk.group))
         except TimeoutError:
-            return self._kill_stalled(f"took no rows for {stall_seconds:g} s", Failure.NONE)
+            return self._kill_stalled(f"took no rows for {self._settings.load_seconds:g} s", Failure.NONE)
         except OSError:
             return self._bury(Failure.NONE, "while it was idle")
-        seen = 0
+        self._connection.settimeout(stall_seconds / _LOOKS)
+        begun = Work.of(self._process.pid, 0)
         while True:
             try:
                 reply = self._connection.recv(1)
             except TimeoutError:
-                if self.results.done != seen:
-                    seen = self.results.done
-                    continue
-                ended = self._kill_stalled(
-                    f"over {stall_seconds:g} s in one inference call", Failure.TIMED_OUT
-                )
-                # It may have finished the call just before it died; then the next call is not to blame.
-                return ended if self.results.done == seen else replace(ended, failure=Failure.NONE)
+                now = Work.of(self._process.pid, self.results.done)
+                if now.done != begun.done:
+                    begun = now
+                elif now.stalled_since(begun, stall_seconds):
+                    ended = self._kill_stalled(
+                        f"over {stall_seconds:g} s in one inference call", Failure.TIMED_OUT
+                    )
+                    # It may have finished the call just before it died; then the next call is not to blame.
+                    finished = self.results.done != begun.done
+                    return replace(ended, failure=Failure.NONE) if finished else ended
             except OSError:
                 return self._bury(Failure.CRASHED, "while it worked on the row")
             else:

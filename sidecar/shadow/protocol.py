@@ -23,14 +23,20 @@ CHUNK_DONE = b"."
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a worker is told when it starts. socket, results: inherited file descriptors."""
+    """What a worker is told when it starts. socket, results: inherited file descriptors.
+
+    engine: the name of the one that serves the champion. nice: added to its niceness. idle: once loaded, run
+    only where nobody else wants the core.
+    """
 
     socket: int
     results: int
     rows: int
+    engine: str
     bundle: str
     memory_mb: int
     nice: int
+    idle: bool
     parent: int
 
     def to_json(self) -> str:

@@ -32,10 +32,11 @@ class ShadowSupervisor:
 
     For each row offered and each of them, `collect` gives exactly one entry, whatever it does, except that
     nobody is offered what it answered itself: only the champion's copy is, and that a share of the champion's
-    inference calls.
+    inference calls. engine: the name of the one that serves the champion; candidates are run as it runs it.
     """
 
-    def __init__(self, settings: Shadow) -> None:
+    def __init__(self, engine: str, settings: Shadow) -> None:
+        self._engine = engine
         self._settings = settings
         self._finished: deque[ScoreBatch] = deque()
         self._deploying = threading.Lock()
@@ -55,7 +56,9 @@ class ShadowSupervisor:
             candidates = []
             for role, ref in self._roles(deployment):
                 kept = running.pop((ref.model, role), None)
-                candidates.append(kept or Candidate(ref, role, self._settings, self._finished.append))
+                candidates.append(
+                    kept or Candidate(ref, role, self._engine, self._settings, self._finished.append)
+                )
             self._candidates = tuple(candidates)
             for candidate in running.values():
                 candidate.end()
@@ -100,6 +103,9 @@ class ShadowSupervisor:
             for candidate in (*self._candidates, *self._leaving):
                 candidate.join()
         return self.collect()
+
+    def _new(self, ref: BundleRef, role: Role) -> Candidate:
+        return Candidate(ref, role, self._engine, self._settings, self._finished.append)
 
     def _roles(self, deployment: Deployment) -> list[tuple[Role, BundleRef]]:
         roles = [(Role.CANDIDATE, ref) for ref in deployment.candidates]

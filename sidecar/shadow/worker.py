@@ -15,20 +15,13 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from sidecar.codec import unpack_work
-from sidecar.errors import ModelFailedError, SidecarError
-from sidecar.session import load_model
+from sidecar.errors import SidecarError
 from sidecar.shadow.chunk import call_ends
 from sidecar.shadow.protocol import CHUNK_DONE, Loaded, Orders, receive_frame, send_frame
 from sidecar.shadow.results import Results
-
-if TYPE_CHECKING:
-    from sidecar.session import Model
-    from sidecar.signature import Blocks
+from sidecar.shadow.scorer import open_scorer
 
 _PR_SET_PDEATHSIG = 1
 
@@ -39,19 +32,18 @@ def main(orders: Orders) -> int:
     results = Results(orders.results, orders.rows)
     with socket.socket(fileno=orders.socket) as connection:
         try:
-            model = load_model(Path(orders.bundle))
+            scorer = open_scorer(orders.engine, Path(orders.bundle))
         except (SidecarError, MemoryError) as error:
             send_frame(connection, Loaded(error=str(error) or type(error).__name__).to_json())
             return 1
-        send_frame(connection, Loaded(model.bundle.signature.digest).to_json())
+        if orders.idle:
+            _step_back()
+        send_frame(connection, Loaded(scorer.signature_digest).to_json())
         with suppress(EOFError):
             while True:
                 blocks, group = unpack_work(receive_frame(connection))
                 results.reserve(len(blocks))
-                start = 0
-                for end in call_ends(group).tolist():
-                    _score(model, blocks.take(slice(start, end)), results)
-                    start = end
+                scorer.score(blocks, call_ends(group), results.columns)
                 connection.sendall(CHUNK_DONE)
     return 0
 
@@ -73,19 +65,11 @@ def _restrict(orders: Orders) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _score(model: Model, blocks: Blocks, results: Results) -> None:
-    rows = len(blocks)
-    try:
-        prediction = model.run(blocks)
-    except ModelFailedError as error:
-        results.add_raised(rows, str(error))
-        return
-    if np.shape(prediction.score) != (rows,) or np.shape(prediction.decision) != (rows,):
-        results.add_raised(
-            rows, f"{model.bundle.model}: gave {np.shape(prediction.score)} scores for {rows} rows"
-        )
-        return
-    results.add(rows, prediction)
+def _step_back() -> None:
+    """From now on take only the processor time that nobody else wants; loading had to come to an end."""
+    if hasattr(os, "SCHED_IDLE"):
+        with suppress(OSError):  # forbidden here; niceness remains
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 if __name__ == "__main__":

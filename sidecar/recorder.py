@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _HELD_BATCHES = 8
 """Times `batch_rows`: rows kept in memory at most while the log refuses them."""
+_SCORES_WAIT = 5.0
+"""Times `flush_seconds`: how long scores wait for answered rows or outcomes to be written with. A transaction
+of a few hundred scores costs as much as writing a thousand rows."""
 _logger = logging.getLogger(__name__)
 
 
@@ -74,6 +78,7 @@ class Recorder:
         self._scores: Backlog[ScoreBatch] = Backlog(_HELD_BATCHES * settings.batch_rows)
         self._written = self._failed = self._scores_failed = self._outcomes = 0
         self._lost_before = store.lost_before
+        self._scores_due = 0.0  # on the monotonic clock; when those that wait are written in any case
         self._refused = False
         self._grace_seconds = 0.0
         self._stopping = threading.Event()
@@ -110,6 +115,7 @@ class Recorder:
         while self._step(0.0):
             pass
         self._scores.add(self._shadows.stop(self._grace_seconds))
+        self._scores_due = 0.0
         self._write(())
         self._give_up(self._served.remove(len(self._served)), self._scores.remove(len(self._scores)))
         try:
@@ -144,6 +150,8 @@ class Recorder:
         try:
             for batch in batches:
                 self._shadows.offer(batch)
+            if not self._scores:
+                self._scores_due = time.monotonic() + _SCORES_WAIT * self._settings.flush_seconds
             self._scores.add(self._shadows.collect())
         except Exception:  # what goes wrong with candidates must not touch what is written and acknowledged
             _logger.exception("rows were not offered to the candidates as they should be")
@@ -156,7 +164,7 @@ class Recorder:
 
     def _write(self, calls: Sequence[PendingOutcomes]) -> None:
         """Write all that waits, and settle `calls` with the first transaction."""
-        while calls or self._served or self._scores:
+        while calls or self._served or self._scores_to_write():
             served = self._served.head(self._settings.batch_rows)
             scores = self._scores.head(self._settings.batch_rows)
             try:
@@ -177,6 +185,10 @@ class Recorder:
                 for call, receipt in zip(calls, receipts, strict=True):
                     self._engine.settle(call.ticket, receipt)
             calls = ()
+
+    def _scores_to_write(self) -> bool:
+        due = self._scores.rows >= self._settings.batch_rows or time.monotonic() >= self._scores_due
+        return bool(self._scores) and due
 
     def _refuse(self, calls: Sequence[PendingOutcomes], error: UnavailableError) -> None:
         if not self._refused:

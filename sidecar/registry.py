@@ -27,6 +27,7 @@ from sidecar.registry_versions import Versions
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sidecar.bundle import Bundle
@@ -133,17 +134,20 @@ class Registry:
             self._swap(db, version, expected, to, reason)
             return self._versions(db).find(digest)
 
-    def supersede(self, digest: str, successor: str, reason: Reason) -> Version:
-        """Let an ADMITTED version take the place of one that is SHADOW, in one step; returns it.
+    def supersede(self, digests: Sequence[str], successor: str, reason: Reason) -> Version:
+        """Let an ADMITTED version take the place of some that are SHADOW, in one step; returns it.
 
-        Raises ConflictError when either is in another state, NotFoundError when there is no such version,
-        and NoChampionError and SignatureMismatchError as `move` to SHADOW does.
+        digests: in order of arrival; the last is the one that it goes on from. Raises ConflictError when one
+        of them is in another state, NotFoundError when there is no such version, and NoChampionError and
+        SignatureMismatchError as `move` to SHADOW does.
         """
         with self._file.write() as db:
-            before, after = self._versions(db).find(digest), self._versions(db).find(successor)
+            after = self._versions(db).find(successor)
             self._check_comparable(db, after)
-            arrow = ModelState.SHADOW, ModelState.SUPERSEDED
-            self._swap(db, before, *arrow, reason, successor=after.model.digest)
+            for digest in digests:
+                before = self._versions(db).find(digest)
+                arrow = ModelState.SHADOW, ModelState.SUPERSEDED
+                self._swap(db, before, *arrow, reason, successor=after.model.digest)
             self._swap(db, after, ModelState.ADMITTED, ModelState.SHADOW, reason)
             return self._versions(db).find(successor)
 

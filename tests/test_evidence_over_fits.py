@@ -1,6 +1,7 @@
 """Evidence on a candidate that goes on from earlier fits of its recipe: one account over all of them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,46 +58,47 @@ def evidence_of(path, of=None, candidate=THIRD, **options):
     return evidence
 
 
-def gains(fit, day):
+def gains(day):
     inside = day == DAY
     amount = LIVE.columns["amount"][inside]
     worth = np.where(LIVE.label[inside] == 1, 0.5 * amount - 20, -20.0)
-    acted = (SCORES[fit] > 0.5)[inside], (CHAMPION_SCORE > 0.5)[inside]
+    standing = np.concatenate([SCORES[fit][span.start : span.stop] for fit, span in SPANS.items()])
+    acted = (standing > 0.5)[inside], (CHAMPION_SCORE > 0.5)[inside]
     return np.minimum(worth * acted[0] - worth * acted[1], 80.0).sum()
 
 
-def test_each_fit_is_judged_on_the_whole_days_of_its_own_stint(log):
+def test_each_row_is_of_the_fit_in_whose_stint_it_was_received(log):
     evidence = evidence_of(log)
-    expected = {30: FIRST, 31: FIRST, 33: SECOND, 34: SECOND, 36: THIRD, 37: THIRD}
-    assert [one.day for one in evidence.days] == [iso_day(START_NS + day * DAY_NS) for day in expected]
-    for one, (day, fit) in zip(evidence.days, expected.items(), strict=True):
-        assert one.gain == pytest.approx(gains(fit, day), rel=1e-5)
+    assert [one.day for one in evidence.days] == [iso_day(START_NS + day * DAY_NS) for day in range(30, 38)]
+    for number, one in enumerate(evidence.days, 30):
+        assert one.gain == pytest.approx(gains(number), rel=1e-5)
     assert evidence.candidate == THIRD
     assert [one.model for one in evidence.earlier] == [FIRST, SECOND]
-    assert [(one.until_ns - one.since_ns) // DAY_NS for one in evidence.earlier] == [2, 2]
-    assert sum(one.joined for one in evidence.earlier) + evidence.own.joined == evidence.joined
-    assert sum(one.changed for one in evidence.earlier) + evidence.own.changed == evidence.changed
-
-
-def test_bets_go_on_from_fit_to_fit_and_the_last_one_is_shown_by_itself(log):
-    evidence = evidence_of(log)
-    assert [one.until for one in evidence.cycles] == [
-        iso_day(START_NS + day * DAY_NS) for day in range(30, 38)
-    ]
-    alone = {fit: evidence_of(log, of=(Stint(fit),), candidate=fit) for fit in SPANS}
-    # Alone, each would go on for days on which it was no longer there.
-    growth = [np.array(alone[fit].cycles[1].winning) for fit in (FIRST, SECOND, THIRD)]
-    assert evidence.cycles[-1].winning == pytest.approx(sum(growth), abs=1e-7)
+    assert [one.joined for one in evidence.earlier] == [FIRST_SWAP, SECOND_SWAP - FIRST_SWAP]
+    assert evidence.judged.served == evidence.joined == int((DAY < 38).sum())
     assert evidence.own.days == 2
-    assert evidence.own.cycles[-1].winning == alone[THIRD].cycles[-1].winning
-    assert alone[THIRD].own is None
+    assert evidence.own.joined == int(np.isin(DAY, [36, 37]).sum())
+
+
+def test_bets_go_on_from_fit_to_fit_and_the_last_one_is_shown_by_itself(tmp_path, log):
+    evidence = evidence_of(log)
+    # The same scores of one model all the time give the same bets.
+    mixed = np.concatenate([SCORES[fit][span.start : span.stop] for fit, span in SPANS.items()])
+    answered = served(LIVE, CHAMPION_SCORE, range(len(DAY)))
+    marks = [scored(LIVE, mixed, range(len(DAY)), THIRD)]
+    path = write_log(tmp_path / "one.db", [answered], marks, [outcomes(LIVE)])
+    assert evidence.cycles == evidence_of(path, of=(Stint(THIRD),)).cycles
+    own = evidence_of(log, of=(Stint(THIRD, trained_until_ns=START_NS + 35 * DAY_NS),))
+    assert [one.until for one in evidence.own.cycles] == [one.until for one in own.cycles]
+    assert evidence.own.cycles == own.cycles
+    assert own.own is None
 
 
 def test_speed_and_failures_are_those_of_the_last_fit_alone(log):
     evidence = evidence_of(log, as_of_ns=START_NS + 38 * DAY_NS + DAY_NS // 24)  # day 37 is too young
     rows = int(np.isin(DAY, [36, 37]).sum())
     assert evidence.shadowed.served == evidence.shadowed.valued == evidence.latency.rows == rows
-    assert evidence.judged.served == int(np.isin(DAY, [30, 31, 33, 34, 36]).sum())
+    assert evidence.judged.served == int((DAY <= 36).sum())
     assert evidence.unmatured == int((DAY == 37).sum())
 
 
@@ -113,21 +115,57 @@ def test_rows_that_an_earlier_fit_did_not_score_lower_the_coverage(tmp_path):
 
 
 def test_a_fit_is_not_judged_on_what_it_knew(log):
-    evidence = evidence_of(log, of=stints(START_NS + 33 * DAY_NS + 5))
-    assert [one.day for one in evidence.days] == [iso_day(START_NS + day * DAY_NS) for day in (34, 36, 37)]
+    """The first from the next day on, later ones from the next row on."""
+    known_ns = START_NS + 31 * DAY_NS + 5
+    evidence = evidence_of(log, of=stints(known_ns))
+    assert evidence.days[0].day == iso_day(START_NS + 32 * DAY_NS)
+    known_ns = int(LIVE.event_ns[SECOND_SWAP + 6])
+    first, second, third = stints()
+    evidence = evidence_of(log, of=(first, second, replace(third, trained_until_ns=known_ns)))
+    assert evidence.judged.served == int((DAY < 38).sum()) - 7
+    assert evidence.own.days == 2
 
 
-def test_a_successor_that_has_not_scored_yet_ends_the_stint_all_the_same(log):
-    evidence = evidence_of(
-        log, of=(*stints()[:2], Stint(model("e"), int(RECEIVED_NS[SECOND_SWAP]))), candidate=model("e")
-    )
+def test_rows_of_a_successor_that_does_not_score_are_missed(log):
+    newest = Stint(model("e"), int(RECEIVED_NS[SECOND_SWAP]))
+    evidence = evidence_of(log, of=(*stints()[:2], newest), candidate=newest.model)
     assert evidence.first_scored_ns is None
     assert evidence.latency is None
-    assert evidence.own.days == 0
-    assert evidence.own.cycles == ()
-    assert [one.day for one in evidence.days] == [
-        iso_day(START_NS + day * DAY_NS) for day in (30, 31, 33, 34)
+    assert evidence.own.joined == 0
+    assert evidence.judged.failures["unaccounted"] == int((DAY < 38).sum()) - SECOND_SWAP
+
+
+@pytest.mark.parametrize("day", [30, 34, 36])
+def test_rows_with_an_old_date_that_come_later_move_nothing(log, day):
+    before = evidence_of(log, as_of_ns=int(LIVE.event_ns[-1]))
+    late = traffic(day, 1, rows_a_day=20, seed=9)
+    answered = served(late, oracle(late, wrong=0.4, seed=5), range(20))
+    answered.received_ns[:] = int(RECEIVED_NS[-1]) + np.arange(1, 21)
+    write_log(
+        log, [answered], [scored(late, oracle(late, wrong=0.1, seed=6), range(20), THIRD)], [outcomes(late)]
+    )
+    after = evidence_of(log, as_of_ns=before.query.as_of_ns)
+    assert after.earlier == before.earlier
+    assert after.own.days == before.own.days
+    assert after.joined == before.joined + 20
+    assert [one.gain for one in after.days if one.day < iso_day(START_NS + day * DAY_NS)] == [
+        one.gain for one in before.days if one.day < iso_day(START_NS + day * DAY_NS)
     ]
+
+
+def test_choosing_the_moment_of_a_new_fit_after_the_outcomes_leaves_out_no_day(log):
+    """Three fits that decide alike: whenever one takes the other's place, the account is the same."""
+    accounts = set()
+    for first, second in ((20, 200), (77, 210), (130, 131)):
+        answered = served(LIVE, CHAMPION_SCORE, range(len(DAY)))
+        answered.received_ns[:] = RECEIVED_NS
+        spans = {FIRST: range(first), SECOND: range(first, second), THIRD: range(second, len(DAY))}
+        marks = [scored(LIVE, SCORES[THIRD], span, fit) for fit, span in spans.items()]
+        path = write_log(log.with_name(f"{first}.db"), [answered], marks, [outcomes(LIVE)])
+        ends = [int(RECEIVED_NS[first]), int(RECEIVED_NS[second])]
+        of = (Stint(FIRST, 0, ends[0]), Stint(SECOND, ends[0], ends[1]), Stint(THIRD, ends[1]))
+        accounts.add(evidence_of(path, of=of).cycles)
+    assert len(accounts) == 1
 
 
 def test_it_is_the_same_at_the_same_moment_and_survives_json(log):

@@ -129,7 +129,7 @@ DRIFTED = OpenFinding("drift", "amount", "shift", "Field 'amount' has shifted.")
 SPARSE = Representation(131, 3_081, 0.44, 0.15, 0.3, 0.02)
 LOSING = Slice("country", "PT", 80, -900.0, 0.0004, declared=False)
 BRANCHES = {
-    "rows dropped from the log": ({"cut": True}, Action.HOLD, "rows of its time in the shadow were dropped"),
+    "rows dropped from the log": ({"cut": True}, Action.REJECT, "of its time in the shadow were dropped"),
     "earns more": ({}, Action.PROMOTE, "earns more than the champion: e-value "),
     "loses money": (
         gained(*(-gain for gain in GAINS)),

@@ -5,11 +5,10 @@ from dataclasses import replace
 import pytest
 from test_gate import CANDIDATE, GAINS, accounting, cycles, gained, judge
 
-from trainer.days import DAY_NS
 from trainer.evidence import EarlierFit, Own
 from trainer.gate import Action
 
-EARLIER = EarlierFit(replace(CANDIDATE, version="may", digest="e" * 64), 0, 9, None, 0, 8 * DAY_NS, 700, 140)
+EARLIER = EarlierFit(replace(CANDIDATE, version="may", digest="e" * 64), 0, 9, None, 700, 140)
 UNDECIDED = gained(-80, 90, -70, 85)
 
 
@@ -34,7 +33,7 @@ BRANCHES = {
     "the new fit did not earn": (
         refitted(50.0, -60.0),
         Action.HOLD,
-        "does not stand for it: this one gained USD -10 in 2 cycles of its own, over 60 decisions",
+        "does not stand for it: this one comes to USD -10 in 2 cycles of its own, over 60 decisions",
     ),
     "the new fit loses": (
         refitted(*(-95.0 for _ in range(8))),
@@ -50,6 +49,16 @@ BRANCHES = {
         {**UNDECIDED, **refitted(90.0, days=10), "judged": accounting(1200, whole_days=40)},
         Action.HOLD,
         "Undecided",
+    ),
+    "an old gap that a new fit does not mend": (
+        {**refitted(90.0, days=10), "judged": accounting(1200, whole_days=30, shed=100)},
+        Action.REJECT,
+        "The evidence is incomplete",
+    ),
+    "an old gap that may yet be mended": (
+        {**refitted(90.0, days=10), "judged": accounting(1200, whole_days=29, shed=100)},
+        Action.HOLD,
+        "The evidence is incomplete",
     ),
     "the new fit's own deadline has passed": (
         {**UNDECIDED, **refitted(90.0, days=30), "judged": accounting(1200, whole_days=40)},

@@ -1,9 +1,17 @@
 """A recipe that is fitted anew: the new fit takes the place of the one before it, and its part."""
 
 import itertools
+import shutil
 import time
+from dataclasses import replace
 
 import pytest
+import small_task
+from scipy.stats import uniform
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from test_gate import POLICY
 from test_promote import WHY, judged, state
 from tiny_bundles import tiny_bundle
@@ -12,11 +20,12 @@ from sidecar.errors import ConflictError, NoChampionError
 from sidecar.lifecycle import ModelState
 from sidecar.registry import Registry
 from trainer.budget import ErrorShare, error_shares
+from trainer.days import DAY_NS
 from trainer.promote import promote_by_override, promote_first, save, shadow
-from trainer.recipes import same_recipe
+from trainer.recipes import DIGEST, recipe_digest
+from trainer.search import Search
 from trainer.stints import stints_of
-
-ESTIMATOR = {"class": "somewhere.Boosting", "parameters": {"depth": 3}}
+from trainer.task import Columns
 
 
 @pytest.fixture
@@ -29,15 +38,14 @@ def registry(tmp_path):
 @pytest.fixture
 def fit(tmp_path):
     """Give a bundle as a fit of a recipe; each has a weight of its own, as if from other rows."""
+    made = itertools.count(1)
 
-    def fit(version, recipe="boosting", *, until_ns=0, **facts):
-        declared = {"recipe": recipe, "estimator": ESTIMATOR, "transform": [], **facts}
-        weight = 3.0 + len(version) / 10
+    def fit(version, recipe="boosting", *, until_ns=0):
         return tiny_bundle(
             tmp_path / "bundles",
             version,
-            weight=weight,
-            facts={**declared, "training": {"last_event_ns": until_ns}},
+            weight=3.0 + next(made) / 10,
+            facts={DIGEST: recipe, "training": {"last_event_ns": until_ns}},
         )
 
     return fit
@@ -63,35 +71,76 @@ def test_a_new_fit_takes_the_place_of_the_one_before_it(registry, fit):
     assert not registry.verify().faults
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"recipe": "trees"},
-        {"estimator": {**ESTIMATOR, "parameters": {"depth": 4}}},
-        {"transform": [{"fields": ["x"], "step": "Scale()"}]},
-        {"estimator": None},
-    ],
-)
-def test_another_recipe_or_one_that_was_changed_stands_beside_it(registry, fit, changed):
-    first, other = fit("may"), fit("june", **changed)
-    assert not same_recipe(first, other)
-    assert {shadowed(registry, first), shadowed(registry, other)} == set(in_shadow(registry))
+def test_another_recipe_stands_beside_it_and_what_was_brought_follows_nobody(registry, fit):
+    models = [
+        shadowed(registry, fit(str(number), recipe)) for number, recipe in enumerate(("a", "b", "", ""))
+    ]
+    assert in_shadow(registry) == models
 
 
-def test_what_a_search_chose_may_differ_and_what_it_searches_may_not(fit):
-    def searched(version, depth, *names):
-        tried = [{"setting": dict.fromkeys(names, depth)}]
-        estimator = {"class": "somewhere.Boosting", "parameters": {"depth": depth, "rate": 0.1}}
-        return fit(version, estimator=estimator, search={"tried": tried})
-
-    assert same_recipe(searched("may", 3, "depth"), searched("june", 4, "depth"))
-    assert not same_recipe(searched("may", 3, "depth"), searched("june", 3, "depth", "rate"))
-    assert not same_recipe(searched("may", 3, "rate"), searched("june", 4, "rate"))
+def test_a_fit_on_older_rows_does_not_take_the_place_of_a_newer_one(registry, fit):
+    newer = shadowed(registry, fit("june", until_ns=2 * DAY_NS))
+    with pytest.raises(ConflictError, match=r"on rows up to 1970-01-02, and tiny/june@.* up to 1970-01-03"):
+        shadow(registry, fit("may", until_ns=DAY_NS).path, WHY)
+    assert in_shadow(registry) == [newer]
 
 
-def test_models_that_were_brought_follow_nobody(registry, fit):
-    brought = [shadowed(registry, fit(version, None, estimator=None)) for version in ("may", "june")]
-    assert in_shadow(registry) == brought
+def test_of_several_fits_all_make_room_and_the_newest_is_gone_on_from(registry, fit):
+    champion = registry.champion().model
+    canary = shadowed(registry, fit("may"))
+    registry.start_canary(canary.digest, 0.05, WHY)
+    beside = shadowed(registry, fit("june"))
+    registry.move(canary.digest, expected=ModelState.CANARY, to=ModelState.SHADOW, reason=WHY)
+    assert in_shadow(registry) == [beside, canary]
+    newest = shadowed(registry, fit("july"))
+    assert in_shadow(registry) == [newest]
+    assert {state(registry, one) for one in (canary, beside)} == {ModelState.SUPERSEDED}
+    assert [one.model for one in stints_of(registry, newest.digest, champion.digest)] == [canary, newest]
+
+
+def test_a_fit_whose_bundle_was_taken_away_is_known_by_its_registration(registry, fit):
+    champion = registry.champion().model
+    first = fit("may", until_ns=5)
+    shadowed(registry, first)
+    second = shadowed(registry, fit("june", until_ns=6))
+    shutil.rmtree(first.path)
+    stints = stints_of(registry, second.digest, champion.digest)
+    assert [one.trained_until_ns for one in stints] == [registry.find(first.model.digest).registered_ns, 6]
+
+
+def declared(**changes):
+    recipe = replace(small_task.task.candidates["trees"], **changes)
+    return recipe_digest(
+        replace(small_task.task, candidates={**small_task.task.candidates, "trees": recipe}), "trees"
+    )
+
+
+def encoded(categories):
+    encoder = OrdinalEncoder(categories=[categories], handle_unknown="use_encoded_value", unknown_value=-1)
+    return replace(small_task.TRANSFORM, columns=(Columns(("channel",), encoder),))
+
+
+def test_a_recipe_is_known_by_all_that_is_declared_of_it():
+    many = [f"shop {number}" for number in range(60)]
+    searches = [
+        Search({"max_leaf_nodes": [8, 16]}, tries=2),
+        Search({"max_leaf_nodes": [8, 32]}, tries=2),
+        Search([{}, {"max_leaf_nodes": [8, 16]}], tries=3),
+        Search({"learning_rate": uniform(0.05, 0.2)}, tries=3),
+        Search({"learning_rate": uniform(0.05, 0.3)}, tries=3),
+    ]
+    digests = [
+        declared(),
+        declared(estimator=lambda: HistGradientBoostingClassifier(max_iter=21, random_state=0)),
+        declared(estimator=lambda: make_pipeline(StandardScaler(), LogisticRegression(C=1.0))),
+        declared(estimator=lambda: make_pipeline(StandardScaler(), LogisticRegression(C=2.0))),
+        declared(transform=encoded(many)),
+        declared(transform=encoded([*many[:58], "another", many[59]])),
+        *(declared(search=search) for search in searches),
+    ]
+    assert len(set(digests)) == len(digests)
+    assert digests[0] == declared()
+    assert digests[-1] == declared(search=Search({"learning_rate": uniform(0.05, 0.3)}, tries=3))
 
 
 def test_a_canary_keeps_its_place(registry, fit):
@@ -109,13 +158,12 @@ def test_superseding_is_one_step_and_refused_where_it_makes_no_sense(registry, f
     admitted = fit("june")
     registry.register(admitted, WHY)
     with pytest.raises(ConflictError, match="is registered, not admitted"):
-        registry.supersede(first.digest, admitted.model.digest, WHY)
+        registry.supersede([first.digest], admitted.model.digest, WHY)
     assert in_shadow(registry) == [first]
     with Registry(tmp_path / "other.db") as empty:
-        for bundle in (fit("may"), admitted):
-            empty.register(bundle, WHY)
+        empty.register(admitted, WHY)
         with pytest.raises(NoChampionError):
-            empty.supersede(first.digest, admitted.model.digest, WHY)
+            empty.supersede([], admitted.model.digest, WHY)
 
 
 def test_all_fits_of_a_recipe_have_one_part_of_the_error(registry, fit):
@@ -155,7 +203,7 @@ def test_stints_follow_each_other_and_say_what_each_fit_knew(registry, fit):
     assert [one.trained_until_ns for one in stints] == [0, 1, 2]
     assert begun_ns < stints[0].received_since_ns
     for one, following in itertools.pairwise(stints):
-        assert one.received_since_ns < one.received_until_ns <= following.received_since_ns
+        assert one.received_since_ns < one.received_until_ns == following.received_since_ns
     assert stints[2].received_until_ns is None
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from trainer.days import DAY_NS, day_start, iso_day, nanoseconds
 from trainer.evidence import FAILURE_KINDS, Accounting, Query, Stakes
+from trainer.fits import NONE, find_fits
 from trainer.interval import Day
-from trainer.join import clock_ns, read_candidate, read_rows
+from trainer.join import clock_ns, read_rows
 from trainer.units import Pairs, Units, day_spread, pair, sum_units
 
 if TYPE_CHECKING:
@@ -18,42 +19,33 @@ if TYPE_CHECKING:
 
     from sidecar.domain import ModelId
     from sidecar.store.reader import LogReader
+    from trainer.fits import Fits
     from trainer.join import CandidateRows, JoinedRows
     from trainer.stints import Stint
     from trainer.task import Task
-
-
-@dataclass(frozen=True)
-class Turn:
-    """The whole days, [since_ns, until_ns) of event time, on which one fit of a recipe is compared."""
-
-    stint: Stint
-    since_ns: int
-    until_ns: int
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Champion and another on the champion's rows; row numbers are of `served`.
 
-    first_scored_ns: see `Evidence`. shadowed: rows of whole days of the other's that had ended. turns: which
-    fit of its recipe stood there when, the other's own turn the last; scored is what each made of the rows of
-    its turn. judged: rows of all turns on days that had matured entirely. unmatured: how many of the shadowed
-    rows are not among them. rows, answers, pairs: judged ones with a value of the other, and with a
-    label or a hidden outcome; a row whose outcome is hidden is not one that lacks it: explored rows stand for
-    it. weight: of each of those, float64 [n], or 1 where nothing hides outcomes.
+    fits: of the other's recipe, its own the last. shadowed: rows of its own whole days that had ended.
+    judged: rows of all fits on days that had matured entirely. unmatured: how many of the shadowed rows are
+    not among them. rows, answers, pairs: judged ones with a value of the other, and with a label or a hidden
+    outcome; a row whose outcome is hidden is not one that lacks it: explored rows stand for it. fit: int64
+    [n], the number of the fit that each of those is of. weight: of each, float64 [n], or 1 where nothing
+    hides outcomes.
     """
 
     served: JoinedRows
-    scored: CandidateRows
-    first_scored_ns: int | None
-    turns: tuple[Turn, ...]
+    fits: Fits
     shadowed: NDArray[np.int64]
     judged: NDArray[np.int64]
     unmatured: int
     rows: JoinedRows
     answers: CandidateRows
     pairs: Pairs
+    fit: NDArray[np.int64]
     weight: NDArray[np.float64] | float
     shadowed_account: Accounting
     judged_account: Accounting
@@ -125,20 +117,15 @@ class Reign:
     def compare(self, reader: LogReader, *stints: Stint) -> Comparison:
         """Join what another model made of the champion's rows, and price it.
 
-        stints: its own, the last, after those of earlier fits of its recipe, oldest first. Each fit is judged
-        on the whole days of its own stint; a day on which one took the other's place is nobody's.
+        stints: its own, the last, after those of earlier fits of its recipe, oldest first.
         """
         task, served = self.task, self.served
-        *before, own = stints
-        scored, own_turn, first_scored_ns = self._turn(reader, own, self._ended_ns)
-        turns = [own_turn]
-        for stint in reversed(before):
-            theirs, turn, _ = self._turn(reader, stint, min(turns[0].since_ns, self._end_of(stint)))
-            scored = scored.replaced(self._rows_of(turn, turn.until_ns), theirs)
-            turns.insert(0, turn)
-        shadowed = self._rows_of(own_turn, self._ended_ns)
-        judged = np.concatenate([self._rows_of(turn, self.matured_ns) for turn in turns])
-        begin_ns = turns[0].since_ns
+        ended_ns = day_start(self.query.as_of_ns + 1)
+        fits = find_fits(reader, self.champion.digest, served, stints, ended_ns)
+        scored, event_ns = fits.scored, served.event_ns
+        own = (fits.of == fits.last) & (event_ns >= fits.own_since_ns)
+        shadowed = np.flatnonzero(own & (event_ns < ended_ns))
+        judged = np.flatnonzero((fits.of != NONE) & (event_ns < self.matured_ns))
         accounted = judged[(served.labelled | served.hidden)[judged]]
         paired = accounted[scored.valued[accounted]]
         rows, answers = served.take(paired), scored.take(paired)
@@ -154,64 +141,18 @@ class Reign:
         )
         return Comparison(
             served=served,
-            scored=scored,
-            first_scored_ns=first_scored_ns,
-            turns=tuple(turns),
+            fits=fits,
             shadowed=shadowed,
             judged=judged,
-            unmatured=int(np.count_nonzero(served.event_ns[shadowed] >= self.matured_ns)),
+            unmatured=int(np.count_nonzero(event_ns[shadowed] >= self.matured_ns)),
             rows=rows,
             answers=answers,
             pairs=pairs,
+            fit=fits.of[paired],
             weight=weight,
-            shadowed_account=_account(scored.take(shadowed), own_turn.since_ns, self._ended_ns),
-            judged_account=_account(scored.take(judged), begin_ns, self.matured_ns),
+            shadowed_account=_account(scored.take(shadowed), fits.own_since_ns, ended_ns),
+            judged_account=_account(scored.take(judged), fits.since_ns, self.matured_ns),
         )
-
-    @property
-    def _ended_ns(self) -> int:
-        """All days before it had ended."""
-        return day_start(self.query.as_of_ns + 1)
-
-    def _turn(self, reader: LogReader, stint: Stint, until_ns: int) -> tuple[CandidateRows, Turn, int | None]:
-        """What a fit made of the rows, its turn until `until_ns` at most, and its first scored event."""
-        scored = read_candidate(reader, stint.model.digest, self.champion.digest, self.served)
-        entered = self.served.event_ns[scored.entered & self._received_in(stint)]
-        first_scored_ns = int(entered[0]) if len(entered) else None
-        begin_ns = self._ended_ns if first_scored_ns is None else _first_whole_day(reader, first_scored_ns)
-        if stint.trained_until_ns is not None:
-            # Rows sent a second time, or with an old date, may be rows that it knows by heart.
-            begin_ns = max(begin_ns, day_start(stint.trained_until_ns) + DAY_NS)
-        return scored, Turn(stint, min(begin_ns, until_ns), until_ns), first_scored_ns
-
-    def _end_of(self, stint: Stint) -> int:
-        """The day on which the first row was received that is no longer of the stint."""
-        later = np.flatnonzero(self.served.received_ns >= (stint.received_until_ns or 0))
-        if not len(later):
-            return self._ended_ns
-        first = later[np.argmin(self.served.received_ns[later])]
-        return day_start(int(self.served.event_ns[first]))
-
-    def _rows_of(self, turn: Turn, until_ns: int) -> NDArray[np.int64]:
-        rows = _between(self.served.event_ns, turn.since_ns, min(turn.until_ns, until_ns))
-        return rows[self._received_in(turn.stint)[rows]]
-
-    def _received_in(self, stint: Stint) -> NDArray[np.bool_]:
-        received_ns, until_ns = self.served.received_ns, stint.received_until_ns
-        inside = received_ns >= stint.received_since_ns
-        return inside if until_ns is None else inside & (received_ns < until_ns)
-
-
-def _first_whole_day(reader: LogReader, first_scored_ns: int) -> int:
-    """Find the start of the first day on which nothing was served before the shadow's first Score."""
-    start_ns = day_start(first_scored_ns)
-    parts = reader.served_parts(("event_ns",), since_ns=start_ns, until_ns=first_scored_ns)
-    earlier = next(parts, None) is not None
-    return start_ns + DAY_NS if earlier else start_ns
-
-
-def _between(event_ns: NDArray[np.int64], since_ns: int, until_ns: int) -> NDArray[np.int64]:
-    return np.flatnonzero((event_ns >= since_ns) & (event_ns < until_ns))
 
 
 def _account(scored: CandidateRows, since_ns: int, until_ns: int) -> Accounting:

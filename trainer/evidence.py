@@ -1,11 +1,11 @@
 """Evidence: what the log says about a candidate against the champion. Facts only; the gate judges them.
 
 It rests on whole UTC days: those since the candidate's shadow began, all later than what it was fitted on.
-Where earlier fits of its recipe stood in the shadow before it, their days count too, each fit on its own:
-what is bet on is the recipe, fitted anew from time to time. `judged` covers those of them whose every row had
-matured by as_of_ns: money is counted there and nowhere else, and bet on at the end of whole cycles.
-`shadowed` is of the candidate alone, with the days after them that had ended: enough to say whether it
-answers, and how fast.
+Where earlier fits of its recipe stood in the shadow before it, their rows count too, each with what the fit
+made of it that stood there: what is bet on is the recipe, fitted anew from time to time. `judged` covers
+those of these days whose every row had matured by as_of_ns: money is counted there and nowhere else, and bet
+on at the end of whole cycles. `shadowed` is of the candidate alone, with the days after them that had ended:
+enough to say whether it answers, and how fast.
 """
 
 from __future__ import annotations
@@ -131,23 +131,21 @@ class Cycle:
 class EarlierFit:
     """An earlier fit of the candidate's recipe, which had its place in the shadow, and what it adds.
 
-    received_since_ns, received_until_ns: when it stood there, by the machine's clock. since_ns, until_ns: its
-    judged days, by that of the events. joined, changed: as of `Evidence`, but its own.
+    received_since_ns, received_until_ns: when it stood there, by the machine's clock. joined, changed: as of
+    `Evidence`, but its own.
     """
 
     model: ModelId
     received_since_ns: int
     received_until_ns: int
     trained_until_ns: int | None
-    since_ns: int
-    until_ns: int
     joined: int
     changed: int
 
 
 @dataclass(frozen=True)
 class Own:
-    """What the candidate shows by itself, without the earlier fits. cycles: of bets on its own days."""
+    """What the candidate shows by itself, on days without the earlier fits. cycles: of bets on those."""
 
     days: int
     joined: int
@@ -173,8 +171,8 @@ class Evidence:
     earlier: fits of the same recipe that stood in the shadow before it, oldest first; own: what the candidate
     shows without them, None where there are none. shadowed and latency are the candidate's alone.
     cut: rows of its recipe's time in the shadow may be gone from the log.
-    first_scored_ns: event time of the earliest row, of those that were read, with a Score of the candidate;
-    None without any. trained_until_ns: the newest event it was fitted on, None where not known.
+    first_scored_ns: event time of the first row received, of those that were read, with a Score of the
+    candidate; None without any. trained_until_ns: the newest event it was fitted on, None where not known.
     received_since_ns: by the machine's clock, when both came to stand where they do; 0 where not known.
     unmatured: shadowed rows too young to be judged. labelled: judged rows with a label. joined: of those,
     rows the candidate gave a value for. losses: joined rows, decided differently, that lost money. days:

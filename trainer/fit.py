@@ -11,6 +11,7 @@ from trainer.learn import prepare
 from trainer.offline import FitReport, choose_rule, divide, judge, measure, plain, run_pipeline
 from trainer.packing import Parts, holdout_facts, pack, time_bundle
 from trainer.parity import check_parity
+from trainer.recipes import DIGEST, recipe_digest
 from trainer.search import with_setting
 from trainer.tries import search
 
@@ -86,6 +87,7 @@ def fit_candidate(
         version=version or f"{recipe}-{snapshot.digest[:8]}",
         facts={
             "recipe": recipe,
+            DIGEST: recipe_digest(task, recipe),
             "estimator": _describe(final.model),
             **({"search": searched.to_json()} if searched else {}),
             "transform": describe_transform(candidate),

@@ -2,7 +2,7 @@
 
 In this order, and missing data never passes:
 
-    a fault: quarantined, fails too often, too slow                    -> reject
+    a fault: quarantined, fails too often, too slow, log cut           -> reject
     decides exactly as the champion                                    -> hold
     a doubt: not identifiable, rows or labels missing, labels or units
     that are not what they seem, a finding that vetoes                 -> hold
@@ -13,11 +13,12 @@ In this order, and missing data never passes:
     over its part of the error budget                                  -> promote
     anything else                                                      -> hold, with when it may be settled
 
-What is held when the candidate's own deadline has passed is turned down.
+What is held when the candidate's own deadline has passed is turned down, and so is a recipe whose evidence is
+still incomplete when so many days of all its fits were judged: a newer fit would not mend it.
 
 A candidate that took the place of earlier fits of its recipe goes on with their bets: what has earned is the
 recipe, as it was fitted anew from time to time. It must have come through a whole cycle by itself, and have
-lost no money there.
+earned there what the policy wants.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def decide(evidence: Evidence, policy: Policy, *, decided_ns: int, actor: str) -
     """Judge one candidate; see the order above."""
     gain = gain_interval(evidence.days, 1 - policy.error)
     action, reasons = _verdict(evidence, policy)
-    if action is Action.HOLD and evidence.own_days >= policy.deadline_days:
+    if action is Action.HOLD and _late(evidence, policy):
         action = Action.REJECT
         reasons = [
             *reasons,
@@ -128,6 +129,11 @@ def _verdict(evidence: Evidence, policy: Policy) -> tuple[Action, list[str]]:
     if found := objections(evidence, policy) or gaps(evidence, policy):
         return Action.HOLD, found
     return _money(evidence, policy)
+
+
+def _late(evidence: Evidence, policy: Policy) -> bool:
+    days = evidence.judged.days if incomplete(evidence, policy) else evidence.own_days
+    return days >= policy.deadline_days
 
 
 def _shown(evidence: Evidence, policy: Policy) -> Iterator[str]:

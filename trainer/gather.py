@@ -80,27 +80,25 @@ def gather(
     stints = [known.stints.get(one.digest, (Stint(one),)) for one in candidates]
     # Evidence on one candidate must not depend on who else is asked about, so those that go on from earlier
     # fits do not lend the others their older rows.
-    reigns = {
-        whole: Reign.at(task, reader, champion, as_of_ns, whole=whole)
-        for whole in sorted({len(each) > 1 for each in stints})
-    }
-    noises = {whole: measure_noise(reader, reign) for whole, reign in reigns.items()}
-    found = []
-    for each in stints:
-        reign, noise = reigns[len(each) > 1], noises[len(each) > 1]
-        compared = reign.compare(reader, *each)
-        units = compared.units(task, task.policy.min_gain_per_1000 / PER)
-        found.append(describe(reign, compared, units, known, noise))
-    return found
+    found: dict[str, Evidence] = {}
+    for whole in sorted({len(each) > 1 for each in stints}):
+        reign = Reign.at(task, reader, champion, as_of_ns, whole=whole)
+        noise = measure_noise(reader, reign)
+        for each in stints:
+            if (len(each) > 1) is whole:
+                compared = reign.compare(reader, *each)
+                units = compared.units(task, task.policy.min_gain_per_1000 / PER)
+                found[each[-1].model.digest] = describe(reign, compared, units, known, noise)
+    return [found[one.digest] for one in candidates]
 
 
 def describe(reign: Reign, found: Comparison, units: Units, known: Known, noise: Noise | None) -> Evidence:
     """Say what a comparison shows. units: those that are bet on."""
     task, served, policy = reign.task, reign.served, reign.task.policy
-    scored, rows, answers, pairs = found.scored, found.rows, found.answers, found.pairs
+    scored, rows, answers, pairs = found.fits.scored, found.rows, found.answers, found.pairs
     judged, shadowed, account, weight = found.judged, found.shadowed, found.judged_account, found.weight
     tried, slices = find_slices(task.signature, rows.blocks, rows.event_ns, pairs, task.slices or ())
-    own = found.turns[-1].stint
+    own = found.fits.stints[-1]
     answered = judged[scored.valued[judged] & ~served.hidden[judged]]
     timed = shadowed[scored.valued[shadowed]]
     return Evidence(
@@ -113,12 +111,12 @@ def describe(reign: Reign, found: Comparison, units: Units, known: Known, noise:
         currency=task.costs.currency,
         hidden=count_hidden(task, served, scored, judged),
         share=known.shares[own.model.digest],
-        first_scored_ns=found.first_scored_ns,
+        first_scored_ns=found.fits.first_scored_ns,
         trained_until_ns=own.trained_until_ns,
         received_since_ns=own.received_since_ns,
         earlier=_earlier(found),
         own=_own(policy, found, units),
-        cut=reign.lacks_rows_since(found.turns[0].stint.received_since_ns),
+        cut=reign.lacks_rows_since(found.fits.stints[0].received_since_ns),
         shadowed=found.shadowed_account,
         judged=account,
         unmatured=found.unmatured,
@@ -132,7 +130,7 @@ def describe(reign: Reign, found: Comparison, units: Units, known: Known, noise:
         ),
         stakes=stakes_of(task, pairs.risk / np.maximum(weight, 1.0), units, account),
         days=days_of(rows.event_ns, pairs),
-        cycles=_cycles(policy, units, account, found.turns[-1].since_ns),
+        cycles=_cycles(policy, units, account, found.fits.own_since_ns),
         slices_tried=tried,
         slices=slices,
         findings=known.findings.get(own.model.digest, ()),
@@ -149,20 +147,17 @@ def describe(reign: Reign, found: Comparison, units: Units, known: Known, noise:
 
 def _earlier(found: Comparison) -> tuple[EarlierFit, ...]:
     fits = []
-    for turn in found.turns[:-1]:
-        begin, end = np.searchsorted(found.rows.event_ns, [turn.since_ns, turn.until_ns])
-        stint = turn.stint
+    for number, stint in enumerate(found.fits.stints[:-1]):
         assert stint.received_until_ns is not None
+        rows = found.fit == number
         fits.append(
             EarlierFit(
                 model=stint.model,
                 received_since_ns=stint.received_since_ns,
                 received_until_ns=stint.received_until_ns,
                 trained_until_ns=stint.trained_until_ns,
-                since_ns=turn.since_ns,
-                until_ns=turn.until_ns,
-                joined=int(np.count_nonzero(~found.rows.hidden[begin:end])),
-                changed=int(np.count_nonzero(found.pairs.changed[begin:end])),
+                joined=int(np.count_nonzero(rows & ~found.rows.hidden)),
+                changed=int(np.count_nonzero(rows & found.pairs.changed)),
             )
         )
     return tuple(fits)
@@ -170,15 +165,16 @@ def _earlier(found: Comparison) -> tuple[EarlierFit, ...]:
 
 def _own(policy: Policy, found: Comparison, units: Units) -> Own | None:
     """What the last fit shows without those before it."""
-    if len(found.turns) == 1:
+    if not found.fits.last:
         return None
-    begin_ns, until_ns = found.turns[-1].since_ns, found.judged_account.until_ns
-    first = int(np.searchsorted(found.rows.event_ns, begin_ns))
-    account = replace(found.judged_account, since_ns=begin_ns, until_ns=max(begin_ns, until_ns))
+    begin_ns = found.fits.own_since_ns
+    rows = (found.fit == found.fits.last) & (found.rows.event_ns >= begin_ns)
+    until_ns = max(begin_ns, found.judged_account.until_ns)
+    account = replace(found.judged_account, since_ns=begin_ns, until_ns=until_ns)
     return Own(
         days=account.days,
-        joined=int(np.count_nonzero(~found.rows.hidden[first:])),
-        changed=int(np.count_nonzero(found.pairs.changed[first:])),
+        joined=int(np.count_nonzero(rows & ~found.rows.hidden)),
+        changed=int(np.count_nonzero(rows & found.pairs.changed)),
         cycles=_cycles(policy, units.since(begin_ns // DAY_NS), account, begin_ns),
     )
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidecar.bundle import open_bundle
+from sidecar.errors import BundleError
 from sidecar.lifecycle import ModelState
 from trainer.fitted_until import may_know_until_ns
 
 if TYPE_CHECKING:
     from sidecar.domain import ModelId
+    from sidecar.lifecycle import Transition, Version
     from sidecar.registry import Registry
 
 
@@ -34,26 +36,27 @@ class Stint:
 
 
 def stints_of(registry: Registry, candidate: str, champion: str) -> tuple[Stint, ...]:
-    """The stints of a candidate's recipe in this champion's shadow (digests), the candidate's own the last.
-
-    Raises BundleError where a fit's bundle is no longer there or damaged.
-    """
-    reign_ns = since_ns(registry, champion, ModelState.CHAMPION)
+    """The stints of a candidate's recipe in a champion's shadow (digests), the candidate's own the last."""
+    reign = _came(registry, champion, ModelState.CHAMPION)
+    begun = reign.sequence if reign else 0
     ended = {step.successor: step for step in registry.transitions() if step.successor}
-    found = [_stint(registry, candidate, reign_ns, None)]
-    while (step := ended.get(found[-1].model.digest)) and step.at_ns > reign_ns:
-        found.append(_stint(registry, step.digest, reign_ns, step.at_ns))
+    found = [_stint(registry, candidate, reign, None)]
+    while (step := ended.get(found[-1].model.digest)) and step.sequence > begun:
+        found.append(_stint(registry, step.digest, reign, found[-1].received_since_ns))
     return tuple(reversed(found))
 
 
-def _stint(registry: Registry, digest: str, reign_ns: int, until_ns: int | None) -> Stint:
+def _stint(registry: Registry, digest: str, reign: Transition | None, until_ns: int | None) -> Stint:
     version = registry.find(digest)
-    return Stint(
-        version.model,
-        max(reign_ns, since_ns(registry, digest, ModelState.SHADOW)),
-        until_ns,
-        may_know_until_ns(open_bundle(version.path), version),
-    )
+    begun_ns = max(reign.at_ns if reign else 0, since_ns(registry, digest, ModelState.SHADOW))
+    return Stint(version.model, begun_ns, until_ns, _may_know_until_ns(version))
+
+
+def _may_know_until_ns(version: Version) -> int:
+    try:
+        return may_know_until_ns(open_bundle(version.path), version)
+    except BundleError:
+        return version.registered_ns  # taken away: nothing later can be known to it
 
 
 def since_ns(registry: Registry, digest: str, state: ModelState) -> int:
@@ -61,12 +64,14 @@ def since_ns(registry: Registry, digest: str, state: ModelState) -> int:
 
     A candidate that was canary for a while was in the shadow all the time.
     """
+    step = _came(registry, digest, state)
+    return step.at_ns if step else 0
+
+
+def _came(registry: Registry, digest: str, state: ModelState) -> Transition | None:
     beside = {state, ModelState.CANARY} if state is ModelState.SHADOW else {state}
-    steps = registry.transitions(digest)
-    came = (
-        step.at_ns for step in reversed(steps) if step.to_state is state and step.from_state not in beside
-    )
-    return next(came, 0)
+    steps = reversed(registry.transitions(digest))
+    return next((step for step in steps if step.to_state is state and step.from_state not in beside), None)
 
 
 def share_since_ns(registry: Registry, digest: str) -> int:

@@ -1,6 +1,6 @@
 """What stands against a candidate, whatever it earns. Each veto is a sentence with its figures.
 
-faults      it is too slow, fails, or was quarantined
+faults      it is too slow, fails, was quarantined, or its evidence has lost its beginning
 doubts      the evidence does not show what it seems to; `incomplete` are those that more days may mend
 objections  there is evidence, and it speaks against a promotion
 gaps        there is not enough evidence yet
@@ -53,13 +53,18 @@ def faults(evidence: Evidence, policy: Policy) -> list[str]:
             f"It is too slow: {_speed(latency)}; e-value {e_value(latency.beyond):,.3g} against keeping the "
             f"budget, {1 / policy.error:,.0f} turns it down."
         )
+    if evidence.cut:
+        whose = "its recipe's" if evidence.earlier else "its"
+        found.append(
+            f"Its evidence has lost its beginning: rows of {whose} time in the shadow were dropped from the "
+            "log. Let the log keep more ([log] keep_days, keep_mb); the next fit begins anew."
+        )
     return found
 
 
 def doubts(evidence: Evidence, policy: Policy) -> list[str]:
     """Say why the evidence does not show what it seems to."""
     return [
-        *_cut(evidence),
         *_noise(evidence),
         *_identification(evidence),
         *incomplete(evidence, policy),
@@ -109,7 +114,7 @@ def _unexplored(hidden: HiddenOutcomes, policy: Policy) -> Iterator[str]:
 
 def objections(evidence: Evidence, policy: Policy) -> list[str]:
     """Say what the evidence holds against a promotion."""
-    return [*bounds(evidence), *_slices(evidence, policy), *_own_loss(evidence)]
+    return [*bounds(evidence), *_slices(evidence, policy), *_own_loss(evidence, policy)]
 
 
 def gaps(evidence: Evidence, policy: Policy) -> list[str]:
@@ -154,15 +159,6 @@ def _speed_gap(evidence: Evidence, policy: Policy) -> Iterator[str]:
             f"It is not shown yet to be fast enough: {_speed(latency)}; e-value "
             f"{e_value(latency.within):,.2f} for keeping the budget, {1 / policy.error:,.0f} wanted; "
             f"{_rows_to_go(latency, policy)}."
-        )
-
-
-def _cut(evidence: Evidence) -> Iterator[str]:
-    if evidence.cut:
-        recipe = "its recipe's" if evidence.earlier else "its"
-        yield (
-            f"The evidence has lost its beginning: rows of {recipe} time in the shadow were dropped from the "
-            "log; let it keep more ([log] keep_days, keep_mb), and begin anew."
         )
 
 
@@ -251,13 +247,14 @@ def _slices(evidence: Evidence, policy: Policy) -> Iterator[str]:
             )
 
 
-def _own_loss(evidence: Evidence) -> Iterator[str]:
+def _own_loss(evidence: Evidence, policy: Policy) -> Iterator[str]:
     own = evidence.own
+    wanted = ", less what the policy wants" if policy.min_gain_per_1000 else ""
     if own and own.cycles and own.cycles[-1].gain <= 0:
         yield (
-            f"What earlier fits of its recipe earned does not stand for it: this one gained "
-            f"{evidence.currency} {own.cycles[-1].gain:+,.0f} in {len(own.cycles)} cycles of its own, over "
-            f"{own.changed:,} decisions that differ."
+            f"What earlier fits of its recipe earned does not stand for it: this one comes to "
+            f"{evidence.currency} {own.cycles[-1].gain:+,.0f} in {len(own.cycles)} cycles of its own"
+            f"{wanted}, over {own.changed:,} decisions that differ."
         )
 
 

@@ -20,6 +20,7 @@ from sidecar.domain import Failure, ModelId, Outcome, ScoreBatch, ServedBatch, t
 from sidecar.signature import Field, Kind, Signature
 from sidecar.store.log import LogStore
 from sidecar.store.reader import LogReader
+from sidecar.store.schema import FORMAT
 from trainer.days import DAY_NS
 from trainer.gather import gather
 from trainer.policy import Policy
@@ -131,7 +132,7 @@ def write_log(path: Path) -> None:
 
 def measure() -> dict[str, Any]:
     """Gather the evidence in a process that does nothing else. The log is made once and kept in var/."""
-    path = WORK / "gate" / f"{ROWS}-rows" / "log.db"
+    path = WORK / "gate" / f"{ROWS}-rows-format-{FORMAT}" / "log.db"
     if not path.exists():
         path.parent.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent.parent) as folder:

@@ -50,7 +50,8 @@ An explored row is bet on against a bound 1 / share times as large, so about so 
 needed. What exploring has cost by then hardly depends on the share: a small one only takes longer."""
 REFITS_NOTE = """\
 What is guaranteed is the first line: bets that follow a recipe win against a champion that no fit of it beats
-with the chance that the error allows, because each fit was made before the days that it is bet on. That the
+with the chance that the error allows, because each fit was made before the rows that it is bet on. (Here fits
+change between weeks, rows mature at once, and of the gate's verdicts only those on money are drawn.) That the
 very fit that is promoted is better is not what the bets say. So it must have come through a whole cycle by
 itself and earned there, and is on probation afterwards (28 days of 200 rows here, which is little). Recipes
 of which three fits earned one point, and whose fourth one loses; where the bets had won before it came,

@@ -5,7 +5,7 @@
 The first champion answers from 16 March on. On the first of each month every recipe but the forest is fitted
 on what the log knows, and shadowed in place of its earlier fit; every week the gate looks, and its best
 promotion is carried out, and a champion on probation is judged. Nothing is tuned: the page says what the data
-says. A quarter of an hour.
+says. A quarter of an hour or more.
 """
 
 from __future__ import annotations

@@ -96,7 +96,8 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StartShadow(self, request, context):
-        """StartShadow has a candidate score live traffic, with no effect on replies.
+        """StartShadow has a candidate score live traffic, with no effect on replies. Evidence on it begins anew; it
+        is the trainer that lets a new fit of a recipe go on from the one before it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -12,8 +12,6 @@ from sidecar.canonical_json import canonical_json
 from sidecar.errors import AdmissionError, ConflictError, NoChampionError
 from sidecar.lifecycle import ModelState, Reason
 from sidecar.registry import NOBODY, StoredDecision
-from trainer.days import iso_day
-from trainer.fitted_until import fitted_until_ns
 from trainer.gate import Action
 from trainer.policy import Policy
 from trainer.recipes import earlier_fits
@@ -47,14 +45,13 @@ def shadow(registry: Registry, bundle_path: Path, reason: Reason, *, override: b
 
     One that is in the shadow already, or the canary, is left there. A new fit of a recipe takes the place of
     the one before it in the shadow, and goes on with its evidence. override: lets one that was rolled back
-    try again. Raises ConflictError when the version's life is over, it is the champion, or a newer fit of its
-    recipe is in the shadow, and as `register` does.
+    try again. Raises ConflictError when the version's life is over or it is the champion, and as `register`
+    does.
     """
     version = register(registry, bundle_path, reason)
     if version.state in (ModelState.SHADOW, ModelState.CANARY):
         return version
     if version.state is ModelState.ADMITTED and (earlier := earlier_fits(registry, open_bundle(bundle_path))):
-        _check_newer(version, earlier[-1])
         return registry.supersede([one.model.digest for one in earlier], version.model.digest, reason)
     return registry.move(
         version.model.digest,
@@ -63,16 +60,6 @@ def shadow(registry: Registry, bundle_path: Path, reason: Reason, *, override: b
         reason=reason,
         override=override,
     )
-
-
-def _check_newer(version: Version, standing: Version) -> None:
-    """Raise ConflictError when the version was fitted on older rows than the fit that it would supersede."""
-    known_ns, standing_ns = (fitted_until_ns(open_bundle(one.path)) or 0 for one in (version, standing))
-    if known_ns < standing_ns:
-        raise ConflictError(
-            f"{version.model} was fitted on rows up to {iso_day(known_ns)}, and {standing.model} of the same "
-            f"recipe, which is in the shadow, up to {iso_day(standing_ns)}; fit the recipe on newer rows"
-        )
 
 
 def promote_first(registry: Registry, bundle_path: Path, reason: Reason) -> Deployment:

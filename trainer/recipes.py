@@ -11,6 +11,7 @@ import numpy as np
 from sidecar.bundle import open_bundle
 from sidecar.canonical_json import json_digest
 from sidecar.errors import BundleError
+from trainer.fitted_until import fitted_until_ns
 from trainer.offline import plain
 
 if TYPE_CHECKING:
@@ -43,11 +44,17 @@ def same_recipe(one: Bundle, other: Bundle) -> bool:
 
 
 def earlier_fits(registry: Registry, bundle: Bundle) -> list[Version]:
-    """The candidates in the shadow that are earlier fits of the same recipe, in order of arrival."""
+    """The candidates in the shadow that are earlier fits of the same recipe, in order of arrival.
+
+    One that was fitted on newer rows than `bundle` is no earlier one, whenever it came.
+    """
+    until_ns = fitted_until_ns(bundle) or 0
     return [
         registry.find(ref.model.digest)
         for ref in registry.deployment().candidates
-        if (other := _opened(ref.path)) and same_recipe(other, bundle)
+        if (other := _opened(ref.path))
+        and same_recipe(other, bundle)
+        and (fitted_until_ns(other) or 0) <= until_ns
     ]
 
 

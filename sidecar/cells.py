@@ -40,7 +40,7 @@ _WHOLE_HEAD = struct.Struct("<Bi")
 NAN_BITS = 0x7FC0_0000
 """The bits of the NaN that stands for missing."""
 _QUOTE, _COMMA, _SPACE = b'", '
-_UNQUOTE = bytes.maketrans(b'", ', bytes(3))
+_UNQUOTE = bytes.maketrans(b'" ', bytes(2))
 _GLANCE = 32
 """Rows that are looked at before a whole column is."""
 _WHOLE_LIMIT = 2.0**24

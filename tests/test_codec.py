@@ -160,9 +160,19 @@ def test_served_rows_come_back_bit_for_bit(batch):
 
 
 @pytest.mark.parametrize(
-    "ids", [['"'], ['a"b-1', 'a"b-2'], ["\\n1", "\\n2"], ["day-1", "day-2"], ["a", "a"], ['a"', "a"]]
+    "ids",
+    [
+        ['"'],
+        ['a"b-1', 'a"b-2'],
+        ["\\n1", "\\n2"],
+        ["day-1", "day-2"],
+        ["a", "a"],
+        ['a"', "a"],
+        ["0", ","],
+        [",", "],", "[a,b]"],
+    ],
 )
-def test_ids_with_quotes_and_slashes_come_back(ids):
+def test_ids_with_marks_of_json_come_back(ids):
     assert to_texts(unpack_ids(*pack_ids(to_ids(ids)), len(ids))) == ids
 
 

@@ -135,6 +135,19 @@ def test_rows_of_a_successor_that_does_not_score_are_missed(log):
     assert evidence.judged.failures["unaccounted"] == int((DAY < 38).sum()) - SECOND_SWAP
 
 
+def test_who_was_gone_before_it_scored_a_row_has_no_part(log):
+    first, second, third = stints()
+    gone = Stint(model("e"), 0, 1)
+    evidence = evidence_of(log, of=(gone, replace(first, received_since_ns=1), second, third))
+    assert (
+        evidence.earlier == evidence_of(log, of=(replace(first, received_since_ns=1), second, third)).earlier
+    )
+    assert evidence.cycles == evidence_of(log).cycles
+    alone = evidence_of(log, of=(gone, replace(third, received_since_ns=1)))
+    assert alone.own is None
+    assert alone.joined == evidence_of(log, of=(Stint(THIRD),)).joined
+
+
 @pytest.mark.parametrize("day", [30, 34, 36])
 def test_rows_with_an_old_date_that_come_later_move_nothing(log, day):
     before = evidence_of(log, as_of_ns=int(LIVE.event_ns[-1]))

@@ -59,6 +59,9 @@ def find_fits(
     event_ns = served.event_ns
     parts = [read_candidate(reader, one.model.digest, champion, served) for one in stints]
     firsts = [_first_scored(served, scored, one) for one, scored in zip(stints, parts, strict=True)]
+    # Who was gone before any row was offered to it has no part in the account.
+    begun = next((number for number, first in enumerate(firsts) if first is not None), len(stints) - 1)
+    stints, parts, firsts = stints[begun:], parts[begun:], firsts[begun:]
     since_ns = ended_ns if firsts[0] is None else _first_whole_day(reader, served, firsts[0])
     since_ns = min(max(since_ns, _after_known(stints[0])), ended_ns)
     of = np.full(len(event_ns), NONE)

@@ -82,9 +82,7 @@ class Watch:
         champion, deployment = champion_of(run.task, run.registry).model, run.registry.deployment()
         candidates = {ref.model.digest for ref in deployment.candidates}
         proven = {
-            one.candidate.digest
-            for one in self._evidence
-            if one.champion == champion and one.own_days >= run.task.policy.cycle_days
+            one.candidate.digest for one in self._evidence if one.champion == champion and one.own_cycles
         }
         trained_until_ns = self._trained_until_ns()
         rows = read_rows(

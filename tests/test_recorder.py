@@ -102,11 +102,6 @@ class Parts:
 
 
 @pytest.fixture
-def champion(tmp_path):
-    return tiny_bundle(tmp_path, "champion").ref
-
-
-@pytest.fixture
 def parts(tmp_path):
     parts = Parts(tmp_path)
     yield parts

@@ -1,28 +1,21 @@
-import os
+"""Candidates beside the champion: each row that they are offered has one entry, whatever happens."""
+
 import random
-import signal
-import subprocess
-import sys
-import textwrap
 import time
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from running_engine import ENGINES
-from tiny_bundles import SIGNATURE, TRIGGER, Misbehaviour, row, tiny_bundle
+from shadowed import IMPATIENT, SETTINGS, entries, failures_of, served, until, until_idle, worker_pid
+from tiny_bundles import SIGNATURE, Misbehaviour, tiny_bundle
 
 from sidecar.bundle import PIPELINE
-from sidecar.config import Shadow
-from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Deployment, Failure, ServedBatch, to_ids, to_texts
+from sidecar.domain import NOTHING_DEPLOYED, BundleRef, Deployment, Failure, to_texts
 from sidecar.session import load_model
-from sidecar.shadow.supervisor import ShadowSupervisor, drawn_calls
+from sidecar.shadow.supervisor import drawn_calls
 from sidecar.signature import Field, Kind, Signature
 
-SETTINGS = Shadow(copy_share=0, backoff_seconds=0.01, stall_seconds=60.0, load_seconds=60.0, nice=0)
-IMPATIENT = replace(SETTINGS, stall_seconds=1.0)
 MISBEHAVIOURS = [Misbehaviour.SLEEPS, Misbehaviour.RAISES, Misbehaviour.DIES]
 BLAME = {
     Misbehaviour.SLEEPS: Failure.TIMED_OUT,
@@ -31,87 +24,9 @@ BLAME = {
 }
 
 
-@pytest.fixture
-def champion(tmp_path):
-    return tiny_bundle(tmp_path, "champion").ref
-
-
-@pytest.fixture(params=ENGINES)
-def start(champion, request):
-    """Starts supervisors for bundles and stops them all in the end."""
-    started = []
-
-    def make(*candidates, settings=SETTINGS):
-        supervisor = ShadowSupervisor(request.param, settings)
-        started.append(supervisor)
-        supervisor.deploy(Deployment(1, champion, candidates))
-        return supervisor
-
-    yield make
-    for supervisor in started:
-        supervisor.stop(0)
-
-
-def served(champion, rows, *, triggers=(), group=None, prefix="r"):
-    records = [row(x=number / rows, trigger=TRIGGER if number in triggers else 0) for number in range(rows)]
-    blocks = SIGNATURE.pack_columns({name: [record[name] for record in records] for name in records[0]})
-    nothing = np.zeros(rows, np.int64)
-    return ServedBatch(
-        model=champion.model,
-        request_ids=to_ids([f"{prefix}{number}" for number in range(rows)]),
-        client=np.full(rows, "app/1", object),
-        received_ns=nothing,
-        event_ns=nothing,
-        group=np.arange(rows) if group is None else np.array(group),
-        blocks=blocks,
-        features=np.zeros((rows, 3), np.float32),
-        score=np.zeros(rows, np.float32),
-        decision=np.zeros(rows, bool),
-        propensity=np.ones(rows, np.float32),
-        queue_ns=nothing,
-        infer_ns=nothing,
-        cpu_ns=nothing,
-    )
-
-
-def until(holds, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.005)
-
-
-def until_idle(supervisor):
-    until(lambda: not any(status.queued for status in supervisor.status()))
-
-
-def entries(batches):
-    """All entries as (candidate's version, request, failure, detail)."""
-    return [
-        (batch.model.version, request, failure, detail)
-        for batch in batches
-        for request, failure, detail in zip(
-            to_texts(batch.request_ids), batch.failure, batch.detail, strict=True
-        )
-    ]
-
-
-def failures_of(batches):
-    """Failure by request of one candidate; fails when a request has two entries."""
-    found = entries(batches)
-    by_request = {request: failure for _, request, failure, _ in found}
-    assert len(by_request) == len(found)
-    return by_request
-
-
-def worker_pid(supervisor):
-    until(lambda: supervisor._candidates[0]._worker is not None)
-    return supervisor._candidates[0]._worker._process.pid
-
-
-def test_a_candidate_scores_as_it_would_serve(tmp_path, champion, start):
+def test_a_candidate_scores_as_it_would_serve(tmp_path, champion, start_shadow):
     candidate = tiny_bundle(tmp_path, "2", weight=-1.5).ref
-    supervisor = start(candidate)
+    supervisor = start_shadow(candidate)
     batch = served(champion, 10, group=[4, 4, 4, 5, 6, 6, 7, 7, 7, 7])
     supervisor.offer(batch)
     until_idle(supervisor)
@@ -130,9 +45,11 @@ def test_a_candidate_scores_as_it_would_serve(tmp_path, champion, start):
 
 
 @pytest.mark.parametrize("misbehaviour", MISBEHAVIOURS)
-def test_trouble_with_a_row_is_an_entry_and_costs_no_other_row(tmp_path, champion, start, misbehaviour):
+def test_trouble_with_a_row_is_an_entry_and_costs_no_other_row(
+    tmp_path, champion, start_shadow, misbehaviour
+):
     candidate = tiny_bundle(tmp_path, "2", misbehaviour=misbehaviour).ref
-    supervisor = start(candidate, settings=replace(IMPATIENT, chunk_rows=16))
+    supervisor = start_shadow(candidate, settings=replace(IMPATIENT, chunk_rows=16))
     # Rows 20 and 21 run in one call with the row that makes trouble, so they share its fate.
     group = np.arange(60)
     group[19:22] = 19
@@ -157,10 +74,12 @@ def test_trouble_with_a_row_is_an_entry_and_costs_no_other_row(tmp_path, champio
     assert status.state == "running"
 
 
-def test_the_detail_says_what_happened(tmp_path, champion, start):
+def test_the_detail_says_what_happened(tmp_path, champion, start_shadow):
     details = {}
     for misbehaviour in MISBEHAVIOURS:
-        supervisor = start(tiny_bundle(tmp_path, "2", misbehaviour=misbehaviour).ref, settings=IMPATIENT)
+        supervisor = start_shadow(
+            tiny_bundle(tmp_path, "2", misbehaviour=misbehaviour).ref, settings=IMPATIENT
+        )
         supervisor.offer(served(champion, 1, triggers={0}))
         until_idle(supervisor)
         ((_, _, _, details[misbehaviour]),) = entries(supervisor.collect())
@@ -170,9 +89,9 @@ def test_the_detail_says_what_happened(tmp_path, champion, start):
 
 
 @pytest.mark.parametrize("misbehaviour", [Misbehaviour.SLEEPS, Misbehaviour.DIES])
-def test_too_many_crashes_quarantine_a_candidate(tmp_path, champion, start, misbehaviour):
+def test_too_many_crashes_quarantine_a_candidate(tmp_path, champion, start_shadow, misbehaviour):
     settings = replace(IMPATIENT, crashes=3)
-    supervisor = start(tiny_bundle(tmp_path, "2", misbehaviour=misbehaviour).ref, settings=settings)
+    supervisor = start_shadow(tiny_bundle(tmp_path, "2", misbehaviour=misbehaviour).ref, settings=settings)
     supervisor.offer(served(champion, 50, triggers={10, 20, 30, 40}))
     until_idle(supervisor)
     supervisor.offer(served(champion, 5, prefix="later"))
@@ -192,11 +111,11 @@ def test_too_many_crashes_quarantine_a_candidate(tmp_path, champion, start, misb
     assert supervisor.status()[0].state == "quarantined"
 
 
-def test_a_candidate_that_cannot_be_loaded_is_quarantined(tmp_path, champion, start):
+def test_a_candidate_that_cannot_be_loaded_is_quarantined(tmp_path, champion, start_shadow):
     bundle = tiny_bundle(tmp_path, "2")
     (bundle.path / PIPELINE).chmod(0o644)
     (bundle.path / PIPELINE).write_bytes(b"no model")
-    supervisor = start(bundle.ref, settings=replace(SETTINGS, crashes=2))
+    supervisor = start_shadow(bundle.ref, settings=replace(SETTINGS, crashes=2))
     supervisor.offer(served(champion, 3))
     until_idle(supervisor)
     found = entries(supervisor.collect())
@@ -204,9 +123,9 @@ def test_a_candidate_that_cannot_be_loaded_is_quarantined(tmp_path, champion, st
     assert "damaged or edited" in found[0][3]
 
 
-def test_a_load_that_takes_too_long_is_ended(tmp_path, champion, start):
+def test_a_load_that_takes_too_long_is_ended(tmp_path, champion, start_shadow):
     settings = replace(SETTINGS, crashes=1, load_seconds=0.001)
-    supervisor = start(tiny_bundle(tmp_path, "2").ref, settings=settings)
+    supervisor = start_shadow(tiny_bundle(tmp_path, "2").ref, settings=settings)
     supervisor.offer(served(champion, 2))
     until_idle(supervisor)
     found = entries(supervisor.collect())
@@ -214,9 +133,11 @@ def test_a_load_that_takes_too_long_is_ended(tmp_path, champion, start):
     assert "not loaded after" in found[0][3]
 
 
-def test_rows_that_find_the_queue_full_are_shed_at_once(tmp_path, champion, start):
+def test_rows_that_find_the_queue_full_are_shed_at_once(tmp_path, champion, start_shadow):
     settings = replace(SETTINGS, queue_rows=100)
-    supervisor = start(tiny_bundle(tmp_path, "2", misbehaviour=Misbehaviour.SLEEPS).ref, settings=settings)
+    supervisor = start_shadow(
+        tiny_bundle(tmp_path, "2", misbehaviour=Misbehaviour.SLEEPS).ref, settings=settings
+    )
     supervisor.offer(served(champion, 60, triggers={0}, prefix="a"))
     group = np.arange(60)
     group[35:45] = 35  # a call across the limit is shed whole
@@ -232,8 +153,8 @@ def test_rows_that_find_the_queue_full_are_shed_at_once(tmp_path, champion, star
     assert len(rest) + len(shed) == 180
 
 
-def test_a_call_larger_than_a_chunk_runs_in_one_piece(tmp_path, champion, start):
-    supervisor = start(tiny_bundle(tmp_path, "2").ref, settings=replace(SETTINGS, chunk_rows=16))
+def test_a_call_larger_than_a_chunk_runs_in_one_piece(tmp_path, champion, start_shadow):
+    supervisor = start_shadow(tiny_bundle(tmp_path, "2").ref, settings=replace(SETTINGS, chunk_rows=16))
     supervisor.offer(served(champion, 4096, group=np.zeros(4096), prefix="large"))
     supervisor.offer(served(champion, 40))
     until_idle(supervisor)
@@ -244,10 +165,10 @@ def test_a_call_larger_than_a_chunk_runs_in_one_piece(tmp_path, champion, start)
     assert not np.isnan(large.score).any()
 
 
-def test_a_candidate_that_leaves_stops_and_one_that_stays_keeps_its_worker(tmp_path, champion, start):
+def test_a_candidate_that_leaves_stops_and_one_that_stays_keeps_its_worker(tmp_path, champion, start_shadow):
     stays = tiny_bundle(tmp_path, "stays").ref
     leaves = tiny_bundle(tmp_path, "leaves", misbehaviour=Misbehaviour.SLEEPS).ref
-    supervisor = start(stays, leaves, settings=replace(SETTINGS, stall_seconds=600))
+    supervisor = start_shadow(stays, leaves, settings=replace(SETTINGS, stall_seconds=600))
     pid = worker_pid(supervisor)
     supervisor.offer(served(champion, 10, triggers={4}, prefix="old"))
     until(lambda: supervisor.status()[0].queued == 0 and supervisor.status()[1].state == "running")
@@ -270,8 +191,8 @@ def test_a_candidate_that_leaves_stops_and_one_that_stays_keeps_its_worker(tmp_p
     assert set(left.values()) <= {Failure.NONE, Failure.STOPPED}
 
 
-def test_stop_lets_workers_finish_within_the_grace(tmp_path, champion, start):
-    supervisor = start(tiny_bundle(tmp_path, "2").ref)
+def test_stop_lets_workers_finish_within_the_grace(tmp_path, champion, start_shadow):
+    supervisor = start_shadow(tiny_bundle(tmp_path, "2").ref)
     for number in range(5):
         supervisor.offer(served(champion, 1000, prefix=f"{number}-"))
     by_request = failures_of(supervisor.stop(60))
@@ -281,11 +202,11 @@ def test_stop_lets_workers_finish_within_the_grace(tmp_path, champion, start):
     assert supervisor.status()[0].state == "stopped"
 
 
-def test_a_candidate_of_another_signature_is_not_fed(tmp_path, champion, start):
+def test_a_candidate_of_another_signature_is_not_fed(tmp_path, champion, start_shadow):
     other = tiny_bundle(
         tmp_path, "2", signature=Signature((*SIGNATURE.fields[:-1], Field("renamed", Kind.TEXT)))
     )
-    supervisor = start(other.ref)
+    supervisor = start_shadow(other.ref)
     supervisor.offer(served(champion, 3))
     until_idle(supervisor)
     found = entries(supervisor.collect())
@@ -293,92 +214,8 @@ def test_a_candidate_of_another_signature_is_not_fed(tmp_path, champion, start):
     assert "another signature" in found[0][3]
 
 
-def test_a_worker_killed_while_idle_costs_no_row(tmp_path, champion, start):
-    supervisor = start(tiny_bundle(tmp_path, "2").ref)
-    until(lambda: supervisor.status()[0].state == "running")
-    os.kill(worker_pid(supervisor), signal.SIGKILL)
-    supervisor.offer(served(champion, 10))
-    until_idle(supervisor)
-    by_request = failures_of(supervisor.collect())
-    assert len(by_request) == 10
-    assert supervisor.status()[0].restarts == 1
-
-
-def test_a_worker_has_its_limits_and_ignores_signals_to_the_group(tmp_path, champion, start):
-    supervisor = start(tiny_bundle(tmp_path, "2").ref, settings=replace(SETTINGS, memory_mb=3000, nice=7))
-    until(lambda: supervisor.status()[0].state == "running")
-    pid = worker_pid(supervisor)
-    limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
-    (space,) = (line.split()[3:5] for line in limits if line.startswith("Max address space"))
-    (core,) = (line.split()[4:6] for line in limits if line.startswith("Max core file size"))
-    assert space == [str(3000 * 1024 * 1024)] * 2
-    assert core == ["0", "0"]
-    assert os.getpriority(os.PRIO_PROCESS, pid) == os.getpriority(os.PRIO_PROCESS, 0) + 7
-    # In another session the niceness would not count against the serving process.
-    assert os.getsid(pid) == os.getsid(0)
-    assert os.getpgid(pid) == pid
-    os.kill(pid, signal.SIGTERM)
-    os.kill(pid, signal.SIGINT)
-    supervisor.offer(served(champion, 10))
-    until_idle(supervisor)
-    assert supervisor.status()[0].scored == 10
-    assert supervisor.status()[0].restarts == 0
-
-
-def test_a_worker_takes_the_time_that_nobody_else_wants(tmp_path, start):
-    policies = {}
-    for scheduling in ("idle", "nice"):
-        settings = replace(SETTINGS, scheduling=scheduling)
-        supervisor = start(tiny_bundle(tmp_path, scheduling).ref, settings=settings)
-        until(lambda one=supervisor: one.status()[0].state == "running")
-        policies[scheduling] = os.sched_getscheduler(worker_pid(supervisor))
-    assert policies == {"idle": os.SCHED_IDLE, "nice": os.SCHED_OTHER}
-
-
-@pytest.mark.skipif("native" not in ENGINES, reason="the native engine is not built")
-def test_a_native_worker_leaves_its_core_now_and_then(tmp_path, champion):
-    supervisor = ShadowSupervisor("native", SETTINGS)
-    supervisor.deploy(Deployment(1, champion, (tiny_bundle(tmp_path, "2").ref,)))
-    until(lambda: supervisor.status()[0].state == "running")
-    status = Path(f"/proc/{worker_pid(supervisor)}/status")
-    left = []
-    for _ in range(2):
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("voluntary"))
-        left.append(int(line.split()[1]))
-        supervisor.offer(served(champion, 8192))
-        until_idle(supervisor)
-    supervisor.stop(0)
-    # Four chunks; at a microsecond and more for a row, they take 8 ms and more.
-    assert left[1] - left[0] > 15
-
-
-def test_a_worker_that_gets_no_core_is_not_to_blame(tmp_path, champion, start):
-    settings = replace(SETTINGS, scheduling="idle", stall_seconds=0.1, chunk_rows=16)
-    supervisor = start(tiny_bundle(tmp_path, "2").ref, settings=settings)
-    until(lambda: supervisor.status()[0].state == "running")
-    core = min(os.sched_getaffinity(0))
-    os.sched_setaffinity(worker_pid(supervisor), {core})
-    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    with busy:
-        os.sched_setaffinity(busy.pid, {core})
-        supervisor.offer(served(champion, 1000))
-        time.sleep(1.0)
-        busy.kill()
-    until_idle(supervisor)
-    assert set(failures_of(supervisor.collect()).values()) == {Failure.NONE}
-    assert supervisor.status()[0].restarts == 0
-
-
-def test_too_little_memory_costs_the_candidate_only(tmp_path, champion, start):
-    settings = replace(SETTINGS, memory_mb=8, crashes=1)
-    supervisor = start(tiny_bundle(tmp_path, "2").ref, settings=settings)
-    supervisor.offer(served(champion, 3))
-    until_idle(supervisor)
-    assert set(failures_of(supervisor.collect()).values()) == {Failure.QUARANTINED}
-
-
-def test_nothing_deployed_does_nothing(champion, start):
-    supervisor = start()
+def test_nothing_deployed_does_nothing(champion, start_shadow):
+    supervisor = start_shadow()
     supervisor.offer(served(champion, 3))
     assert supervisor.collect() == []
     supervisor.deploy(NOTHING_DEPLOYED)
@@ -386,11 +223,11 @@ def test_nothing_deployed_does_nothing(champion, start):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_each_row_offered_has_exactly_one_entry_whatever_happens(tmp_path, champion, start, seed):
+def test_each_row_offered_has_exactly_one_entry_whatever_happens(tmp_path, champion, start_shadow, seed):
     chance = random.Random(seed)
     bundles = [tiny_bundle(tmp_path, kind.value, misbehaviour=kind).ref for kind in Misbehaviour]
     settings = replace(SETTINGS, chunk_rows=16, queue_rows=400, crashes=4, stall_seconds=0.2)
-    supervisor = start(settings=settings)
+    supervisor = start_shadow(settings=settings)
     offered, batches = Counter(), []
     for number in range(60):
         if number % 15 == 0:
@@ -411,48 +248,10 @@ def test_each_row_offered_has_exactly_one_entry_whatever_happens(tmp_path, champ
     assert len({failure for *_, failure, _ in entries(batches)}) > 3
 
 
-def test_a_worker_dies_with_a_sidecar_that_is_killed(tmp_path, champion):
-    candidate = tiny_bundle(tmp_path, "2", misbehaviour=Misbehaviour.SLEEPS).ref
-    program = """
-        import sys, time
-        from pathlib import Path
-        from sidecar.bundle import open_bundle
-        from sidecar.domain import Deployment
-        from test_shadow import SETTINGS, ShadowSupervisor, replace, served, until, worker_pid
-
-        champion, candidate = (open_bundle(Path(path)).ref for path in sys.argv[1:])
-        supervisor = ShadowSupervisor("python", replace(SETTINGS, stall_seconds=600))
-        supervisor.deploy(Deployment(1, champion, (candidate,)))
-        supervisor.offer(served(champion, 2, triggers={1}))
-        results = lambda: supervisor._candidates[0]._worker.results.done
-        until(lambda: supervisor.status()[0].state == "running" and results() == 1)
-        print(worker_pid(supervisor), flush=True)
-        time.sleep(600)
-    """
-    child = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program), champion.path, candidate.path],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parent,
-    )
-    with child:
-        pid = int(child.stdout.readline())
-        assert not is_gone(pid)
-        child.kill()
-    until(lambda: is_gone(pid))
-
-
-def is_gone(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def test_the_standby_scores_beside_the_candidates(tmp_path, champion, start):
+def test_the_standby_scores_beside_the_candidates(tmp_path, champion, start_shadow):
     candidate = tiny_bundle(tmp_path, "2", weight=-1.5).ref
     standby = tiny_bundle(tmp_path, "0", weight=0.5).ref
-    supervisor = start()
+    supervisor = start_shadow()
     supervisor.deploy(Deployment(1, champion, (candidate,), standby))
     batch = served(champion, 10)
     supervisor.offer(batch)
@@ -466,8 +265,8 @@ def test_the_standby_scores_beside_the_candidates(tmp_path, champion, start):
     assert scores[standby.model].score.tobytes() == load_model(standby.path).run(batch.blocks).score.tobytes()
 
 
-def test_the_copy_scores_a_share_of_the_champions_calls_as_the_champion_did(champion, start):
-    supervisor = start(settings=replace(SETTINGS, copy_share=0.1))
+def test_the_copy_scores_a_share_of_the_champions_calls_as_the_champion_did(champion, start_shadow):
+    supervisor = start_shadow(settings=replace(SETTINGS, copy_share=0.1))
     batch = served(champion, 400, group=[row // 2 for row in range(400)])
     other = replace(batch, model=replace(batch.model, digest="0" * 64))
     supervisor.offer(batch)

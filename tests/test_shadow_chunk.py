@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from test_shadow import served
+from shadowed import served
 from tiny_bundles import tiny_bundle
 
 from sidecar.domain import to_texts

@@ -106,7 +106,7 @@ class DriftMonitor:
         if counted.windows:
             self._heard = time.monotonic()
             self._references |= counted.references
-            layouts = {model: reference.layout for model, reference in self._references.items()}
+            layouts = {model: reference.layout for model, reference in counted.references.items()}
             self._profiles.add(self._writer, counted.windows, layouts)
 
     def _look(self) -> None:
@@ -116,6 +116,7 @@ class DriftMonitor:
             if sighting.finding.monitor == MONITOR and sighting.finding.model not in ("", serving):
                 self._findings.report(MONITOR, sighting.finding.model, [], time.time_ns())
         self._watched = {model: kept for model, kept in self._watched.items() if model == serving}
+        self._references = {model: kept for model, kept in self._references.items() if model == serving}
         if serving not in self._references or (newest_ns := self._profiles.newest_ns(serving)) is None:
             return
         reference = self._references[serving]

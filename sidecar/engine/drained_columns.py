@@ -15,17 +15,13 @@ if TYPE_CHECKING:
     from sidecar_dataplane import Columns
 
 
-def served_batch(columns: Columns, models: dict[str, ModelId]) -> ServedBatch:
-    """The same rows without a Python object for each value; arrays of numbers are read-only views.
-
-    models: identities that were met before, by digest; a new one is added.
-    """
-    name, version, digest = columns.model
+def served_batch(columns: Columns) -> ServedBatch:
+    """The same rows without a Python object for each value; arrays of numbers are read-only views."""
     width, ids = columns.request_ids
     rows = len(ids) // width
     texts = [_coded(*column) for column in columns.texts]
     return ServedBatch(
-        model=models.setdefault(digest, ModelId(name, version, digest)),
+        model=ModelId(*columns.model),
         request_ids=np.frombuffer(ids, f"S{width}"),
         client=spread_words([_coded(*columns.clients)], rows)[:, 0],
         received_ns=np.frombuffer(columns.received_ns, np.int64),

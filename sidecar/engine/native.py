@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from sidecar_dataplane import Loaded
 
     from sidecar.config import Limits, Listeners, Native
-    from sidecar.domain import BundleRef, Deployment, ModelId
+    from sidecar.domain import BundleRef, Deployment
     from sidecar.errors import SidecarError
     from sidecar.ledger import Ledger
 
@@ -56,7 +56,6 @@ class _Started:
     uds: Path | None
     deployment: Deployment = NOTHING_DEPLOYED
     deploying: asyncio.Lock = field(default_factory=asyncio.Lock)
-    models: dict[str, ModelId] = field(default_factory=dict)  # that were drained, by digest
     stopping: asyncio.Task[None] | None = None
 
 
@@ -127,7 +126,7 @@ class NativeEngine:
         parts = self._started
         served, calls = parts.dataplane.drain(max_rows, wait_seconds)
         return Drained(
-            served=[served_batch(columns, parts.models) for columns in served],
+            served=[served_batch(columns) for columns in served],
             outcomes=[
                 PendingOutcomes(ticket, [Outcome(*outcome) for outcome in outcomes])
                 for ticket, outcomes in calls

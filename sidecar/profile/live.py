@@ -59,8 +59,13 @@ class LiveProfiles:
         with self._busy:
             self._count()
             windows, self._windows = self._windows, {}
-        known = {model: self._references[model] for model, _ in windows}
-        return Counted(windows, {model: found for model, found in known.items() if found is not None})
+            counted = {model for model, _ in windows}
+            # Former models' do not stay in memory; that one cannot be read is remembered, and told once.
+            self._references = {
+                model: found for model, found in self._references.items() if found is None or model in counted
+            }
+            references = {model: found for model, found in self._references.items() if found is not None}
+        return Counted(windows, references)
 
     def _count(self) -> None:
         gathered, self._gathered, self._rows = self._gathered, [], 0

@@ -20,7 +20,8 @@ class Policy:
     against it. error: the chance that any candidate is promoted that is not better, over the whole reign of a
     champion. min_gain_per_1000: money per 1,000 decisions that the gain must exceed; negative for "at most
     so much worse". cycle_days: the gate reads at the end of whole cycles only, so that a good weekend proves
-    nothing. deadline_days: a candidate that is undecided after so many judged days is turned down.
+    nothing. deadline_days: a candidate that is undecided after so many judged days is turned down, and what
+    nobody could judge in so many matured days, a probation or a canary, ends.
     min_rows, min_changed, min_losses: judge none with fewer joined rows, rows decided differently, and such
     rows that lost money.
 
@@ -122,6 +123,11 @@ class Policy:
     def cycles(self) -> int:
         """Whole cycles until the deadline."""
         return self.deadline_days // self.cycle_days
+
+    @property
+    def probation_deadline_days(self) -> int:
+        """Matured days after which a probation ends, whether it could be judged or not."""
+        return max(self.probation_days, self.deadline_days)
 
     def next_share(self, share: float) -> float | None:
         """The share of the calls that a canary answers after this one; None after the last."""

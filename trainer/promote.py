@@ -102,8 +102,9 @@ def act(registry: Registry, decision: Decision, policy: Policy) -> Deployment | 
 
     Where the policy has a canary, whoever is to be promoted out of the shadow answers its first share of the
     calls instead, and a canary its next one. Of a champion on probation: roll back to the former one, or let
-    that one retire. Returns what is to be deployed now, None for hold. Raises ConflictError when somebody
-    moved first, such as another promotion since the evidence was gathered.
+    that one retire, whether the champion passed or could not be judged. Returns what is to be deployed now,
+    None for hold. Raises ConflictError when somebody moved first, such as another promotion since the
+    evidence was gathered.
     """
     reason = Reason(decision.actor, " ".join(decision.reasons), decision.evidence_digest)
     if decision.action is Action.HOLD:

@@ -41,6 +41,7 @@ class Probation:
 
     share: of the calls that the new one answers: 1 for a champion, less for a canary, whose former one is the
     champion. share_since_ns: since when, by the machine's clock; days: whole judged days at that share.
+    matured_days: whole days since it began to answer calls that have matured, judged or not.
     evidence: of the former as a candidate against the new one, its stakes those of the units that are bet on.
     speed: of the new one where it serves; None where it cannot be judged. waits: of a canary's callers beside
     the champion's; None for a champion, which has nobody beside it.
@@ -49,6 +50,7 @@ class Probation:
     share: float
     share_since_ns: int
     days: int
+    matured_days: int
     evidence: Evidence
     readings: tuple[Reading, ...]
     speed: Speed | None
@@ -104,6 +106,7 @@ class Probation:
             share=data["share"],
             share_since_ns=data["share_since_ns"],
             days=data["days"],
+            matured_days=data["matured_days"],
             evidence=Evidence.from_json(data["evidence"]),
             readings=tuple(readings),
             speed=speed,

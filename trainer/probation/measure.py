@@ -69,11 +69,28 @@ def measure_probation(
         share=share,
         share_since_ns=share_since_ns,
         days=max(0, (judged.until_ns - max(judged.since_ns, at_share_ns)) // DAY_NS),
+        matured_days=_matured_days(reader, reign, received_since_ns),
         evidence=describe(reign, found, units, known, measure_noise(reader, reign)),
         readings=_readings(policy, units, judged, most_days),
         speed=measure_alone(policy, served.cpu_ns[found.shadowed], beside.cpu_ns),
         waits=waits,
     )
+
+
+def _matured_days(reader: LogReader, reign: Reign, received_since_ns: int) -> int:
+    """Whole days after the first row that was received since then, whoever answered it; no more than matter.
+
+    Days without a score or a call of the newcomer's count: what never comes must not be awaited for ever.
+    """
+    most = reign.task.policy.probation_deadline_days
+    since_ns, until_ns = reign.matured_ns - (most + 2) * DAY_NS, reign.matured_ns
+    firsts = []
+    for part in reader.served_parts(("event_ns", "received_ns"), since_ns=since_ns, until_ns=until_ns):
+        rows = np.flatnonzero(part.columns["received_ns"] >= received_since_ns)
+        if len(rows):
+            event_ns, received_ns = part.columns["event_ns"][rows], part.columns["received_ns"][rows]
+            firsts.append((int(received_ns.min()), int(event_ns[received_ns == received_ns.min()].min())))
+    return max(0, (until_ns - day_start(min(firsts)[1])) // DAY_NS - 1) if firsts else 0
 
 
 def _readings(policy: Policy, units: Units, judged: Accounting, most_days: int) -> tuple[Reading, ...]:

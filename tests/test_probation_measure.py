@@ -10,7 +10,7 @@ from small_log import CHAMPION, model, oracle, outcomes, scored, served, write_l
 from small_task import START_NS, task, traffic
 
 from sidecar.store.reader import LogReader
-from trainer.betting import BETS
+from trainer.betting import BETS, e_value
 from trainer.days import DAY_NS
 from trainer.probation.facts import Probation
 from trainer.probation.measure import measure_probation
@@ -142,17 +142,21 @@ def test_a_budget_in_multiples_is_of_what_the_champion_takes_beside_its_canary(t
     assert measured(log(tmp_path / "fixed")).speed.over == 0
 
 
-def test_how_long_callers_waited_is_shown_beside_the_champions_of_the_same_days(tmp_path):
+def waiting(path):
+    """A log of the canary's calls, 40 us each, and of the champion's beside it: one in fifty waits longer."""
     rows = traffic(30, DAYS, rows_a_day=100, seed=9)
     score = oracle(rows, wrong=0.1, seed=3)
     queue_ns = np.where(ROWS % 50, 10_000, 90_000)
     beside = replace(served(rows, score, ROWS, FORMER, cpu_ns=5_000), queue_ns=queue_ns)
     earlier = traffic(20, 5, rows_a_day=100, seed=8)
     before = served(earlier, oracle(earlier, wrong=0.1, seed=3), np.arange(500), FORMER, cpu_ns=500_000)
-    path = log(tmp_path, of_former=[beside, before])
+    return log(path, of_former=[beside, before]), np.count_nonzero(rows.event_ns < START_NS + 35 * DAY_NS)
+
+
+def test_how_long_callers_waited_is_shown_beside_the_champions_of_the_same_days(tmp_path):
+    path, ended = waiting(tmp_path)
     found = measured(path, share=0.5)
-    ended = np.count_nonzero(rows.event_ns < START_NS + 35 * DAY_NS)
-    assert (found.waits.rows, found.waits.beside_rows) == (WHOLE, ended)
+    assert (found.waits.calls, found.waits.beside_calls) == (WHOLE, ended)
     # The newcomer's runs took 40 us and nobody queued; the champion's took 10 us, after 10 us or 90.
     assert found.waits.waited.p50.us == found.waits.waited.p999.us == 40
     one = found.waits.beside
@@ -160,6 +164,33 @@ def test_how_long_callers_waited_is_shown_beside_the_champions_of_the_same_days(
     assert Probation.from_json(json.loads(found.canonical_json)) == found
     assert measured(path).waits is None
     words = waits_view(found.waits, ("canary", "champion")).plain
-    assert f"canary 40 / 40 [40; 40] / 40 over {WHOLE} rows, champion 20 / 100" in words
-    later = measured(path, share=0.5, received_since_ns=START_NS + 33 * DAY_NS).waits
-    assert later.beside_rows < ended
+    assert f"canary 40 / 40 [40; 40] / 40 over {WHOLE} calls, champion 20 / 100" in words
+    assert "shown only" in words
+    later = measured(path, share=0.5, share_since_ns=START_NS + 33 * DAY_NS).waits
+    assert 0 < later.beside_calls < ended / 2
+
+
+def test_a_wait_budget_is_held_against_calls_that_are_drawn_by_their_ids(tmp_path):
+    path, ended = waiting(tmp_path)
+    budget = with_policy(canary=(0.5,), canary_wait_budget_us=30, latency_block=5)
+    found = measured(path, of=budget, share=0.5)
+    excess = found.waits.excess
+    assert (excess.slow, excess.beside_slow, excess.block) == (
+        WHOLE,
+        np.count_nonzero(ROWS[:ended] % 50 == 0),
+        10,
+    )
+    assert e_value(excess.beyond) > 1e6
+    assert f"over 30 us {WHOLE} and " in waits_view(found.waits, ("canary", "champion")).plain
+    assert Probation.from_json(json.loads(found.canonical_json)) == found
+    assert measured(path, of=budget, share=0.5, drawn_by="hour").waits.excess is None
+
+
+def test_rows_of_one_call_waited_once(tmp_path):
+    rows = traffic(30, DAYS, rows_a_day=100, seed=9)
+    call = ROWS // 4
+    beside = served(rows, oracle(rows, wrong=0.1, seed=3), ROWS, FORMER, cpu_ns=5_000)
+    beside = replace(beside, group=call, received_ns=rows.event_ns[4 * call])
+    found = measured(log(tmp_path, of_former=[beside]), share=0.5)
+    ended = rows.event_ns < START_NS + 35 * DAY_NS
+    assert found.waits.beside_calls == len(np.unique(call[ended]))

@@ -1,5 +1,7 @@
 """What is decided about a champion on probation, and about a canary."""
 
+import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +15,7 @@ from trainer.latency import Quantile, Quantiles, Speed
 from trainer.probation.facts import Probation, Reading
 from trainer.probation.telling import findings_of
 from trainer.probation.verdict import judge_canary, judge_champion
+from trainer.waits import Excess, Waits
 
 
 def speed(beyond=(0.0,) * 5, within=(9.0,) * 5):
@@ -88,7 +91,17 @@ def probation(readings, facts, fast, share=1.0):
         hidden=facts.get("hidden"),
         cut=facts.get("cut", False),
     )
-    return Probation(share, 0, days, facts.get("matured", days), known, tuple(readings), fast)
+    return Probation(
+        share=share,
+        share_since_ns=0,
+        drawn_by=facts.get("by"),
+        days=days,
+        matured_days=facts.get("matured", days),
+        evidence=known,
+        readings=tuple(readings),
+        speed=fast,
+        waits=facts.get("waits"),
+    )
 
 
 @pytest.mark.parametrize("case", VERDICTS)
@@ -131,6 +144,67 @@ OF_A_CANARY = {
     "nobody called to the end": ([], {"matured": 30}, None, 0.01, Action.REJECT, "0 of 3 days judged; no"),
     "its rows are gone": ([EVEN], {"days": 3, "cut": True}, speed(), 0.1, Action.REJECT, "The canary can no"),
 }
+
+NONE, MUCH = (0.0,) * 5, (9.0,) * 5
+
+
+def waits(within=NONE, beyond=NONE):
+    one = Quantile(900.0, 800.0, 1_000.0)
+    of = Quantiles(one, one, one)
+    return Waits(400, of, 7_600, of, Excess(5_000, 400, 40, 76, within, beyond))
+
+
+PATIENT = replace(CANARY, canary_wait_budget_us=5_000)
+OF_WAITS = {
+    "waits longer": (
+        {"waits": waits(beyond=MUCH)},
+        Action.REJECT,
+        "It keeps callers waiting: 40 of its 400 calls (10.00%) took more than 5,000 us in the queue and",
+    ),
+    "waits longer, of the champion's": (
+        {"waits": waits(beyond=MUCH)},
+        Action.REJECT,
+        "and 76 of the champion's 7,600 (1.00%) at the same time; e-value 8.1e+03 against keeping to the",
+    ),
+    "waits longer, and nothing else is known": (
+        {"waits": waits(beyond=MUCH), "days": 0, "valued": 900},
+        Action.REJECT,
+        "It keeps callers waiting",
+    ),
+    "an e-value that one share would have wanted": (
+        {"waits": waits(beyond=(math.log(39.0),) * 5)},
+        Action.HOLD,
+        "not shown yet to wait no longer",
+    ),
+    "the error is divided by the shares": (
+        {"waits": waits(beyond=(math.log(40.1),) * 5)},
+        Action.REJECT,
+        "40 ends it",
+    ),
+    "not shown": ({"waits": waits()}, Action.HOLD, "e-value 1.00 for keeping to the champion's share and 1%"),
+    "shown": ({"waits": waits(within=MUCH)}, Action.PROMOTE, "It passed as canary"),
+    "not measured": ({}, Action.HOLD, "how long its callers wait has not been measured"),
+    "drawn by a field": (
+        {"waits": replace(waits(), excess=None), "by": "hour"},
+        Action.HOLD,
+        "cannot be judged, because its calls are drawn by 'hour'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OF_WAITS)
+def test_every_verdict_on_how_long_a_canarys_callers_wait(case):
+    known, action, words = OF_WAITS[case]
+    facts = probation([EVEN], {"days": 3, **known}, speed(), 0.1)
+    decision = judge_canary(facts, PATIENT, decided_ns=1, actor="tester")
+    assert decision.action is action
+    assert words in " ".join(decision.reasons)
+    assert Probation.from_json(json.loads(facts.canonical_json)) == facts
+
+
+def test_without_a_budget_waits_are_shown_and_not_judged():
+    facts = probation([EVEN], {"days": 3, "waits": replace(waits(), excess=None)}, speed(), 0.1)
+    assert judge_canary(facts, CANARY, decided_ns=1, actor="tester").action is Action.PROMOTE
 
 
 @pytest.mark.parametrize("case", OF_A_CANARY)

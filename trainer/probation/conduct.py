@@ -90,6 +90,7 @@ def conduct(
             canary,
             champion,
             share=deployment.canary.share,
+            drawn_by=deployment.canary.by,
             as_of_ns=as_of_ns,
             received_since_ns=since_ns(registry, canary.digest, ModelState.CANARY),
             share_since_ns=share_since_ns(registry, canary.digest),

@@ -14,10 +14,11 @@ from trainer.comparison import Reign, stretches_of
 from trainer.days import DAY_NS, day_start, iso_day
 from trainer.gather import Known, describe
 from trainer.interval import PER
-from trainer.latency import measure_alone, measure_waits
+from trainer.latency import measure_alone
 from trainer.noise import measure_noise
 from trainer.probation.facts import WHOLE, Probation, Reading
 from trainer.stints import Stint
+from trainer.waits import Calls, measure_waits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,16 +38,18 @@ def measure_probation(
     former: ModelId,
     *,
     share: float = WHOLE,
+    drawn_by: str | None = None,
     as_of_ns: int | None = None,
     received_since_ns: int = 0,
     share_since_ns: int = 0,
 ) -> Probation:
     """What was known at `as_of_ns` (the log's clock if not given) of rows received since `received_since_ns`.
 
-    share_since_ns: whole days after the first row received from then on count as days at this share. Both by
-    the machine's clock. A latency budget in multiples is one of what the champion takes beside its canary, in
-    the same days; a champion on probation has nobody beside it, so only a budget in microseconds binds it.
-    Raises NotFoundError when nothing has been served.
+    drawn_by: the field that a canary's calls are drawn by, None for their ids. share_since_ns: whole days
+    after the first row received from then on count as days at this share. Both times by the machine's clock.
+    A latency budget in multiples is one of what the champion takes beside its canary, in the same days; a
+    champion on probation has nobody beside it, so only a budget in microseconds binds it. Raises
+    NotFoundError when nothing has been served.
     """
     reign = Reign.at(task, reader, newcomer, as_of_ns)
     served = reign.served
@@ -60,14 +63,17 @@ def measure_probation(
     at_share_ns = day_start(int(begun[0])) + DAY_NS if share_since_ns and len(begun) else judged.since_ns
     # A canary stays as long as a candidate may.
     most_days = policy.probation_days if share == WHOLE else policy.deadline_days
-    beside, waits = _NO_CLOCKS, None
+    beside, waits = _NO_ANSWERS, None
     if share < WHOLE:
         span = _Span(shadowed.since_ns, shadowed.until_ns, received_since_ns)
-        beside = _clocks_of(reader, former, span)
-        waits = measure_waits(policy, _clocks_of(reader, newcomer, span).waited_ns, beside.waited_ns)
+        beside, own = (_answers_of(reader, model, span) for model in (former, newcomer))
+        # What it is like to wait at another share, with another load, is another matter.
+        calls = (one.calls(share_since_ns) for one in (own, beside))
+        waits = measure_waits(policy, *calls, share=share, by_id=drawn_by is None)
     return Probation(
         share=share,
         share_since_ns=share_since_ns,
+        drawn_by=drawn_by,
         days=max(0, (judged.until_ns - max(judged.since_ns, at_share_ns)) // DAY_NS),
         matured_days=_matured_days(reader, reign, received_since_ns),
         evidence=describe(reign, found, units, known, measure_noise(reader, reign)),
@@ -115,25 +121,35 @@ class _Span:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Clocks:
-    """What rows took, in the order of their events, int64 [n]. waited: in the queue, and for the run."""
+class _Answers:
+    """What a model answered in a span, each request once, in the order of events; all int64 [n]."""
 
+    received_ns: NDArray[np.int64]
+    group: NDArray[np.int64]
     cpu_ns: NDArray[np.int64]
     waited_ns: NDArray[np.int64]
 
+    def calls(self, received_since_ns: int) -> Calls:
+        """Those received since then; the rows of one call were received and run together."""
+        rows = np.flatnonzero(self.received_ns >= received_since_ns)
+        together = np.stack([self.received_ns[rows], self.group[rows]])
+        first = rows[np.unique(together, axis=1, return_index=True)[1]]
+        return Calls(self.received_ns[first], self.waited_ns[first])
 
-_NO_CLOCKS = _Clocks(np.empty(0, np.int64), np.empty(0, np.int64))
+
+_NO_ANSWERS = _Answers(*(np.empty(0, np.int64) for _ in range(4)))
 
 
-def _clocks_of(reader: LogReader, model: ModelId, span: _Span) -> _Clocks:
-    """Of what a model answered in a span, each request once."""
-    wanted = ("request_ids", "event_ns", "received_ns", "cpu_ns", "queue_ns", "infer_ns")
+def _answers_of(reader: LogReader, model: ModelId, span: _Span) -> _Answers:
+    wanted = ("request_ids", "event_ns", "received_ns", "group", "cpu_ns", "queue_ns", "infer_ns")
     parts = reader.served_parts(wanted, since_ns=span.since_ns, until_ns=span.until_ns, champion=model.digest)
     found = [part.columns for part in parts]
     if not found:
-        return _NO_CLOCKS
+        return _NO_ANSWERS
     columns = {name: np.concatenate([one[name] for one in found]) for name in wanted}
     rows = np.flatnonzero(columns["received_ns"] >= span.received_since_ns)
     rows = rows[order_of_rows(columns["event_ns"][rows], columns["request_ids"][rows])]
     rows = rows[first_of_each(columns["request_ids"][rows])]
-    return _Clocks(columns["cpu_ns"][rows], (columns["queue_ns"] + columns["infer_ns"])[rows])
+    taken = {name: column[rows] for name, column in columns.items()}
+    waited_ns = taken["queue_ns"] + taken["infer_ns"]
+    return _Answers(taken["received_ns"], taken["group"], taken["cpu_ns"], waited_ns)

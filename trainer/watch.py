@@ -14,7 +14,6 @@ from sidecar.bundle import open_bundle
 from sidecar.errors import BundleError
 from sidecar.store.reader import LogReader
 from trainer.days import day_start, iso_day, nanoseconds
-from trainer.fitted_until import fitted_until_ns
 from trainer.join import clock_ns, read_rows
 from trainer.judge import champion_of, open_findings
 from trainer.retraining import Situation, due
@@ -108,7 +107,7 @@ class Watch:
             if version.model.name != self._run.task.name:
                 continue
             try:
-                newest = max(newest, fitted_until_ns(open_bundle(version.path)) or NOTHING)
+                newest = max(newest, open_bundle(version.path).fitted_until_ns or NOTHING)
             except BundleError:
                 continue  # taken away; its snapshot's rows are those of others too
         return newest

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -28,6 +30,8 @@ _HELD_BATCHES = 8
 _SCORES_WAIT = 5.0
 """Times `flush_seconds`: how long scores wait for answered rows or outcomes to be written with. A transaction
 of a few hundred scores costs as much as writing a thousand rows."""
+_NICENESS = 10
+"""Above that of the threads that answer calls."""
 _logger = logging.getLogger(__name__)
 
 
@@ -110,6 +114,8 @@ class Recorder:
         )
 
     def _run(self) -> None:
+        if not self._engine.needs_gil:
+            _step_back()
         while not self._stopping.is_set():
             self._step(self._settings.flush_seconds)
         while self._step(0.0):
@@ -204,3 +210,13 @@ class Recorder:
         self._scores_failed += scores
         if served or scores:
             _logger.error("given up: %d answered rows and %d scores that the log refused", served, scores)
+
+
+def _step_back() -> None:
+    """Leave the cores to the threads that answer calls; rows that then find the ring full are counted.
+
+    Not where replies need the GIL: they would wait for a thread that holds it and that nobody gives a core.
+    """
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS)

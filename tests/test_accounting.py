@@ -106,7 +106,8 @@ def kept(ids):
 
 def test_full_disk_and_kill(small_disk):
     home = prepare(small_disk / "home")
-    with SidecarProcess(home, **SETTINGS) as sidecar:
+    roomy = {**SETTINGS, "SIDECAR_LIMITS_RING_ROWS": "8000"}  # so that no row misses its draw
+    with SidecarProcess(home, **roomy) as sidecar:
         ids = send(sidecar, "before", 300)
         settled(sidecar)
         with full(small_disk):

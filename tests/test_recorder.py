@@ -1,3 +1,5 @@
+import os
+import sys
 import threading
 import time
 from collections import deque
@@ -26,7 +28,8 @@ class QueueEngine:
 
     name = "queue"
 
-    def __init__(self, ledger):
+    def __init__(self, ledger, needs_gil):
+        self.needs_gil = needs_gil
         self._ledger = ledger
         self._served = deque()
         self._outcomes = deque()
@@ -70,12 +73,12 @@ class QueueEngine:
 class Parts:
     """A recorder with its real store, ledger and shadows."""
 
-    def __init__(self, folder, settings=SETTINGS):
+    def __init__(self, folder, settings=SETTINGS, *, needs_gil=True):
         self.path = folder / "log.db"
         self.store = LogStore(self.path)
         self.ledger = self.store.new_ledger()
         self.store.open_run(self.ledger)
-        self.engine = QueueEngine(self.ledger)
+        self.engine = QueueEngine(self.ledger, needs_gil)
         settings_of_shadows = Shadow(copy_share=0, nice=0, backoff_seconds=0.01, stall_seconds=60)
         self.shadows = ShadowSupervisor("python", settings_of_shadows)
         self.recorder = Recorder(
@@ -265,3 +268,14 @@ def test_stop_drains_what_the_engine_still_holds(parts, champion):
     parts.stop()
     assert parts.recorder.stats().written == 3000
     assert not parts.ledger.path.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no niceness of its own")
+@pytest.mark.parametrize(("needs_gil", "added"), [(True, 0), (False, 10)])
+def test_replies_go_first_unless_they_would_wait_for_the_recorder_s_gil(tmp_path, needs_gil, added):
+    parts = Parts(tmp_path, needs_gil=needs_gil)
+    thread, own = parts.recorder._thread.native_id, os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    try:
+        until(lambda: os.getpriority(os.PRIO_PROCESS, thread) == own + added)
+    finally:
+        parts.stop()

@@ -103,6 +103,8 @@ class Engine(Protocol):
 
     name: str
     """"python" or "native"."""
+    needs_gil: bool
+    """Whether a reply waits for the GIL, and so for any thread that holds it."""
 
     async def start(self, home: Path, listeners: Listeners, limits: Limits, ledger: Ledger) -> Endpoints:
         """Listen. Until the first deployment, predictions are refused and health says NOT_SERVING.

@@ -67,6 +67,7 @@ class NativeEngine:
     """
 
     name = "native"
+    needs_gil = False
 
     def __init__(self, onnxruntime: Path, settings: Native) -> None:
         self._onnxruntime = onnxruntime

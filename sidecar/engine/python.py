@@ -55,6 +55,7 @@ class PythonEngine:
     """Implements `sidecar.engine.contract.Engine` on the running asyncio event loop."""
 
     name = "python"
+    needs_gil = True
 
     def __init__(self) -> None:
         self._parts: _Started | None = None

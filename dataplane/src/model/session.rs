@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use ort_sys::{ONNXTensorElementDataType as ElementType, OrtSession, OrtSessionOptions, OrtValue};
 
-use crate::clock::{monotonic_ns, thread_cpu_ns};
+use crate::clock::Stopwatch;
 use crate::model::onnxruntime::{Element, OnnxRuntime, Tensor, TextTensor, checked, made};
 use crate::model::ports::{self, Port};
 use crate::rows::answered::{ModelInfo, Prediction};
@@ -95,8 +95,7 @@ impl Session {
     fn run(&self, tensors: &mut Tensors) -> Result<(i64, i64), String> {
         let api = self.runtime.api();
         let (inputs, outputs) = (tensors.inputs.len(), tensors.outputs.len());
-        let cpu = thread_cpu_ns();
-        let start = monotonic_ns();
+        let watch = Stopwatch::start();
         // SAFETY: the session is alive; each array is as long as said; the tensors are borrowed mutably, so
         // that nobody else touches their memory. Outputs that are given are written in place, not replaced.
         let status = unsafe {
@@ -111,10 +110,9 @@ impl Session {
                 tensors.outputs.as_mut_ptr(),
             )
         };
-        let infer_ns = monotonic_ns() - start;
-        let cpu_ns = thread_cpu_ns() - cpu;
+        let times = watch.stop();
         checked(api, status)?;
-        Ok((infer_ns, cpu_ns))
+        Ok(times)
     }
 }
 

@@ -11,7 +11,7 @@ from small_task import START_NS, task, traffic
 
 from sidecar.store.reader import LogReader
 from trainer.betting import BETS, e_value
-from trainer.days import DAY_NS
+from trainer.days import DAY_NS, hour_start
 from trainer.probation.facts import Probation
 from trainer.probation.measure import measure_probation
 from trainer.report import waits_view
@@ -130,13 +130,21 @@ def test_facts_survive_json_and_do_not_depend_on_when_they_are_read(tmp_path):
     assert measured(path, as_of_ns=START_NS + 34 * DAY_NS).digest != found.digest
 
 
+def timed(beside):
+    """Which calls of the canary's and of the champion's, `beside`, count: of hours that have ended."""
+    until_ns = hour_start(max(LIVE.event_ns[-1], beside.event_ns[-1]) + 1)
+    began_ns = LIVE.event_ns[0]
+    return LIVE.event_ns < until_ns, (beside.event_ns >= began_ns) & (beside.event_ns < until_ns)
+
+
 def test_a_budget_in_multiples_is_of_what_the_champion_takes_beside_its_canary(tmp_path):
     beside = traffic(30, 6, rows_a_day=100, seed=9)
     other = served(beside, oracle(beside, wrong=0.1, seed=3), np.arange(600), FORMER, cpu_ns=5_000)
     multiples = with_policy(latency_budget_us=None, latency_budget_times=2.0)
     found = measured(log(tmp_path, of_former=[other]), of=multiples, share=0.5).speed
     assert found.budget.us == pytest.approx(10.0)
-    assert (found.rows, found.over) == (WHOLE, WHOLE)
+    rows = np.count_nonzero(timed(beside)[0])
+    assert (found.rows, found.over) == (rows, rows)
     # A champion has nobody beside it, and what was before may have been other traffic.
     assert measured(log(tmp_path / "alone"), of=multiples).speed is None
     assert measured(log(tmp_path / "fixed")).speed.over == 0
@@ -150,13 +158,14 @@ def waiting(path):
     beside = replace(served(rows, score, ROWS, FORMER, cpu_ns=5_000), queue_ns=queue_ns)
     earlier = traffic(20, 5, rows_a_day=100, seed=8)
     before = served(earlier, oracle(earlier, wrong=0.1, seed=3), np.arange(500), FORMER, cpu_ns=500_000)
-    return log(path, of_former=[beside, before]), np.count_nonzero(rows.event_ns < START_NS + 35 * DAY_NS)
+    return log(path, of_former=[beside, before]), rows
 
 
 def test_how_long_callers_waited_is_shown_beside_the_champions_of_the_same_days(tmp_path):
-    path, ended = waiting(tmp_path)
+    path, rows = waiting(tmp_path)
     found = measured(path, share=0.5)
-    assert (found.waits.calls, found.waits.beside_calls) == (WHOLE, ended)
+    calls, beside_calls = timed(rows)
+    assert (found.waits.calls, found.waits.beside_calls) == (np.sum(calls), np.sum(beside_calls))
     # The newcomer's runs took 40 us and nobody queued; the champion's took 10 us, after 10 us or 90.
     assert found.waits.waited.p50.us == found.waits.waited.p999.us == 40
     one = found.waits.beside
@@ -164,24 +173,22 @@ def test_how_long_callers_waited_is_shown_beside_the_champions_of_the_same_days(
     assert Probation.from_json(json.loads(found.canonical_json)) == found
     assert measured(path).waits is None
     words = waits_view(found.waits, ("canary", "champion")).plain
-    assert f"canary 40 / 40 [40; 40] / 40 over {WHOLE} calls, champion 20 / 100" in words
+    assert f"canary 40 / 40 [40; 40] / 40 over {np.sum(calls)} calls, champion 20 / 100" in words
     assert "shown only" in words
     later = measured(path, share=0.5, share_since_ns=START_NS + 33 * DAY_NS).waits
-    assert 0 < later.beside_calls < ended / 2
+    assert 0 < later.beside_calls < np.sum(beside_calls) / 2
 
 
 def test_a_wait_budget_is_held_against_calls_that_are_drawn_by_their_ids(tmp_path):
-    path, ended = waiting(tmp_path)
+    path, rows = waiting(tmp_path)
+    calls, beside_calls = timed(rows)
     budget = with_policy(canary=(0.5,), canary_wait_budget_us=30, latency_block=5)
     found = measured(path, of=budget, share=0.5)
     excess = found.waits.excess
-    assert (excess.slow, excess.beside_slow, excess.block) == (
-        WHOLE,
-        np.count_nonzero(ROWS[:ended] % 50 == 0),
-        10,
-    )
+    assert (excess.slow, excess.block) == (np.sum(calls), 10)
+    assert excess.beside_slow == np.count_nonzero(beside_calls & (ROWS % 50 == 0))
     assert e_value(excess.beyond) > 1e6
-    assert f"over 30 us {WHOLE} and " in waits_view(found.waits, ("canary", "champion")).plain
+    assert f"over 30 us {np.sum(calls)} and " in waits_view(found.waits, ("canary", "champion")).plain
     assert Probation.from_json(json.loads(found.canonical_json)) == found
     assert measured(path, of=budget, share=0.5, drawn_by="hour").waits.excess is None
 
@@ -192,5 +199,4 @@ def test_rows_of_one_call_waited_once(tmp_path):
     beside = served(rows, oracle(rows, wrong=0.1, seed=3), ROWS, FORMER, cpu_ns=5_000)
     beside = replace(beside, group=call, received_ns=rows.event_ns[4 * call])
     found = measured(log(tmp_path, of_former=[beside]), share=0.5)
-    ended = rows.event_ns < START_NS + 35 * DAY_NS
-    assert found.waits.beside_calls == len(np.unique(call[ended]))
+    assert found.waits.beside_calls == len(np.unique(call[timed(rows)[1]]))

@@ -46,7 +46,7 @@ class Probation:
     matured_days: whole days since it began to answer calls that have matured, judged or not.
     evidence: of the former as a candidate against the new one, its stakes those of the units that are bet on.
     speed: of the new one where it serves; None where it cannot be judged. waits: of a canary's callers beside
-    the champion's; None for a champion, which has nobody beside it.
+    the champion's; None for a champion, which has nobody beside it. Both of all hours that have ended.
     """
 
     share: float

@@ -11,7 +11,7 @@ from sidecar.store.joining import first_of_each, order_of_rows
 from trainer.betting import restarted_capital
 from trainer.budget import ErrorShare
 from trainer.comparison import Reign, stretches_of
-from trainer.days import DAY_NS, day_start, iso_day
+from trainer.days import DAY_NS, day_start, hour_start, iso_day
 from trainer.gather import Known, describe
 from trainer.interval import PER
 from trainer.latency import measure_alone
@@ -58,14 +58,17 @@ def measure_probation(
     policy = task.policy
     # A candidate that may earn a little less than the champion may do so as champion too.
     units = found.units(task, max(0.0, -policy.min_gain_per_1000) / PER)
-    shadowed, judged = found.shadowed_account, found.judged_account
+    judged = found.judged_account
     begun = served.event_ns[served.received_ns >= max(received_since_ns, share_since_ns)]
     at_share_ns = day_start(int(begun[0])) + DAY_NS if share_since_ns and len(begun) else judged.since_ns
     # A canary stays as long as a candidate may.
     most_days = policy.probation_days if share == WHOLE else policy.deadline_days
+    # Clocks need no outcome, and who is slow is to be ended soon.
+    timed_until_ns = hour_start(reign.query.as_of_ns + 1)
+    timed = np.flatnonzero((served.received_ns >= received_since_ns) & (served.event_ns < timed_until_ns))
     beside, waits = _NO_ANSWERS, None
-    if share < WHOLE:
-        span = _Span(shadowed.since_ns, shadowed.until_ns, received_since_ns)
+    if share < WHOLE and len(timed):
+        span = _Span(int(served.event_ns[timed[0]]), timed_until_ns, received_since_ns)
         beside, own = (_answers_of(reader, model, span) for model in (former, newcomer))
         # What it is like to wait at another share, with another load, is another matter.
         calls = (one.calls(share_since_ns) for one in (own, beside))
@@ -78,7 +81,7 @@ def measure_probation(
         matured_days=_matured_days(reader, reign, received_since_ns),
         evidence=describe(reign, found, units, known, measure_noise(reader, reign)),
         readings=_readings(policy, units, judged, most_days),
-        speed=measure_alone(policy, served.cpu_ns[found.shadowed], beside.cpu_ns),
+        speed=measure_alone(policy, served.cpu_ns[timed], beside.cpu_ns),
         waits=waits,
     )
 

@@ -2,7 +2,10 @@
 
 import pytest
 from running_engine import ENGINES, RunningEngine
-from tiny_bundles import tiny_bundle
+from tiny_bundles import Misbehaviour, tiny_bundle
+
+from sidecar.config import Limits, Native
+from sidecar.exploration import Exploration
 
 
 @pytest.fixture(params=sorted(ENGINES))
@@ -19,3 +22,25 @@ def bundle(tmp_path):
 def engine(kind, tmp_path, bundle):
     with RunningEngine(tmp_path, kind, champion=bundle) as running:
         yield running
+
+
+@pytest.fixture
+def canary(tmp_path):
+    return tiny_bundle(tmp_path / "bundles", "2", weight=-3.0)
+
+
+@pytest.fixture
+def raising(tmp_path):
+    """Behaves but for rows with the trigger; explores much, so that it shows whose exploration is applied."""
+    facts = {"exploration": Exploration("act", 0.49).to_json()}
+    return tiny_bundle(tmp_path / "bundles", "3", misbehaviour=Misbehaviour.RAISES, facts=facts)
+
+
+@pytest.fixture(params=sorted(ENGINES) + ["native apart", "native together"] * ("native" in ENGINES))
+def running(request, tmp_path):
+    """Each engine, and the native one with runs that leave the thread that read them, or wait for others."""
+    kind, _, how = request.param.partition(" ")
+    settings = {"apart": Native(hand_off_us=0), "together": Native(batch_rows=16)}.get(how)
+    (tmp_path / "home").mkdir()
+    with RunningEngine(tmp_path / "home", kind, native=settings, limits=Limits(max_in_flight=1000)) as engine:
+        yield engine

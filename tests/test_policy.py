@@ -4,10 +4,9 @@ import math
 from dataclasses import replace
 
 import pytest
+from made_evidence import POLICY
 
 from trainer.policy import Policy
-
-POLICY = Policy(latency_budget_us=150, largest_unit_loss=100, cycle_days=1, deadline_days=30, min_rows=500)
 
 
 @pytest.mark.parametrize(

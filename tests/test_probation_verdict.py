@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_gate import POLICY, accounting, evidence, hidden, stakes
+from made_evidence import POLICY, accounting, evidence, hidden, stakes
 
 from trainer.betting import log_capital
 from trainer.days import DAY_NS

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 import small_task
+from made_evidence import POLICY
 from scipy.stats import uniform
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
-from test_gate import POLICY
 from test_promote import WHY, judged, state
 from tiny_bundles import tiny_bundle
 

@@ -23,8 +23,8 @@ from sidecar.errors import (
     detail_of,
     status_of,
 )
-from sidecar.lifecycle import ModelState
 from sidecar.listen import listen_tcp, listen_uds
+from sidecar.succession import start_shadow
 from sidecar.v1 import admin_pb2, admin_pb2_grpc
 
 if TYPE_CHECKING:
@@ -86,17 +86,12 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
     async def StartShadow(  # noqa: N802
         self, request: admin_pb2.StartShadowRequest, context: Context
     ) -> admin_pb2.StartShadowResponse:
-        """Have a candidate score live traffic."""
+        """Have a candidate score live traffic, in the place of earlier fits of its recipe."""
         async with _errors_as_status(context):
             reason = admin_messages.reason(request.reason)
             version = await asyncio.to_thread(self._registry.find, request.digest)
-            await asyncio.to_thread(
-                self._registry.move,
-                version.model.digest,
-                expected=version.state,
-                to=ModelState.SHADOW,
-                reason=reason,
-            )
+            bundle = await asyncio.to_thread(open_bundle, version.path)
+            await asyncio.to_thread(start_shadow, self._registry, bundle, reason)
             generation = await asyncio.to_thread(self._registry.generation)
             return admin_pb2.StartShadowResponse(deployment=await self._live(generation))
 

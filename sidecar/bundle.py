@@ -33,6 +33,8 @@ MANIFEST, PIPELINE, TRANSFORM, REFERENCE = "manifest.json", "pipeline.onnx", "tr
 FILES = frozenset({MANIFEST, PIPELINE, TRANSFORM, REFERENCE})
 EXPLORATION = "exploration"
 """Where the manifest says what is explored, if anything is."""
+RECIPE = "recipe_digest"
+"""Where it names the recipe as it was declared; that of a model that was brought does not."""
 MAX_FILE_BYTES = 1 << 30
 _MOST_NAMED = 8
 _MOST_NAME = 128  # characters; names are shown on terminals and sent in every reply
@@ -56,6 +58,17 @@ class Bundle:
     def ref(self) -> BundleRef:
         """The model and where it lies."""
         return BundleRef(self.model, self.path)
+
+    @property
+    def recipe_digest(self) -> str:
+        """SHA-256 in hex of all that is declared of its recipe; "" for one that was brought."""
+        return str(self.manifest.get(RECIPE, ""))
+
+    @property
+    def fitted_until_ns(self) -> int | None:
+        """The newest event that it was fitted on; None where its manifest does not say."""
+        training = self.manifest.get("training")
+        return int(training["last_event_ns"]) if training else None
 
 
 def write_bundle(

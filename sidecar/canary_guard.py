@@ -48,7 +48,8 @@ class CanaryGuard:
         await reject(
             self._registry,
             canary,
-            f"as canary it failed on {counted.failed:,} calls, which the champion answered instead",
+            f"as canary it failed on {counted.failed:,} of {counted.answered + counted.failed:,} calls, "
+            f"which the champion answered instead; [shadow] canary_failures is {self._most:,}",
         )
 
 

@@ -10,17 +10,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self
 
-from sidecar.audit_chain import GENESIS, Audit, Entry, append_link, read_entries, verify_chain
+from sidecar.audit_chain import GENESIS, Audit, Entry, read_entries, verify_chain
 from sidecar.domain import NOTHING_DEPLOYED, Deployment
-from sidecar.errors import (
-    ConflictError,
-    InvalidRequestError,
-    NoChampionError,
-    NotFoundError,
-    SignatureMismatchError,
-)
-from sidecar.lifecycle import ModelState, Reason, Transition, Version, changes_serving, check_arrow
+from sidecar.errors import ConflictError, InvalidRequestError, NoChampionError, NotFoundError
+from sidecar.lifecycle import ModelState, Reason, Transition, Version, check_arrow
 from sidecar.registry_activations import Activation, add_activation, newest_activation
+from sidecar.registry_arrows import NOBODY, Arrows, check_judged, check_signature
 from sidecar.registry_decisions import StoredDecision, add_decision, read_decisions
 from sidecar.registry_file import RegistryFile
 from sidecar.registry_versions import Versions
@@ -42,11 +37,6 @@ __all__ = [
     "Transition",
     "Version",
 ]
-
-NOBODY = ""
-"""In place of a champion's digest: there was no champion."""
-_Part = tuple[float | None, str | None]  # of the calls, and what they are drawn by
-_NO_PART: _Part = (None, None)
 
 
 class Registry:
@@ -84,6 +74,7 @@ class Registry:
         """Make a version known as REGISTERED. One that is known already is returned as it stands."""
         digest = bundle.model.digest
         with self._file.write() as db:
+            versions, arrows = self._open(db)
             if not db.execute("SELECT 1 FROM versions WHERE digest = ?", (digest,)).fetchone():
                 db.execute(
                     "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -97,8 +88,8 @@ class Registry:
                         time.time_ns(),
                     ),
                 )
-                _audit(db, digest, (None, ModelState.REGISTERED), reason)
-            return self._versions(db).find(digest)
+                arrows.record(digest, (None, ModelState.REGISTERED), reason)
+            return versions.find(digest)
 
     def move(
         self,
@@ -128,11 +119,12 @@ class Registry:
                 f"{self.find(digest).model} was rolled back; it comes back only with --override"
             )
         with self._file.write() as db:
-            version = self._versions(db).find(digest)
+            versions, arrows = self._open(db)
+            version = versions.find(digest)
             if to is ModelState.SHADOW:
-                self._check_comparable(db, version)
-            self._swap(db, version, expected, to, reason)
-            return self._versions(db).find(digest)
+                arrows.check_comparable(version)
+            arrows.take(version, expected, to, reason)
+            return versions.find(digest)
 
     def supersede(self, digests: Sequence[str], successor: str, reason: Reason) -> Version:
         """Let an ADMITTED version take the place of some that are SHADOW, in one step; returns it.
@@ -142,14 +134,15 @@ class Registry:
         SignatureMismatchError as `move` to SHADOW does.
         """
         with self._file.write() as db:
-            after = self._versions(db).find(successor)
-            self._check_comparable(db, after)
+            versions, arrows = self._open(db)
+            after = versions.find(successor)
+            arrows.check_comparable(after)
             for digest in digests:
-                before = self._versions(db).find(digest)
+                before = versions.find(digest)
                 arrow = ModelState.SHADOW, ModelState.SUPERSEDED
-                self._swap(db, before, *arrow, reason, successor=after.model.digest)
-            self._swap(db, after, ModelState.ADMITTED, ModelState.SHADOW, reason)
-            return self._versions(db).find(successor)
+                arrows.take(before, *arrow, reason, successor=after.model.digest)
+            arrows.take(after, ModelState.ADMITTED, ModelState.SHADOW, reason)
+            return versions.find(successor)
 
     def start_canary(
         self, digest: str, share: float, reason: Reason, *, by: str | None = None, over: str | None = None
@@ -165,18 +158,19 @@ class Registry:
         if not 0 < share < 1:
             raise InvalidRequestError(f"share is {share:g}; give more than 0 and less than 1")
         with self._file.write() as db:
-            version = self._versions(db).find(digest)
+            versions, arrows = self._open(db)
+            version = versions.find(digest)
             check_arrow(version.state, ModelState.CANARY)
-            champion = self._versions(db).only(ModelState.CHAMPION)
-            canary = self._versions(db).only(ModelState.CANARY)
+            champion = versions.only(ModelState.CHAMPION)
+            canary = versions.only(ModelState.CANARY)
             if champion is None:
                 raise NoChampionError("there is no champion in whose place a canary could answer")
-            _check_judged(version, champion, over)
+            check_judged(version, champion, over)
             if canary is not None and canary.model != version.model:
                 raise ConflictError(f"{canary.model} is the canary; end that first")
-            _check_signature(version, champion, ConflictError)
-            self._swap(db, version, version.state, ModelState.CANARY, reason, part=(share, by))
-            return self._versions(db).deployment()
+            check_signature(version, champion)
+            arrows.take(version, version.state, ModelState.CANARY, reason, part=(share, by))
+            return versions.deployment()
 
     def promote(self, digest: str, reason: Reason, *, over: str | None = None) -> Deployment:
         """Make a version that is ADMITTED, SHADOW or CANARY the champion; the one before it stands by.
@@ -189,23 +183,24 @@ class Registry:
         when the champion expects other fields; NotFoundError when there is no such version.
         """
         with self._file.write() as db:
-            version = self._versions(db).find(digest)
+            versions, arrows = self._open(db)
+            version = versions.find(digest)
             check_arrow(version.state, ModelState.CHAMPION)
             if version.state in (ModelState.STANDBY, ModelState.RETIRED):
                 raise ConflictError(
                     f"{version.model} is {version.state}; roll back to return to a former champion"
                 )
-            champion = self._versions(db).only(ModelState.CHAMPION)
-            _check_judged(version, champion, over)
+            champion = versions.only(ModelState.CHAMPION)
+            check_judged(version, champion, over)
             if champion is not None:
-                _check_signature(version, champion, ConflictError)
-                standby = self._versions(db).only(ModelState.STANDBY)
+                check_signature(version, champion)
+                standby = versions.only(ModelState.STANDBY)
                 if standby is not None:
-                    self._swap(db, standby, ModelState.STANDBY, ModelState.RETIRED, reason)
-                self._swap(db, champion, ModelState.CHAMPION, ModelState.STANDBY, reason)
-            self._swap(db, version, version.state, ModelState.CHAMPION, reason)
-            self._end_canary(db, reason)
-            return self._versions(db).deployment()
+                    arrows.take(standby, ModelState.STANDBY, ModelState.RETIRED, reason)
+                arrows.take(champion, ModelState.CHAMPION, ModelState.STANDBY, reason)
+            arrows.take(version, version.state, ModelState.CHAMPION, reason)
+            arrows.end_canary(reason)
+            return versions.deployment()
 
     def roll_back(self, reason: Reason, *, over: str | None = None) -> Deployment:
         """Take the champion back and return to the one before it; a canary goes back to the shadow.
@@ -215,20 +210,21 @@ class Registry:
         `over` is not the champion now.
         """
         with self._file.write() as db:
-            champion = self._versions(db).only(ModelState.CHAMPION)
+            versions, arrows = self._open(db)
+            champion = versions.only(ModelState.CHAMPION)
             if champion is None:
                 raise NoChampionError("there is no champion to roll back")
             if over not in (None, champion.model.digest):
                 raise ConflictError(
                     f"champion {over[:8]} is to be taken back, but now it is {champion.model}"
                 )
-            former = self._versions(db).only(ModelState.STANDBY) or self._versions(db).newest_retired()
+            former = versions.only(ModelState.STANDBY) or versions.newest_retired()
             if former is None:
                 raise ConflictError(f"{champion.model} is the first champion; there is none to return to")
-            self._swap(db, champion, ModelState.CHAMPION, ModelState.ROLLED_BACK, reason)
-            self._swap(db, former, former.state, ModelState.CHAMPION, reason)
-            self._end_canary(db, reason)
-            return self._versions(db).deployment()
+            arrows.take(champion, ModelState.CHAMPION, ModelState.ROLLED_BACK, reason)
+            arrows.take(former, former.state, ModelState.CHAMPION, reason)
+            arrows.end_canary(reason)
+            return versions.deployment()
 
     def record_activation(self, generation: int, sidecar: str, error: str) -> None:
         """Say that `sidecar` serves a generation, or why not; what it said before of it is replaced."""
@@ -323,90 +319,12 @@ class Registry:
     def _versions(self, db: sqlite3.Connection) -> Versions:
         return Versions(db, self.path.parent)
 
-    def _check_comparable(self, db: sqlite3.Connection, version: Version) -> None:
-        """Raise when there is no champion to compare a candidate with, or it expects other fields."""
-        champion = self._versions(db).only(ModelState.CHAMPION)
-        if champion is None:
-            raise NoChampionError("nothing to shadow yet: promote a first champion")
-        _check_signature(version, champion, SignatureMismatchError)
-
-    def _end_canary(self, db: sqlite3.Connection, reason: Reason) -> None:
-        """What a canary showed beside one champion says nothing about another."""
-        canary = self._versions(db).only(ModelState.CANARY)
-        if canary is not None:
-            self._swap(db, canary, ModelState.CANARY, ModelState.SHADOW, reason)
-
-    def _swap(
-        self,
-        db: sqlite3.Connection,
-        version: Version,
-        expected: ModelState,
-        to: ModelState,
-        reason: Reason,
-        *,
-        part: _Part = _NO_PART,
-        successor: str = "",
-    ) -> None:
-        digest = version.model.digest
-        swapped = db.execute(
-            "UPDATE versions SET state = ? WHERE digest = ? AND state = ?", (to, digest, expected)
-        )
-        if swapped.rowcount != 1:
-            raise ConflictError(f"{version.model} is {version.state}, not {expected}; somebody moved first")
-        _audit(db, digest, (expected, to), reason, part, successor)
+    def _open(self, db: sqlite3.Connection) -> tuple[Versions, Arrows]:
+        versions = self._versions(db)
+        return versions, Arrows(db, versions)
 
     def _stored_path(self, path: Path) -> str:
         """Relative where the bundle lies beside the registry, so that the whole folder can be moved."""
         absolute = path.absolute()
         inside = absolute.is_relative_to(self.path.parent)
         return str(absolute.relative_to(self.path.parent) if inside else absolute)
-
-
-def _audit(  # noqa: PLR0917 - a row of the table
-    db: sqlite3.Connection,
-    digest: str,
-    arrow: tuple[ModelState | None, ModelState],
-    reason: Reason,
-    part: _Part = _NO_PART,
-    successor: str = "",
-) -> None:
-    state, to = arrow
-    check_arrow(state, to)
-    added = db.execute(
-        "INSERT INTO transitions"
-        " (digest, from_state, to_state, serving, actor, why, evidence_digest, at_ns, share, drawn_by,"
-        " successor)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            digest,
-            state,
-            to,
-            changes_serving(state, to),
-            reason.actor,
-            reason.why,
-            reason.evidence_digest,
-            time.time_ns(),
-            *part,
-            successor,
-        ),
-    )
-    append_link(db, "transitions", int(added.lastrowid or 0))
-
-
-def _check_judged(version: Version, champion: Version | None, over: str | None) -> None:
-    """Raise ConflictError when the version was judged against another than the champion now."""
-    if over is None or over == (champion.model.digest if champion else NOBODY):
-        return
-    now = "there is none" if champion is None else f"it is {champion.model}"
-    then = f"champion {over[:8]}" if over else "nobody, as the first champion"
-    raise ConflictError(f"{version.model} was judged against {then}, but now {now}; judge it again")
-
-
-def _check_signature(
-    version: Version, champion: Version, kind: type[ConflictError | SignatureMismatchError]
-) -> None:
-    if version.signature_digest != champion.signature_digest:
-        raise kind(
-            f"{version.model} expects other fields (signature {version.signature_digest[:12]}) than the "
-            f"champion {champion.model} (signature {champion.signature_digest[:12]})"
-        )

@@ -1,11 +1,13 @@
-"""What tests of engines and shadows share: each runs once for each engine that can run here."""
+"""What tests of engines, canaries and shadows share; each runs once for each engine that can run here."""
 
 import pytest
 from running_engine import ENGINES, RunningEngine
 from shadowed import SETTINGS
-from tiny_bundles import tiny_bundle
+from tiny_bundles import Misbehaviour, tiny_bundle
 
+from sidecar.config import Limits, Native
 from sidecar.domain import Deployment
+from sidecar.exploration import Exploration
 from sidecar.shadow.supervisor import ShadowSupervisor
 
 
@@ -44,3 +46,25 @@ def start_shadow(champion, request):
     yield make
     for supervisor in started:
         supervisor.stop(0)
+
+
+@pytest.fixture
+def canary(tmp_path):
+    return tiny_bundle(tmp_path / "bundles", "2", weight=-3.0)
+
+
+@pytest.fixture
+def raising(tmp_path):
+    """Behaves but for rows with the trigger; explores much, so that it shows whose exploration is applied."""
+    facts = {"exploration": Exploration("act", 0.49).to_json()}
+    return tiny_bundle(tmp_path / "bundles", "3", misbehaviour=Misbehaviour.RAISES, facts=facts)
+
+
+@pytest.fixture(params=sorted(ENGINES) + ["native apart", "native together"] * ("native" in ENGINES))
+def running(request, tmp_path):
+    """Each engine, and the native one with runs that leave the thread that read them, or wait for others."""
+    kind, _, how = request.param.partition(" ")
+    settings = {"apart": Native(hand_off_us=0), "together": Native(batch_rows=16)}.get(how)
+    (tmp_path / "home").mkdir()
+    with RunningEngine(tmp_path / "home", kind, native=settings, limits=Limits(max_in_flight=1000)) as engine:
+        yield engine

@@ -58,6 +58,7 @@ class Home:
             deployment = registry.deployment()
         canary = deployment.canary
         drawn = np.array([bool(canary) and is_drawn(one, canary.share) for one in rows.request_ids])
+        now_ns = time.time_ns()
         parts = [(deployment.champion, np.flatnonzero(~drawn))]
         if canary:
             parts.append((canary.ref, np.flatnonzero(drawn)))
@@ -66,7 +67,7 @@ class Home:
         # The champion scores what a canary answers in its place; nobody scores what it answered itself.
         others = {one.model: one for one in (*deployment.shadows, deployment.champion)}
         for ref, own in parts:
-            batch = answered(ref, rows, own)
+            batch = answered(ref, rows, own, now_ns)
             decision[own] = batch.decision
             batches.append(batch)
             scores += [scored(one, batch) for one in others.values() if one.model != ref.model]
@@ -76,8 +77,8 @@ class Home:
         return rows
 
 
-def answered(ref, rows, own):
-    """The rows `own` of the traffic, as the model of `ref` answers them."""
+def answered(ref, rows, own, now_ns):
+    """The rows `own` of the traffic, as the model of `ref` answers them: one after the other, from now on."""
     blocks = SIGNATURE.pack_columns({name: column[own] for name, column in rows.columns.items()})
     request_ids = [rows.request_ids[row] for row in own.tolist()]
     model = load_model(ref.path)
@@ -87,7 +88,7 @@ def answered(ref, rows, own):
         model=ref.model,
         request_ids=to_ids(request_ids),
         client=np.full(len(own), "", object),
-        received_ns=np.full(len(own), time.time_ns()),
+        received_ns=now_ns + own,
         event_ns=rows.event_ns[own],
         group=np.arange(len(own)),
         blocks=blocks,

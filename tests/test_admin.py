@@ -8,6 +8,7 @@ import pytest
 from sidecar_process import SidecarProcess, admit_without_check, promote, wait_until
 from tiny_bundles import SIGNATURE, TRIGGER, Misbehaviour, row, tiny_bundle
 
+from sidecar.bundle import RECIPE
 from sidecar.client import Client
 from sidecar.signature import Field, Signature
 from sidecar.v1 import admin_pb2
@@ -162,6 +163,39 @@ def test_errors_have_their_status_and_say_what_to_do(admin, home, refused):
         grpc.StatusCode.FAILED_PRECONDITION, admin.RollBack, admin_pb2.RollBackRequest(reason=WHY)
     )
     assert "first champion" in words
+
+
+def test_a_new_fit_of_a_recipe_takes_the_place_of_the_one_before_it(admin, home):
+    promoted(admin, registered(admin, tiny_bundle(home / "bundles")))
+
+    def fit(version, recipe, weight):
+        facts = {RECIPE: recipe, "training": {"last_event_ns": 0}}
+        digest = registered(admin, tiny_bundle(home / "bundles", version, weight=weight, facts=facts))
+        return digest, [one.version for one in shadowed(admin, digest).candidates]
+
+    may, candidates = fit("may", "trees", 3.0)
+    assert candidates == ["may"]
+    assert fit("line", "line", 4.0)[1] == ["may", "line"]
+    june, candidates = fit("june", "trees", 5.0)
+    assert candidates == ["line", "june"]
+    described = admin.DescribeModel(admin_pb2.DescribeModelRequest(digest=may), timeout=SECONDS)
+    assert described.model.state == admin_pb2.MODEL_STATE_SUPERSEDED
+    assert described.transitions[-1].successor == june
+    # Where it is already, and as it was.
+    assert [one.version for one in shadowed(admin, june).candidates] == ["line", "june"]
+
+
+def test_what_was_rolled_back_does_not_return_to_the_shadow_without_an_override(admin, home, refused):
+    first, second = (registered(admin, tiny_bundle(home / "bundles", version)) for version in ("1", "2"))
+    promoted(admin, first)
+    promoted(admin, second)
+    admin.RollBack(admin_pb2.RollBackRequest(reason=WHY), timeout=SECONDS)
+    words = refused(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        admin.StartShadow,
+        admin_pb2.StartShadowRequest(digest=second, reason=WHY),
+    )
+    assert "comes back only with --override" in words
 
 
 def test_a_candidate_with_other_fields_cannot_shadow(admin, home, refused):

@@ -5,6 +5,7 @@ from urllib.request import urlopen
 
 from sidecar_process import SidecarProcess, run_cli, wait_for_activation, wait_until
 from tiny_bundles import TRIGGER, Misbehaviour, row, tiny_bundle
+from trainer_process import run_trainer
 
 from sidecar.canary import is_drawn, is_entity_drawn
 from sidecar.client import Client
@@ -113,6 +114,10 @@ def test_one_that_fails_calls_is_ended_by_the_sidecar_and_no_caller_notices(tmp_
                 wait_for_activation(tmp_path, registry.generation())
             assert client.predict(row(), request_id=next(drawn)).model == champion.model
         assert newest.reason.actor == "sidecar"
-        assert newest.reason.why == "as canary it failed on 3 calls, which the champion answered instead"
+        assert newest.reason.why == (
+            "as canary it failed on 3 of 4 calls, which the champion answered instead; "
+            "[shadow] canary_failures is 3"
+        )
+        assert "as canary it failed on 3 of 4 calls" in run_trainer(tmp_path, "audit").stdout
         assert status(tmp_path)["canary"] is None
         assert sidecar.stop() == 0

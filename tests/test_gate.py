@@ -1,3 +1,5 @@
+"""The gate: one test for each of its branches, and what must hold whatever it is given."""
+
 import math
 from dataclasses import replace
 
@@ -5,125 +7,29 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_evidence import (
+    CANDIDATE,
+    FLAT,
+    GAINS,
+    POLICY,
+    accounting,
+    bets,
+    cycles,
+    days,
+    evidence,
+    gained,
+    hidden,
+    judge,
+    latency,
+    stakes,
+)
 
-from sidecar.domain import ModelId
-from trainer.betting import BETS, log_capital
 from trainer.budget import ErrorShare
-from trainer.days import DAY_NS
-from trainer.evidence import FAILURE_KINDS, Accounting, Cycle, Evidence, OpenFinding, Quality, Query, Stakes
-from trainer.gate import Action, Policy, choose, decide, lacking
-from trainer.hidden_outcomes import HiddenOutcomes
+from trainer.evidence import OpenFinding
+from trainer.gate import Action, choose, lacking
 from trainer.interval import Day
-from trainer.latency import Latency, Quantile, Quantiles
 from trainer.representative import Representation
 from trainer.slices import Slice
-
-POLICY = Policy(latency_budget_us=150, largest_unit_loss=100, cycle_days=1, deadline_days=30, min_rows=500)
-CHAMPION, CANDIDATE = ModelId("t", "champion", "c" * 64), ModelId("t", "candidate", "a" * 64)
-FLAT = tuple(0.0 for _ in BETS)
-
-
-def days(*gains: float, decisions=200, changed=100) -> tuple[Day, ...]:
-    """One day for each gain."""
-    return tuple(
-        Day(f"2024-01-{number:02}", decisions, changed, 0.0, gain, gain)
-        for number, gain in enumerate(gains, 1)
-    )
-
-
-def cycles(*gains: float) -> tuple[Cycle, ...]:
-    """The bets after each of these days, against a largest loss of 100."""
-    units = np.array(gains) / 100
-    return tuple(
-        Cycle(
-            f"2024-01-{number:02}",
-            number,
-            float(sum(gains[:number])),
-            log_capital(units[:number]),
-            log_capital(np.maximum(-units[:number], -1)),
-        )
-        for number in range(1, len(gains) + 1)
-    )
-
-
-def accounting(served=1200, valued=None, whole_days=12, **failures) -> Accounting:
-    valued = served - sum(failures.values()) if valued is None else valued
-    return Accounting(0, whole_days * DAY_NS, served, valued, {**dict.fromkeys(FAILURE_KINDS, 0), **failures})
-
-
-def bets(times: int, unit: float) -> tuple[float, ...]:
-    return log_capital(np.full(times, unit))
-
-
-FAST = bets(600, 0.01)
-
-
-def latency(*, over=0, within=FAST, beyond=FLAT, p99=60.0) -> Latency:
-    one = Quantile(20.0, 19.0, 21.0)
-    quick = Quantiles(one, Quantile(60.0, 55.0, 66.0), one)
-    slow = Quantiles(one, Quantile(p99, p99 - 5, p99 + 5), one)
-    return Latency(12_000, Quantile(150, 150, 150), 20, over, 0, within, beyond, quick, slow, quick, slow)
-
-
-GAINS = (80.0, 90.0, 70.0, 85.0, 60.0, 95.0, 88.0, 75.0, 92.0, 81.0, 79.0, 84.0)
-
-
-def gained(*gains: float) -> dict:
-    return {"days": days(*gains), "cycles": cycles(*gains)}
-
-
-def hidden(**changes) -> HiddenOutcomes:
-    """Acting hid 100 outcomes; 9 rows were explored, each of which stands for 11."""
-    return replace(HiddenOutcomes("act", 100, 0, 30, 9, 9, 11.0, 2.5), **changes)
-
-
-def stakes(**changes) -> Stakes:
-    sound = Stakes("", 5.0, 100.0, 4.0, 0, 99.0, 0, -40.0, None)
-    return replace(sound, **changes)
-
-
-def evidence(**changes) -> Evidence:
-    """Complete evidence of a candidate that earns about 80 a day more."""
-    quality = Quality(0.0, 0.1, 0.8, 0.7)
-    sound = Evidence(
-        task="t",
-        champion=CHAMPION,
-        candidate=CANDIDATE,
-        query=Query(20 * DAY_NS, DAY_NS, POLICY.digest),
-        signature_digest="s",
-        costs_digest="m",
-        currency="USD",
-        hidden=None,
-        share=ErrorShare(0, 1),
-        first_scored_ns=0,
-        trained_until_ns=None,
-        received_since_ns=0,
-        earlier=(),
-        own=None,
-        cut=False,
-        shadowed=accounting(1400),
-        judged=accounting(1200),
-        unmatured=200,
-        labelled=1200,
-        joined=1200,
-        losses=40,
-        representation=None,
-        stakes=stakes(),
-        slices_tried=3,
-        slices=(),
-        findings=(),
-        champion_quality=quality,
-        candidate_quality=quality,
-        latency=latency(),
-        noise=None,
-        **gained(*GAINS),
-    )
-    return replace(sound, **changes)
-
-
-def judge(policy=POLICY, **changes):
-    return decide(evidence(**changes), policy, decided_ns=7, actor="tester")
-
 
 DRIFTED = OpenFinding("drift", "amount", "shift", "Field 'amount' has shifted.")
 SPARSE = Representation(131, 3_081, 0.44, 0.15, 0.3, 0.02)
@@ -385,34 +291,3 @@ def test_copy_of_the_champion_is_never_promoted(money):
     same = tuple(Day(f"day {number}", 200, 0, one, one, 0.0) for number, one in enumerate(money))
     decision = judge(days=same, cycles=cycles(*(0.0 for _ in money)))
     assert decision.action is Action.HOLD
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"latency_budget_us": 0}, "latency_budget_us"),
-        ({"latency_budget_us": None}, "latency_budget_us"),
-        ({"latency_budget_times": 2}, "latency_budget_times"),
-        ({"largest_unit_loss": 0}, "largest_unit_loss"),
-        ({"error": 0.5}, "error must"),
-        ({"slice_error": 0}, "slice_error"),
-        ({"cycle_days": 0}, "cycle_days"),
-        ({"slice_days": 0}, "slice_days"),
-        ({"deadline_days": 0}, "deadline_days"),
-        ({"min_coverage": 0}, "min_coverage"),
-        ({"min_labelled": 1.1}, "min_labelled"),
-        ({"min_gain_per_1000": math.nan}, "min_gain"),
-        ({"min_rows": 0}, "min_rows"),
-        ({"min_losses": -1}, "min_losses"),
-        ({"max_label_distance": 0}, "max_label_distance"),
-    ],
-)
-def test_policy_out_of_range_is_refused(change, words):
-    with pytest.raises(ValueError, match=words):
-        replace(POLICY, **change)
-
-
-def test_policy_digest_follows_its_figures():
-    assert POLICY.digest == replace(POLICY).digest
-    assert POLICY.digest != replace(POLICY, cycle_days=6).digest
-    assert Policy.from_json(POLICY.to_json()) == POLICY

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from test_gate import CANDIDATE, GAINS, accounting, cycles, gained, judge
+from made_evidence import CANDIDATE, GAINS, accounting, cycles, gained, judge
 
 from trainer.evidence import EarlierFit, Own
 from trainer.gate import Action

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from made_evidence import POLICY, evidence, latency
 from small_log import CHAMPION, model, oracle, outcomes, scored, served, write_log
 from small_task import task, traffic
-from test_gate import POLICY, evidence, latency
 
 from sidecar.domain import Failure
 from sidecar.store.reader import LogReader

@@ -3,7 +3,7 @@ import threading
 import time
 
 import pytest
-from test_gate import GAINS, POLICY, evidence, gained
+from made_evidence import GAINS, POLICY, evidence, gained
 from tiny_bundles import SIGNATURE, Misbehaviour, tiny_bundle
 
 from sidecar.errors import AdmissionError, BundleError, ConflictError, NoChampionError

@@ -7,22 +7,23 @@ from dataclasses import replace
 
 import pytest
 import small_task
+from made_evidence import POLICY
 from scipy.stats import uniform
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
-from test_gate import POLICY
 from test_promote import WHY, judged, state
 from tiny_bundles import tiny_bundle
 
+from sidecar.bundle import RECIPE
 from sidecar.errors import ConflictError, NoChampionError
 from sidecar.lifecycle import ModelState
 from sidecar.registry import Registry
 from trainer.budget import ErrorShare, error_shares
 from trainer.days import DAY_NS
 from trainer.promote import promote_by_override, promote_first, save, shadow
-from trainer.recipes import DIGEST, recipe_digest
+from trainer.recipes import recipe_digest
 from trainer.search import Search
 from trainer.stints import stints_of
 from trainer.task import Columns
@@ -45,7 +46,7 @@ def fit(tmp_path):
             tmp_path / "bundles",
             version,
             weight=3.0 + next(made) / 10,
-            facts={DIGEST: recipe, "training": {"last_event_ns": until_ns}},
+            facts={RECIPE: recipe, "training": {"last_event_ns": until_ns}},
         )
 
     return fit

@@ -1,13 +1,17 @@
 """The button that presses itself: when it is due, and what a look does."""
 
 import shutil
+import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 import small_task
-from small_home import Home
+from small_home import Home, answered
+from small_log import write_log
+from small_task import traffic
 
 from sidecar.errors import NotFoundError
 from sidecar.findings import Finding, FindingStore
@@ -145,6 +149,31 @@ def test_looks_retrain_promote_and_roll_back_by_themselves(home):
     assert "Roll back to small/trees-" in said
     assert watched.registry.champion().model == champion.model
     assert watched.registry.find(other.digest).state is ModelState.ROLLED_BACK
+
+
+def test_a_canary_that_is_too_slow_goes_when_an_hour_has_ended_and_not_when_a_day_has_matured(home):
+    watched = Watched(home)
+    watched.look()
+    canary = watched.registry.deployment().candidates[0].model
+    home.json("canary", canary.digest, "--share", "0.5", "--why", "to see")
+    assert watched.look() == (False, "")
+    rows = traffic(home.next_day, 1, rows_a_day=1_600)
+    first_hours = np.flatnonzero(rows.event_ns < small_task.START_NS + (home.next_day + 0.25) * DAY_NS)
+    ref = watched.registry.deployment().canary.ref
+    fast = answered(ref, rows, first_hours, time.time_ns())
+    morning = fast.event_ns < small_task.START_NS + (home.next_day + 0.125) * DAY_NS
+    write_log(home.path / "var" / "log.db", [fast.take(morning)])
+    looked, said = watched.look()
+    assert looked
+    assert "stays canary. Canary at 50.00% of the calls, 0 of 1 days judged" in said
+    assert watched.look() == (False, "")
+    slow = replace(fast, cpu_ns=np.full(len(fast), 200_000_000))
+    write_log(home.path / "var" / "log.db", [slow.take(~morning)])
+    looked, said = watched.look()
+    assert looked
+    assert "is canary no more, and rejected. It is too slow where it serves" in said
+    assert watched.registry.find(canary.digest).state is ModelState.REJECTED
+    assert watched.look() == (False, ""), "nobody newly answers calls"
 
 
 def test_new_outcomes_wait_until_the_fits_have_come_through_a_cycle(home):

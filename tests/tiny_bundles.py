@@ -2,7 +2,8 @@
 
 All share one signature: numbers `x` (may be missing) and `amount`, integer `trigger`, text `colour` (may be
 missing). score = sigmoid(2 x + 0.01 amount - 1 + (1 if colour is "red")), x missing counts as 0; decision is
-score > 0.5. A misbehaving bundle does so on rows with trigger = TRIGGER, and serves all others.
+score > 0.5. A misbehaving bundle does so on rows with trigger = TRIGGER, and serves all others; one that
+lingers takes its time over every call.
 """
 
 import io
@@ -27,6 +28,7 @@ SIGNATURE = Signature(
     )
 )
 TRIGGER = -(2**63)
+LINGERING_STEPS = 2_000
 
 
 class Misbehaviour(StrEnum):
@@ -34,6 +36,7 @@ class Misbehaviour(StrEnum):
     SLEEPS = "sleeps"
     RAISES = "raises"
     DIES = "dies"
+    LINGERS = "lingers"
 
 
 def row(x: float | None = 0.5, amount: float = 10.0, trigger: int = 0, colour: str | None = "red"):
@@ -162,15 +165,20 @@ def _trouble(misbehaviour: Misbehaviour):
         ]
         constants |= {"far": np.array(7, np.int64), "table": np.array([0], np.int64)}
     else:
-        # Busy for minutes: a loop of some billion steps.
+        # Busy for minutes, a loop of some billion steps; or on every call, for some milliseconds.
+        lingers = misbehaviour is Misbehaviour.LINGERS
         nodes = [
-            helper.make_node("ReduceMax", ["hit_number"], ["any_hit"], keepdims=0),
+            helper.make_node("ReduceMax", ["one_step" if lingers else "hit_number"], ["any_hit"], keepdims=0),
             helper.make_node("Mul", ["any_hit", "steps"], ["trips"]),
             helper.make_node("Loop", ["trips", "", "zero_integer"], ["count"], body=_count()),
             helper.make_node("Mul", ["count", "zero_integer"], ["nothing_counted"]),
             helper.make_node("Mul", ["hit_number", "nothing_counted"], ["nil"]),
         ]
-        constants |= {"steps": np.array(2**40, np.int64), "zero_integer": np.array(0, np.int64)}
+        constants |= {
+            "one_step": np.ones((1, 1), np.int64),
+            "steps": np.array(LINGERING_STEPS if lingers else 2**40, np.int64),
+            "zero_integer": np.array(0, np.int64),
+        }
     cast = helper.make_node("Cast", ["nil"], ["nil_number"], to=TensorProto.FLOAT)
     return [*hit, *nodes, cast], constants, "nil_number"
 

@@ -103,8 +103,8 @@ class Reign:
             task.signature,
             task.maturity,
             as_of_ns=query.as_of_ns,
-            # A fit that began earlier is past its deadline, whatever the older rows say.
-            since_ns=None if whole else matured_ns - 2 * task.policy.deadline_days * DAY_NS,
+            # What began earlier, a fit or a probation, is past its deadline, whatever the older rows say.
+            since_ns=None if whole else matured_ns - 2 * task.policy.probation_deadline_days * DAY_NS,
             champion=champion.digest,
             hidden_by=task.hidden_by,
         )

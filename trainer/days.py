@@ -1,16 +1,22 @@
-"""Moments in nanoseconds since the Unix epoch, and the UTC days they fall in."""
+"""Moments in nanoseconds since the Unix epoch, and the UTC days and hours they fall in."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
 DAY_NS = 86_400 * 10**9
+HOUR_NS = 3_600 * 10**9
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def day_start(moment_ns: int) -> int:
     """Return the start of the UTC day that the moment falls in."""
     return moment_ns - moment_ns % DAY_NS
+
+
+def hour_start(moment_ns: int) -> int:
+    """Return the start of the hour that the moment falls in."""
+    return moment_ns - moment_ns % HOUR_NS
 
 
 def nanoseconds(duration: timedelta) -> int:

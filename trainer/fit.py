@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sidecar.bundle import RECIPE
 from trainer.errors import ExportError
 from trainer.export import export_model
 from trainer.learn import prepare
 from trainer.offline import FitReport, choose_rule, divide, judge, measure, plain, run_pipeline
 from trainer.packing import Parts, holdout_facts, pack, time_bundle
 from trainer.parity import check_parity
-from trainer.recipes import DIGEST, recipe_digest
+from trainer.recipes import recipe_digest
 from trainer.search import with_setting
 from trainer.tries import search
 
@@ -87,7 +88,7 @@ def fit_candidate(
         version=version or f"{recipe}-{snapshot.digest[:8]}",
         facts={
             "recipe": recipe,
-            DIGEST: recipe_digest(task, recipe),
+            RECIPE: recipe_digest(task, recipe),
             "estimator": _describe(final.model),
             **({"search": searched.to_json()} if searched else {}),
             "transform": describe_transform(candidate),

@@ -57,6 +57,8 @@ class Action(StrEnum):
     """Of a champion on probation: the former one, the decision's candidate, returns."""
     RELEASE = "release"
     """Of a champion on probation: it passed, and the former one retires."""
+    LAPSE = "lapse"
+    """Of a champion on probation: it could not be judged in time, and the former one retires all the same."""
 
 
 @dataclass(frozen=True)

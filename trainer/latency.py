@@ -95,35 +95,6 @@ class Speed:
     cpu: Quantiles
 
 
-@dataclass(frozen=True)
-class Waits:
-    """How long two models kept callers waiting in the same days: in the queue, and for the run; wall clock.
-
-    rows, beside_rows: answered by the one and by the other. Shown, and no veto. Callers wait longer in a busy
-    hour, whoever answers, so that no block is as likely to be slow as the next, which the bets above rest on;
-    and where the two take turns on the same threads, the one that is slow keeps the other's callers waiting.
-    """
-
-    rows: int
-    waited: Quantiles
-    beside_rows: int
-    beside: Quantiles
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """From what `dataclasses.asdict` makes of them."""
-        waited, beside = (Quantiles.from_json(data[name]) for name in ("waited", "beside"))
-        return cls(data["rows"], waited, data["beside_rows"], beside)
-
-
-def measure_waits(policy: Policy, waited_ns: NDArray[np.int64], beside_ns: NDArray[np.int64]) -> Waits | None:
-    """Both in the order of events, int64 [n] and [m]; None where either is empty."""
-    if not len(waited_ns) or not len(beside_ns):
-        return None
-    block = policy.latency_block
-    return Waits(len(waited_ns), quantiles(waited_ns, block), len(beside_ns), quantiles(beside_ns, block))
-
-
 def measure_alone(policy: Policy, cpu_ns: NDArray[np.int64], reference_ns: NDArray[np.int64]) -> Speed | None:
     """Hold n rows in the order of events against the budget.
 

@@ -20,7 +20,8 @@ class Policy:
     against it. error: the chance that any candidate is promoted that is not better, over the whole reign of a
     champion. min_gain_per_1000: money per 1,000 decisions that the gain must exceed; negative for "at most
     so much worse". cycle_days: the gate reads at the end of whole cycles only, so that a good weekend proves
-    nothing. deadline_days: a candidate that is undecided after so many judged days is turned down.
+    nothing. deadline_days: a candidate that is undecided after so many judged days is turned down, and what
+    nobody could judge in so many matured days, a probation or a canary, ends.
     min_rows, min_changed, min_losses: judge none with fewer joined rows, rows decided differently, and such
     rows that lost money.
 
@@ -36,12 +37,15 @@ class Policy:
     Canary. canary: the shares of the calls, rising, that a candidate which earned promotion answers first,
     one after the other; empty for none. canary_by: a text or integer field, such as a customer's number, by
     whose values calls are drawn, so that one customer meets one model; None for the calls' ids. canary_days:
-    so many matured days at each.
+    so many matured days at each. canary_wait_budget_us: the service's latency objective: a call is slow that
+    waits longer, in the queue and for its run, by the wall clock; of the canary's at most one call in a
+    hundred more may be slow than of the champion's at the same time. None: waits are shown, and not judged.
 
     Probation. A promoted candidate is on probation for probation_days, while the former champion goes on
-    scoring. rollback_error: the chance that one that is no worse is rolled back for its money meanwhile, and
-    the same again for its speed. rollback_every_days: the bets against it are read, and a decline is supposed
-    to begin, at the end of every so many days; where money has a weekly pattern, make it a week.
+    scoring. rollback_error: the chance that one that is no worse is rolled back for its money meanwhile, the
+    same again for its speed, and of a canary the same again, over all its shares, for its callers' waits.
+    rollback_every_days: the bets against it are read, and a decline is supposed to begin, at the end of every
+    so many days; where money has a weekly pattern, make it a week.
 
     slice_days: the newest so many matured days are what `trainer evaluate` and `trainer monitor` call recent.
     slice_error: the chance that a slice which does not lose is taken for one that does, over all slices.
@@ -66,6 +70,7 @@ class Policy:
     canary: tuple[float, ...] = ()
     canary_by: str | None = None
     canary_days: int = 1
+    canary_wait_budget_us: float | None = None
     probation_days: int = 28
     rollback_error: float = 0.05
     rollback_every_days: int = 1
@@ -84,6 +89,7 @@ class Policy:
                 raise TypeError(f"policy: {name} is {getattr(self, name)!r}; give whole days")
         object.__setattr__(self, "canary", tuple(self.canary))
         budgets = [each for each in (self.latency_budget_us, self.latency_budget_times) if each is not None]
+        wait_us = self.canary_wait_budget_us
         checks = {
             "one of latency_budget_us and latency_budget_times is needed": len(budgets) == 1,
             "latency_budget_us and latency_budget_times must be above 0": all(
@@ -96,6 +102,11 @@ class Policy:
             ),
             "canary_by needs the shares of canary": self.canary_by is None or bool(self.canary),
             "canary_days must be at least 1": self.canary_days >= 1,
+            "canary_wait_budget_us must be above 0": wait_us is None or 0 < wait_us < math.inf,
+            "canary_wait_budget_us needs the shares of canary": wait_us is None or bool(self.canary),
+            "canary_wait_budget_us judges calls drawn by their ids; leave out that or canary_by": (
+                wait_us is None or self.canary_by is None
+            ),
             "rollback_error must lie between 0 and 0.5": 0 < self.rollback_error < 0.5,  # noqa: PLR2004
             "probation_days and rollback_every_days must be at least 1": min(
                 self.probation_days, self.rollback_every_days
@@ -122,6 +133,11 @@ class Policy:
     def cycles(self) -> int:
         """Whole cycles until the deadline."""
         return self.deadline_days // self.cycle_days
+
+    @property
+    def probation_deadline_days(self) -> int:
+        """Matured days after which a probation ends, whether it could be judged or not."""
+        return max(self.probation_days, self.deadline_days)
 
     def next_share(self, share: float) -> float | None:
         """The share of the calls that a canary answers after this one; None after the last."""

@@ -12,9 +12,9 @@ from sidecar.canonical_json import canonical_json
 from sidecar.errors import AdmissionError, ConflictError, NoChampionError
 from sidecar.lifecycle import ModelState, Reason
 from sidecar.registry import NOBODY, StoredDecision
+from sidecar.succession import start_shadow
 from trainer.gate import Action
 from trainer.policy import Policy
-from trainer.recipes import earlier_fits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,25 +41,12 @@ def register(registry: Registry, bundle_path: Path, reason: Reason) -> Version:
 
 
 def shadow(registry: Registry, bundle_path: Path, reason: Reason, *, override: bool = False) -> Version:
-    """Let a bundle score live traffic beside the champion: admit it, register it, start its shadow.
+    """Let a bundle score live traffic beside the champion: admit it, register it, and `start_shadow`.
 
-    One that is in the shadow already, or the canary, is left there. A new fit of a recipe takes the place of
-    the one before it in the shadow, and goes on with its evidence. override: lets one that was rolled back
-    try again. Raises ConflictError when the version's life is over or it is the champion, and as `register`
-    does.
+    Raises ConflictError when the version's life is over or it is the champion, and as `register` does.
     """
-    version = register(registry, bundle_path, reason)
-    if version.state in (ModelState.SHADOW, ModelState.CANARY):
-        return version
-    if version.state is ModelState.ADMITTED and (earlier := earlier_fits(registry, open_bundle(bundle_path))):
-        return registry.supersede([one.model.digest for one in earlier], version.model.digest, reason)
-    return registry.move(
-        version.model.digest,
-        expected=version.state,
-        to=ModelState.SHADOW,
-        reason=reason,
-        override=override,
-    )
+    register(registry, bundle_path, reason)
+    return start_shadow(registry, open_bundle(bundle_path), reason, override=override)
 
 
 def promote_first(registry: Registry, bundle_path: Path, reason: Reason) -> Deployment:
@@ -102,8 +89,9 @@ def act(registry: Registry, decision: Decision, policy: Policy) -> Deployment | 
 
     Where the policy has a canary, whoever is to be promoted out of the shadow answers its first share of the
     calls instead, and a canary its next one. Of a champion on probation: roll back to the former one, or let
-    that one retire. Returns what is to be deployed now, None for hold. Raises ConflictError when somebody
-    moved first, such as another promotion since the evidence was gathered.
+    that one retire, whether the champion passed or could not be judged. Returns what is to be deployed now,
+    None for hold. Raises ConflictError when somebody moved first, such as another promotion since the
+    evidence was gathered.
     """
     reason = Reason(decision.actor, " ".join(decision.reasons), decision.evidence_digest)
     if decision.action is Action.HOLD:

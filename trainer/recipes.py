@@ -1,4 +1,4 @@
-"""Whether two bundles are fits of one recipe, and which candidates a newer fit takes the place of."""
+"""What a recipe is, as it was declared: fits of one recipe take each other's place in the shadow."""
 
 from __future__ import annotations
 
@@ -8,20 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sidecar.bundle import open_bundle
 from sidecar.canonical_json import json_digest
-from sidecar.errors import BundleError
-from trainer.fitted_until import fitted_until_ns
 from trainer.offline import plain
 
 if TYPE_CHECKING:
-    from sidecar.bundle import Bundle
-    from sidecar.lifecycle import Version
-    from sidecar.registry import Registry
     from trainer.task import Task
-
-DIGEST = "recipe_digest"
-"""The fact of a manifest that names the recipe as it was declared; models that were brought have none."""
 
 
 def recipe_digest(task: Task, recipe: str) -> str:
@@ -36,33 +27,6 @@ def recipe_digest(task: Task, recipe: str) -> str:
         "decision": _spelled(task.decision),
     }
     return json_digest(declared)
-
-
-def same_recipe(one: Bundle, other: Bundle) -> bool:
-    """Whether both were fitted by one recipe, declared alike; what a search chose may differ."""
-    return bool(one.manifest.get(DIGEST)) and one.manifest[DIGEST] == other.manifest.get(DIGEST)
-
-
-def earlier_fits(registry: Registry, bundle: Bundle) -> list[Version]:
-    """The candidates in the shadow that are earlier fits of the same recipe, in order of arrival.
-
-    One that was fitted on newer rows than `bundle` is no earlier one, whenever it came.
-    """
-    until_ns = fitted_until_ns(bundle) or 0
-    return [
-        registry.find(ref.model.digest)
-        for ref in registry.deployment().candidates
-        if (other := _opened(ref.path))
-        and same_recipe(other, bundle)
-        and (fitted_until_ns(other) or 0) <= until_ns
-    ]
-
-
-def _opened(path: Any) -> Bundle | None:
-    try:
-        return open_bundle(path)
-    except BundleError:
-        return None  # taken away or damaged: nobody's predecessor
 
 
 def _spelled(value: Any) -> Any:

@@ -75,6 +75,7 @@ def replay(task: Task, reader: LogReader, stored: StoredDecision) -> Replay:
             kept.newcomer,
             kept.former,
             share=kept.share,
+            drawn_by=kept.drawn_by,
             as_of_ns=kept.evidence.query.as_of_ns,
             received_since_ns=kept.evidence.received_since_ns,
             share_since_ns=kept.share_since_ns,

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
     from trainer.evidence import Accounting, Evidence, Quality
     from trainer.gate import Decision, Policy
-    from trainer.latency import Latency, Quantiles, Waits
+    from trainer.latency import Latency, Quantiles
     from trainer.offline import FitReport
     from trainer.snapshot import Snapshot
+    from trainer.waits import Waits
 
 STYLES = {Action.PROMOTE: "bold green", Action.HOLD: "yellow", Action.REJECT: "bold red"}
 
@@ -225,11 +226,22 @@ def _quantiles(of: Quantiles) -> str:
 
 
 def waits_view(waits: Waits, sides: tuple[str, str]) -> Text:
-    """How long callers waited, the newcomer's and the others'."""
+    """How long callers waited, the canary's and the champion's."""
     return Text(
-        f"waited    us p50 / p99 / p99.9, queue and run by the wall clock, in the same days: {sides[0]} "
-        f"{_quantiles(waits.waited)} over {waits.rows:,} rows, {sides[1]} {_quantiles(waits.beside)} over "
-        f"{waits.beside_rows:,}"
+        f"waited    us p50 / p99 / p99.9, queue and run by the wall clock, at the same time: {sides[0]} "
+        f"{_quantiles(waits.waited)} over {waits.calls:,} calls, {sides[1]} {_quantiles(waits.beside)} over "
+        f"{waits.beside_calls:,}; {_excess(waits)}"
+    )
+
+
+def _excess(waits: Waits) -> str:
+    excess = waits.excess
+    if excess is None:
+        return "shown only, as the policy has no canary_wait_budget_us or calls are not drawn by their ids"
+    return (
+        f"over {excess.budget_us:,.0f} us {excess.slow:,} and {excess.beside_slow:,}, e-value "
+        f"{e_value(excess.within):,.3g} for keeping to the champion's share and "
+        f"{e_value(excess.beyond):,.3g} against it"
     )
 
 

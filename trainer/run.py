@@ -18,6 +18,7 @@ from trainer.fit import fit_candidate
 from trainer.gate import choose, lacking
 from trainer.judge import champion_of, judge, open_findings, settle
 from trainer.probation.conduct import conduct
+from trainer.probation.telling import tell
 from trainer.promote import act, promote_first, shadow, wait_until_active
 from trainer.search_report import search_note
 from trainer.snapshot import find_snapshot, from_history, from_log, open_snapshot
@@ -94,12 +95,13 @@ class Run:
         return summary
 
     def probation(self, reader: LogReader) -> None:
-        """Judge a champion on probation and a canary, and act on it."""
-        deployed = self.registry.deployment()
-        if deployed.standby is None and deployed.canary is None:
-            return
-        self.narrator.stage("Judge who newly answers calls")
-        for one in conduct(self.task, self.registry, reader, actor=self.actor):
+        """Judge a champion on probation and a canary, act on it, and say where nothing can be judged."""
+        deployed, found = self.registry.deployment(), []
+        if deployed.standby or deployed.canary:
+            self.narrator.stage("Judge who newly answers calls")
+            found = conduct(self.task, self.registry, reader, actor=self.actor)
+        tell(self.config.findings_path, self.registry.deployment(), found, self.task.policy)
+        for one in found:
             self.narrator.note(one.words)
             if one.deployment:
                 self._report_active(one.deployment)

@@ -20,7 +20,6 @@ from sidecar.errors import NotFoundError
 from sidecar.session import load_model
 from trainer.betting import BETS
 from trainer.days import DAY_NS
-from trainer.fitted_until import fitted_until_ns
 from trainer.interval import PER
 from trainer.task import History
 from trainer.units import pair, sum_units
@@ -214,7 +213,7 @@ def _first(reached: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 def _trained_until(path: Path) -> int:
     bundle = open_bundle(path)
-    until_ns = fitted_until_ns(bundle)
+    until_ns = bundle.fitted_until_ns
     if until_ns is None:
         raise NotFoundError(
             f"{bundle.model} does not say what it was fitted on, so it may know the history by heart; "

@@ -13,8 +13,7 @@ import numpy as np
 from sidecar.bundle import open_bundle
 from sidecar.errors import BundleError
 from sidecar.store.reader import LogReader
-from trainer.days import day_start, iso_day, nanoseconds
-from trainer.fitted_until import fitted_until_ns
+from trainer.days import day_start, hour_start, iso_day, nanoseconds
 from trainer.join import clock_ns, read_rows
 from trainer.judge import champion_of, open_findings
 from trainer.retraining import Situation, due
@@ -30,13 +29,14 @@ NOTHING = 0
 
 
 class Watch:
-    """Looks once for each day that matures, of the days that the log knows."""
+    """Looks once for each day that matures, of the days that the log knows, and at clocks once an hour."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._judged_ns = NOTHING
         self._evidence: Sequence[Evidence] = ()
         self._looked_ns = NOTHING
+        self._timed_ns = NOTHING
 
     def __repr__(self) -> str:
         return f"<Watch of {self._run.task.name}, looked at {iso_day(self._looked_ns)}>"
@@ -49,23 +49,35 @@ class Watch:
         return f"looked at all before {iso_day(self._looked_ns)}; the next look is when that day has matured"
 
     def look(self) -> bool:
-        """Do what there is to do; False where no further day has matured since the last look.
+        """Do what there is to do; False where there is nothing.
 
-        Raises SidecarError when it cannot be done; the next look tries again.
+        Whoever newly answers calls is looked at whenever an hour has ended, because it may be too slow, or
+        keep callers waiting; everything else whenever a further day has matured. Raises SidecarError when it
+        cannot be done; the next look tries again.
         """
         run = self._run
         with LogReader(run.config.log_path) as reader:
-            matured_ns = day_start(clock_ns(reader) + 1 - nanoseconds(run.task.maturity))
+            now_ns = clock_ns(reader)
+            matured_ns = day_start(now_ns + 1 - nanoseconds(run.task.maturity))
             if matured_ns <= self._looked_ns:
-                return False
+                return self._time(reader, hour_start(now_ns + 1))
             if matured_ns > self._judged_ns:
                 run.probation(reader)
+                self._timed_ns = hour_start(now_ns + 1)
                 self._evidence = self._decide(reader) if run.registry.deployment().candidates else ()
                 self._judged_ns = matured_ns
             if why := due(run.task.retraining, self._situation(reader)):
                 run.narrator.note(f"Retraining is due: {why}")
                 run.retrain(reader)
         self._looked_ns = matured_ns
+        return True
+
+    def _time(self, reader: LogReader, hour_ns: int) -> bool:
+        deployed = self._run.registry.deployment()
+        if hour_ns <= self._timed_ns or not (deployed.standby or deployed.canary):
+            return False
+        self._run.probation(reader)
+        self._timed_ns = hour_ns
         return True
 
     def _decide(self, reader: LogReader) -> Sequence[Evidence]:
@@ -108,7 +120,7 @@ class Watch:
             if version.model.name != self._run.task.name:
                 continue
             try:
-                newest = max(newest, fitted_until_ns(open_bundle(version.path)) or NOTHING)
+                newest = max(newest, open_bundle(version.path).fitted_until_ns or NOTHING)
             except BundleError:
                 continue  # taken away; its snapshot's rows are those of others too
         return newest

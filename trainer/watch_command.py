@@ -37,7 +37,8 @@ EVERY_SECONDS = 60.0
 def watch(session: Session, task_path: Path, seconds: float, once: bool) -> None:
     """Retrain when it is due, judge candidates and the champion on probation, and act on what was decided.
 
-    Looks whenever a further day of the log has matured. The task's `retraining` says when it is due. A first
+    Looks whenever a further day of the log has matured, and every hour at how fast a canary, or a champion on
+    probation, answers. The task's `retraining` says when it is due. A first
     champion is not made: begin with `trainer run`. May be stopped and started at any time. What cannot be
     done is told and tried again; with --once it is the command's error.
     """

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.gate import exploration, flights, million, nulls, oracle, power, refits, rollback, speed
+from benchmarks.gate import (
+    exploration,
+    flights,
+    million,
+    nulls,
+    oracle,
+    power,
+    refits,
+    rollback,
+    speed,
+    waits,
+)
 from benchmarks.gate.page import PAGE, RESULT, render
 from benchmarks.machine import describe
 
@@ -38,6 +49,7 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "power": lambda: {"rows": power.until_promoted()},
     "exploration": _exploration,
     "speed": _speed,
+    "waits": waits.canaries,
     "refits": refits.recipes,
     "rollback": rollback.after_promotion,
     "oracle": oracle.compare,

@@ -65,6 +65,11 @@ meets all four for bursts of more than five rows: where one row in a hundred is 
 that null as often. And a block without a slow row multiplies the capital by 1 / 0.99 at most, so passing
 takes 300 blocks or more. The policy's `latency_block` chooses, 20 unless it says otherwise: on the CPU
 clock, which decides, a stall slows few rows, because waiting for a core does not count (docs/adr/0002)."""
+WAITS_NOTE = """\
+Whoever judges the canary by its own waits ends it for a busy hour. A t-test sees the same differences, but
+not that it is looked at again and again. "Without the one in a hundred" are bets on the differences alone,
+whose expectation is 0 here, with no tolerance to help them. At the limit, as with CPU time, a block must be
+about ten times as long as a stall of the canary's own."""
 
 
 def render(results: Mapping[str, Any]) -> str:
@@ -195,6 +200,57 @@ def _speed(found: Mapping[str, Any]) -> str:
     slow = ["3 % over: rows until turned down, median (80 %)", *(_rows(one) for one in found["flag"])]
     times = table(["Independent rows", *(f"blocks of {block}" for block in blocks)], [fast, slow])
     return f"{nulls}\n\n{times}\n\n{SPEED_NOTE}"
+
+
+def _waits(found: Mapping[str, Any]) -> str:
+    nulls = table(
+        [
+            "Waits do not depend on who answers",
+            "ended",
+            "bar",
+            "without the one in a hundred",
+            "t-test on the same differences",
+            "the canary held to one in a hundred by itself",
+        ],
+        [
+            [_slow_calls(one["length"]), _share(one["ended"]), "5 %"]
+            + [_share(one[name]) for name in ("strict", "by_t", "alone")]
+            for one in found["null"]
+        ],
+    )
+    limit = table(
+        ["One call in a hundred more is slow, in bursts of about", "shown to keep to it", "bar", "ended"],
+        [
+            [f"{one['length']} of its calls", _share(one["passes"]), "5 %", _share(one["ended"])]
+            for one in found["limit"]
+        ],
+    )
+    times = table(
+        [
+            "Slow calls: champion's, canary's",
+            "its calls until it is ended, median (80 %)",
+            "until it is shown",
+        ],
+        [
+            *([f"{one['champion']:.1%}, {one['canary']:.1%}", _rows(one), ""] for one in found["worse"]),
+            [f"{found['alike']['champion']:.1%}, {found['alike']['canary']:.1%}", "", _rows(found["alike"])],
+        ],
+    )
+    how = (
+        f"The canary answers {found['share']:.0%} of {found['calls']:,} calls, {found['streams']} streams; "
+        f"blocks of {found['block']} of its calls on average, looked at after each. An e-value of "
+        f"{found['wanted']:,.0f} ends it, its part of the error where the policy has three shares; 20 shows "
+        "it to keep to the champion's share of slow calls and one in a hundred."
+    )
+    return f"{how}\n\n{nulls}\n\n{limit}\n\n{times}\n\n{WAITS_NOTE}"
+
+
+def _slow_calls(length: int | None) -> str:
+    return (
+        f"one call in a hundred is slow, in bursts of about {length}"
+        if length
+        else "three calls in ten are slow in every fourth hour"
+    )
 
 
 def _refits(found: Mapping[str, Any]) -> str:
@@ -363,6 +419,7 @@ _PARTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "power": ("Power", _power),
     "exploration": ("Outcomes that the champion hides", _exploration),
     "speed": ("Latency", _speed),
+    "waits": ("A canary's callers", _waits),
     "refits": ("A recipe that is fitted anew", _refits),
     "rollback": ("After a promotion", _rollback),
     "oracle": ("The e-value beside another implementation", _oracle),

@@ -43,9 +43,10 @@ Of the rendering that is committed, written by hand:
   the months before had left of one error, and an e-value of 186 in May met a wanted one of 560. That result
   was known when this was built; the policy, the recipes and the bets were left as they were.
 - After July nobody earned a promotion over `boosting` of July: the later fits gained little on it.
-- The probation of the new champion has no end here: on two days the first model, to return, would have put
-  USD 536,483 at risk, more than the 480,000 declared for a day, so the bets prove nothing either way, and
-  the first model goes on scoring until somebody ends it (`trainer probation --end`).
+- The probation of the new champion could not be judged: on two days the first model, to return, would have
+  put USD 536,483 at risk, more than the 480,000 declared for a day, so the bets prove nothing either way.
+  Such a probation lapses when 91 days have matured, the policy's deadline, here in October; the first model
+  scores no more then, and whether it would have earned more was not shown.
 - `boosting_balanced` was turned down three times for the money that it lost.
 - Nothing here needed the gate: the hold-out named `boosting` in all nine months, by money and by accuracy,
   and it earned more than the first model in each. In a year whose newest model is bad, the other

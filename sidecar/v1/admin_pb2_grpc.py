@@ -96,8 +96,9 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StartShadow(self, request, context):
-        """StartShadow has a candidate score live traffic, with no effect on replies. Evidence on it begins anew; it
-        is the trainer that lets a new fit of a recipe go on from the one before it.
+        """StartShadow has a candidate score live traffic, with no effect on replies. A new fit of a recipe takes the
+        place of those before it in the shadow and goes on with their evidence, as with `trainer shadow`; what was
+        rolled back is refused, and returns by `trainer shadow --override` only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -18,7 +18,6 @@ from trainer.evaluation.ranking import Disagreement, disagreements, pairs_of
 from trainer.evaluation.run import Entrant, Run, figures_of, run
 from trainer.evaluation.slices import SliceFigures, adjust, slices_of
 from trainer.figures import DayRows, Figures
-from trainer.fitted_until import fitted_until_ns
 from trainer.interval import PER
 from trainer.timing import Timing, time_single_rows
 
@@ -173,7 +172,7 @@ def _report(
         name=one.entrant.name,
         model=bundle.model,
         state=one.entrant.state,
-        trained_until_ns=fitted_until_ns(bundle),
+        trained_until_ns=bundle.fitted_until_ns,
         days_fitted=len(np.unique(rows.event_ns[~one.unseen] // DAY_NS)),
         coverage=_coverage(rows, one.unseen, one.scored.valued),
         unlike_served=float((one.scored.decision != rows.decision)[counted].mean()) if len(counted) else 0.0,

@@ -17,7 +17,6 @@ from sidecar.session import load_model
 from trainer.days import nanoseconds
 from trainer.evaluation.rescore import rescore
 from trainer.figures import Judged, measure
-from trainer.fitted_until import fitted_until_ns
 from trainer.interval import Interval
 from trainer.snapshot import find_snapshot, open_snapshot
 from trainer.task import Threshold
@@ -80,7 +79,7 @@ def hold_outs(task: Task, bundles: Sequence[Bundle], snapshots: Path, confidence
             continue
         split_ns = int(snapshot.event_ns[-1]) - nanoseconds(task.holdout)
         for bundle in bundles:
-            until_ns = fitted_until_ns(bundle)
+            until_ns = bundle.fitted_until_ns
             if bundle.model.digest not in figures and until_ns is not None and until_ns <= split_ns:
                 figures[bundle.model.digest] = _scored(task, bundle, snapshot, split_ns, confidence)
         found.append(HoldOut(digest, split_ns, figures))

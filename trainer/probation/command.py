@@ -11,6 +11,7 @@ from sidecar.errors import NotFoundError
 from sidecar.lifecycle import ModelState, Reason
 from trainer.command_line import DATE, TASK, Session, nanoseconds_of, plain, with_session
 from trainer.probation.conduct import conduct
+from trainer.probation.telling import tell
 from trainer.report import evidence_view, waits_view
 from trainer.run import activation_words
 from trainer.task import load_task
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sidecar.registry import Registry
+    from trainer.policy import Policy
 
 
 @click.command("probation")
@@ -40,7 +42,8 @@ def probation(
 
     If the one before earns more, or the new one is too slow where it serves, the new one goes: a champion is
     rolled back, a canary rejected. After the policy's probation_days the former champion retires; after
-    canary_days a canary answers the next share of the calls, and after the last it becomes champion. `trainer
+    canary_days a canary answers the next share of the calls, and after the last it becomes champion. What
+    cannot be judged is a finding, and ends at the policy's deadline_days, a probation as lapsed. `trainer
     watch` does this by itself. What was rolled back comes back only by `trainer shadow --override`.
     """
     if as_of and not dry_run:
@@ -50,7 +53,7 @@ def probation(
     task = load_task(task_path)
     with session.registry() as registry:
         if why is not None:
-            _end(session, registry, why)
+            _end(session, registry, task.policy, why)
             return
         with session.reader() as reader:
             found = conduct(
@@ -61,6 +64,8 @@ def probation(
                 as_of_ns=nanoseconds_of(as_of),
                 dry_run=dry_run,
             )
+        if not dry_run:
+            tell(session.config.findings_path, registry.deployment(), found, task.policy)
         views = []
         for one in found:
             words = one.words
@@ -76,7 +81,7 @@ def probation(
     session.show({"probation": data}, *views)
 
 
-def _end(session: Session, registry: Registry, why: str) -> None:
+def _end(session: Session, registry: Registry, policy: Policy, why: str) -> None:
     standby = registry.standby()
     if standby is None:
         raise NotFoundError("no former champion stands by, so there is no probation to end")
@@ -86,5 +91,6 @@ def _end(session: Session, registry: Registry, why: str) -> None:
         to=ModelState.RETIRED,
         reason=Reason(session.actor, why),
     )
+    tell(session.config.findings_path, registry.deployment(), [], policy)
     words = activation_words(registry, registry.deployment(), session.patience_seconds)
     session.show({"retired": asdict(moved.model), "activation": words}, f"{moved.model} retired; {words}")

@@ -39,6 +39,7 @@ class Conducted:
         done = {
             Action.ROLL_BACK: f"Roll back to {decision.candidate}.",
             Action.RELEASE: f"{newcomer} stays; {decision.candidate} retires.",
+            Action.LAPSE: f"{newcomer} stays, unproven; {decision.candidate} retires.",
             Action.REJECT: f"{newcomer} is canary no more, and rejected.",
             Action.CANARY: f"{newcomer} answers more of the calls.",
             Action.PROMOTE: f"{newcomer} becomes the champion.",
@@ -89,6 +90,7 @@ def conduct(
             canary,
             champion,
             share=deployment.canary.share,
+            drawn_by=deployment.canary.by,
             as_of_ns=as_of_ns,
             received_since_ns=since_ns(registry, canary.digest, ModelState.CANARY),
             share_since_ns=share_since_ns(registry, canary.digest),

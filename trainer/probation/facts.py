@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sidecar.canonical_json import canonical_json, json_digest
 from trainer.evidence import Evidence
-from trainer.latency import Quantile, Quantiles, Speed, Waits
+from trainer.latency import Quantile, Quantiles, Speed
+from trainer.waits import Waits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,15 +41,19 @@ class Probation:
     """Who newly answers calls, and the one before it, on the requests that the new one answered.
 
     share: of the calls that the new one answers: 1 for a champion, less for a canary, whose former one is the
-    champion. share_since_ns: since when, by the machine's clock; days: whole judged days at that share.
+    champion. drawn_by: the field that a canary's calls are drawn by, None for their ids. share_since_ns:
+    since when it has its share, by the machine's clock; days: whole judged days at that share.
+    matured_days: whole days since it began to answer calls that have matured, judged or not.
     evidence: of the former as a candidate against the new one, its stakes those of the units that are bet on.
     speed: of the new one where it serves; None where it cannot be judged. waits: of a canary's callers beside
-    the champion's; None for a champion, which has nobody beside it.
+    the champion's; None for a champion, which has nobody beside it. Both of all hours that have ended.
     """
 
     share: float
     share_since_ns: int
+    drawn_by: str | None
     days: int
+    matured_days: int
     evidence: Evidence
     readings: tuple[Reading, ...]
     speed: Speed | None
@@ -103,7 +108,9 @@ class Probation:
         return cls(
             share=data["share"],
             share_since_ns=data["share_since_ns"],
+            drawn_by=data["drawn_by"],
             days=data["days"],
+            matured_days=data["matured_days"],
             evidence=Evidence.from_json(data["evidence"]),
             readings=tuple(readings),
             speed=speed,

@@ -11,13 +11,14 @@ from sidecar.store.joining import first_of_each, order_of_rows
 from trainer.betting import restarted_capital
 from trainer.budget import ErrorShare
 from trainer.comparison import Reign, stretches_of
-from trainer.days import DAY_NS, day_start, iso_day
+from trainer.days import DAY_NS, day_start, hour_start, iso_day
 from trainer.gather import Known, describe
 from trainer.interval import PER
-from trainer.latency import measure_alone, measure_waits
+from trainer.latency import measure_alone
 from trainer.noise import measure_noise
 from trainer.probation.facts import WHOLE, Probation, Reading
 from trainer.stints import Stint
+from trainer.waits import Calls, measure_waits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,16 +38,18 @@ def measure_probation(
     former: ModelId,
     *,
     share: float = WHOLE,
+    drawn_by: str | None = None,
     as_of_ns: int | None = None,
     received_since_ns: int = 0,
     share_since_ns: int = 0,
 ) -> Probation:
     """What was known at `as_of_ns` (the log's clock if not given) of rows received since `received_since_ns`.
 
-    share_since_ns: whole days after the first row received from then on count as days at this share. Both by
-    the machine's clock. A latency budget in multiples is one of what the champion takes beside its canary, in
-    the same days; a champion on probation has nobody beside it, so only a budget in microseconds binds it.
-    Raises NotFoundError when nothing has been served.
+    drawn_by: the field that a canary's calls are drawn by, None for their ids. share_since_ns: whole days
+    after the first row received from then on count as days at this share. Both times by the machine's clock.
+    A latency budget in multiples is one of what the champion takes beside its canary, in the same days; a
+    champion on probation has nobody beside it, so only a budget in microseconds binds it. Raises
+    NotFoundError when nothing has been served.
     """
     reign = Reign.at(task, reader, newcomer, as_of_ns)
     served = reign.served
@@ -55,25 +58,48 @@ def measure_probation(
     policy = task.policy
     # A candidate that may earn a little less than the champion may do so as champion too.
     units = found.units(task, max(0.0, -policy.min_gain_per_1000) / PER)
-    shadowed, judged = found.shadowed_account, found.judged_account
+    judged = found.judged_account
     begun = served.event_ns[served.received_ns >= max(received_since_ns, share_since_ns)]
     at_share_ns = day_start(int(begun[0])) + DAY_NS if share_since_ns and len(begun) else judged.since_ns
     # A canary stays as long as a candidate may.
     most_days = policy.probation_days if share == WHOLE else policy.deadline_days
-    beside, waits = _NO_CLOCKS, None
-    if share < WHOLE:
-        span = _Span(shadowed.since_ns, shadowed.until_ns, received_since_ns)
-        beside = _clocks_of(reader, former, span)
-        waits = measure_waits(policy, _clocks_of(reader, newcomer, span).waited_ns, beside.waited_ns)
+    # Clocks need no outcome, and who is slow is to be ended soon.
+    timed_until_ns = hour_start(reign.query.as_of_ns + 1)
+    timed = np.flatnonzero((served.received_ns >= received_since_ns) & (served.event_ns < timed_until_ns))
+    beside, waits = _NO_ANSWERS, None
+    if share < WHOLE and len(timed):
+        span = _Span(int(served.event_ns[timed[0]]), timed_until_ns, received_since_ns)
+        beside, own = (_answers_of(reader, model, span) for model in (former, newcomer))
+        # What it is like to wait at another share, with another load, is another matter.
+        calls = (one.calls(share_since_ns) for one in (own, beside))
+        waits = measure_waits(policy, *calls, share=share, by_id=drawn_by is None)
     return Probation(
         share=share,
         share_since_ns=share_since_ns,
+        drawn_by=drawn_by,
         days=max(0, (judged.until_ns - max(judged.since_ns, at_share_ns)) // DAY_NS),
+        matured_days=_matured_days(reader, reign, received_since_ns),
         evidence=describe(reign, found, units, known, measure_noise(reader, reign)),
         readings=_readings(policy, units, judged, most_days),
-        speed=measure_alone(policy, served.cpu_ns[found.shadowed], beside.cpu_ns),
+        speed=measure_alone(policy, served.cpu_ns[timed], beside.cpu_ns),
         waits=waits,
     )
+
+
+def _matured_days(reader: LogReader, reign: Reign, received_since_ns: int) -> int:
+    """Whole days after the first row that was received since then, whoever answered it; no more than matter.
+
+    Days without a score or a call of the newcomer's count: what never comes must not be awaited for ever.
+    """
+    most = reign.task.policy.probation_deadline_days
+    since_ns, until_ns = reign.matured_ns - (most + 2) * DAY_NS, reign.matured_ns
+    firsts = []
+    for part in reader.served_parts(("event_ns", "received_ns"), since_ns=since_ns, until_ns=until_ns):
+        rows = np.flatnonzero(part.columns["received_ns"] >= received_since_ns)
+        if len(rows):
+            event_ns, received_ns = part.columns["event_ns"][rows], part.columns["received_ns"][rows]
+            firsts.append((int(received_ns.min()), int(event_ns[received_ns == received_ns.min()].min())))
+    return max(0, (until_ns - day_start(min(firsts)[1])) // DAY_NS - 1) if firsts else 0
 
 
 def _readings(policy: Policy, units: Units, judged: Accounting, most_days: int) -> tuple[Reading, ...]:
@@ -98,25 +124,35 @@ class _Span:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Clocks:
-    """What rows took, in the order of their events, int64 [n]. waited: in the queue, and for the run."""
+class _Answers:
+    """What a model answered in a span, each request once, in the order of events; all int64 [n]."""
 
+    received_ns: NDArray[np.int64]
+    group: NDArray[np.int64]
     cpu_ns: NDArray[np.int64]
     waited_ns: NDArray[np.int64]
 
+    def calls(self, received_since_ns: int) -> Calls:
+        """Those received since then; the rows of one call were received and run together."""
+        rows = np.flatnonzero(self.received_ns >= received_since_ns)
+        together = np.stack([self.received_ns[rows], self.group[rows]])
+        first = rows[np.unique(together, axis=1, return_index=True)[1]]
+        return Calls(self.received_ns[first], self.waited_ns[first])
 
-_NO_CLOCKS = _Clocks(np.empty(0, np.int64), np.empty(0, np.int64))
+
+_NO_ANSWERS = _Answers(*(np.empty(0, np.int64) for _ in range(4)))
 
 
-def _clocks_of(reader: LogReader, model: ModelId, span: _Span) -> _Clocks:
-    """Of what a model answered in a span, each request once."""
-    wanted = ("request_ids", "event_ns", "received_ns", "cpu_ns", "queue_ns", "infer_ns")
+def _answers_of(reader: LogReader, model: ModelId, span: _Span) -> _Answers:
+    wanted = ("request_ids", "event_ns", "received_ns", "group", "cpu_ns", "queue_ns", "infer_ns")
     parts = reader.served_parts(wanted, since_ns=span.since_ns, until_ns=span.until_ns, champion=model.digest)
     found = [part.columns for part in parts]
     if not found:
-        return _NO_CLOCKS
+        return _NO_ANSWERS
     columns = {name: np.concatenate([one[name] for one in found]) for name in wanted}
     rows = np.flatnonzero(columns["received_ns"] >= span.received_since_ns)
     rows = rows[order_of_rows(columns["event_ns"][rows], columns["request_ids"][rows])]
     rows = rows[first_of_each(columns["request_ids"][rows])]
-    return _Clocks(columns["cpu_ns"][rows], (columns["queue_ns"] + columns["infer_ns"])[rows])
+    taken = {name: column[rows] for name, column in columns.items()}
+    waited_ns = taken["queue_ns"] + taken["infer_ns"]
+    return _Answers(taken["received_ns"], taken["group"], taken["cpu_ns"], waited_ns)

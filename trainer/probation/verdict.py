@@ -1,8 +1,12 @@
 """Whether who newly answers calls goes on doing so. Pure: equal facts and policy give an equal decision.
 
-In this order, for a champion and for a canary: it is too slow, and goes; what is known does not show what it
-seems to, and nothing is done; the former one earns more, and the newcomer goes; more days are awaited. After
-that a champion stays for good, and a canary gets the next share, or after the last one becomes champion.
+In this order, for a champion and for a canary: it is too slow, or keeps a canary's callers waiting, and goes;
+what is known does not show what it seems to, and nothing is done; the former one earns more, and the newcomer
+goes; more days are awaited. After that a champion stays for good, and a canary gets the next share, or after
+the last one becomes champion.
+
+Whatever is awaited is not awaited for ever: at the policy's deadline, or as soon as rows of its time are gone
+from the log, a canary is rejected, and the probation of a champion lapses, which nobody may call a pass.
 """
 
 from __future__ import annotations
@@ -20,10 +24,14 @@ if TYPE_CHECKING:
     from trainer.policy import Policy
     from trainer.probation.facts import Probation, Reading
 
+_CUT = (
+    "can no longer be judged, because rows of its time were dropped from the log ([log] keep_days, keep_mb)"
+)
+
 
 def judge_champion(probation: Probation, policy: Policy, *, decided_ns: int, actor: str) -> Decision:
     """Judge a champion on probation; the decision's candidate is the former one, who may return."""
-    action, reasons = _against(probation, policy, Action.ROLL_BACK)
+    action, reasons = _against(probation, policy, Action.ROLL_BACK, unshown=Action.LAPSE)
     if not reasons:
         days, wanted = probation.days, policy.probation_days
         found = _bets(probation, policy)
@@ -32,6 +40,10 @@ def judge_champion(probation: Probation, policy: Policy, *, decided_ns: int, act
         else:
             passed = f"It passed its {wanted} days: {found}; {_display(probation, policy)}."
             action, reasons = Action.RELEASE, [passed]
+    most = policy.probation_deadline_days
+    if action is Action.HOLD and probation.matured_days >= most:
+        action = Action.LAPSE
+        reasons = [_unshown(probation, f"was not settled within the {most} days that it may take"), *reasons]
     return _decision(
         probation, policy, action, reasons, of_newcomer=False, decided_ns=decided_ns, actor=actor
     )
@@ -39,22 +51,35 @@ def judge_champion(probation: Probation, policy: Policy, *, decided_ns: int, act
 
 def judge_canary(probation: Probation, policy: Policy, *, decided_ns: int, actor: str) -> Decision:
     """Judge a canary; the decision's candidate is the canary."""
-    action, reasons = _against(probation, policy, Action.REJECT)
+    action, reasons = _against(probation, policy, Action.REJECT, unshown=Action.REJECT)
     if not reasons:
         action, reasons = _next(probation, policy)
-    days, most = probation.evidence.judged.days, policy.deadline_days
-    if action is Action.HOLD and days >= most:
+    most = policy.deadline_days
+    if action is Action.HOLD and probation.matured_days >= most:
         action = Action.REJECT
         reasons = [*reasons, f"It was not settled within the {most} days that the policy gives a candidate."]
     return _decision(probation, policy, action, reasons, of_newcomer=True, decided_ns=decided_ns, actor=actor)
 
 
-def _against(probation: Probation, policy: Policy, ending: Action) -> tuple[Action, list[str]]:
-    """What stands against the newcomer, if anything does."""
+def cannot_judge(probation: Probation, policy: Policy) -> list[str]:
+    """Say why the bets prove nothing at present; more days, or a hand, may mend it."""
+    return [*doubts(probation.evidence, policy), *bounds(probation.evidence)]
+
+
+def _against(
+    probation: Probation, policy: Policy, ending: Action, *, unshown: Action
+) -> tuple[Action, list[str]]:
+    """What stands against the newcomer, if anything does.
+
+    ending: what becomes of one that is found wanting; unshown: of one that can no longer be judged.
+    """
     if slow := _too_slow(probation, policy):
         return ending, [slow]
-    evidence = probation.evidence
-    if found := [*doubts(evidence, policy), *bounds(evidence)]:
+    if slow := _keeps_waiting(probation, policy):
+        return ending, [slow]
+    if probation.evidence.cut:
+        return unshown, [_unshown(probation, _CUT)]
+    if found := cannot_judge(probation, policy):
         return Action.HOLD, found
     highest = _highest(probation)
     if highest and log_e_value(highest.capital) >= -math.log(policy.rollback_error):
@@ -79,6 +104,8 @@ def _next(probation: Probation, policy: Policy) -> tuple[Action, list[str]]:
             f"{1 / policy.error:,.0f} wanted"
         )
         return Action.HOLD, [f"{at}; {slow}."]
+    if gap := _waits_gap(probation, policy):
+        return Action.HOLD, [f"{at}; {gap}."]
     following = policy.next_share(share)
     if following is None:
         return Action.PROMOTE, [f"It passed as canary, at last at {share:.2%} of the calls: {found}."]
@@ -128,6 +155,58 @@ def _too_slow(probation: Probation, policy: Policy) -> str:
         f"{ALLOWED:.0%} may; p99 {p99.us:,.0f} us [{p99.lower_us:,.0f}; {p99.upper_us:,.0f}]; e-value "
         f"{e_value(speed.beyond):,.3g} against keeping the budget, {1 / policy.rollback_error:,.0f} ends it."
     )
+
+
+def _keeps_waiting(probation: Probation, policy: Policy) -> str:
+    excess = probation.waits and probation.waits.excess
+    # A canary is held to it anew at each share, so the shares divide the error.
+    wanted = max(1, len(policy.canary)) / policy.rollback_error
+    if not excess or log_e_value(excess.beyond) < math.log(wanted):
+        return ""
+    return (
+        f"It keeps callers waiting: {_slow_calls(probation)}; e-value {e_value(excess.beyond):,.3g} against "
+        f"keeping to the champion's share and {ALLOWED:.0%}, {wanted:,.0f} ends it."
+    )
+
+
+def _waits_gap(probation: Probation, policy: Policy) -> str:
+    """What is missing before a canary's callers are known not to wait longer."""
+    if policy.canary_wait_budget_us is None:
+        return ""
+    if probation.drawn_by is not None:
+        return (
+            f"whether its callers wait longer cannot be judged, because its calls are drawn by "
+            f"'{probation.drawn_by}' and not by their ids"
+        )
+    excess = probation.waits and probation.waits.excess
+    if not excess:
+        return "how long its callers wait has not been measured"
+    if log_e_value(excess.within) >= -math.log(policy.error):
+        return ""
+    return (
+        f"its callers are not shown yet to wait no longer: {_slow_calls(probation)}; e-value "
+        f"{e_value(excess.within):,.2f} for keeping to the champion's share and {ALLOWED:.0%}, "
+        f"{1 / policy.error:,.0f} wanted"
+    )
+
+
+def _slow_calls(probation: Probation) -> str:
+    waits = probation.waits
+    assert waits is not None
+    assert waits.excess is not None
+    excess = waits.excess
+    return (
+        f"{excess.slow:,} of its {waits.calls:,} calls ({excess.slow / waits.calls:.2%}) took more than "
+        f"{excess.budget_us:,.0f} us in the queue and for the run, and {excess.beside_slow:,} of the "
+        f"champion's {waits.beside_calls:,} ({excess.beside_slow / waits.beside_calls:.2%}) at the same time"
+    )
+
+
+def _unshown(probation: Probation, why: str) -> str:
+    """What nobody knows where a guard ends without a verdict."""
+    whose = "The probation" if probation.of_champion else "The canary"
+    former = _former(probation).lower()
+    return f"{whose} {why}: that {former} would not have earned more was not shown."
 
 
 def _former(probation: Probation) -> str:

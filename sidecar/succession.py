@@ -1,0 +1,64 @@
+"""Who takes whose place in the shadow: a new fit of a recipe that of the fits before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.bundle import open_bundle
+from sidecar.errors import BundleError
+from sidecar.lifecycle import ModelState
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sidecar.bundle import Bundle
+    from sidecar.lifecycle import Reason, Version
+    from sidecar.registry import Registry
+
+
+def start_shadow(registry: Registry, bundle: Bundle, reason: Reason, *, override: bool = False) -> Version:
+    """Let a registered bundle score live traffic beside the champion.
+
+    One that is in the shadow already, or the canary, is left there. A new fit of a recipe takes the place of
+    the ones before it in the shadow, and goes on with their evidence. override: lets one that was rolled back
+    try again. Raises NotFoundError when it is not registered, and as `Registry.move` to SHADOW does.
+    """
+    version = registry.find(bundle.model.digest)
+    if version.state in (ModelState.SHADOW, ModelState.CANARY):
+        return version
+    if version.state is ModelState.ADMITTED and (earlier := earlier_fits(registry, bundle)):
+        return registry.supersede([one.model.digest for one in earlier], version.model.digest, reason)
+    return registry.move(
+        version.model.digest,
+        expected=version.state,
+        to=ModelState.SHADOW,
+        reason=reason,
+        override=override,
+    )
+
+
+def earlier_fits(registry: Registry, bundle: Bundle) -> list[Version]:
+    """The candidates in the shadow that are earlier fits of the same recipe, in order of arrival.
+
+    One that was fitted on newer rows than `bundle` is no earlier one, whenever it came.
+    """
+    until_ns = bundle.fitted_until_ns or 0
+    return [
+        registry.find(ref.model.digest)
+        for ref in registry.deployment().candidates
+        if (other := _opened(ref.path))
+        and _same_recipe(other, bundle)
+        and (other.fitted_until_ns or 0) <= until_ns
+    ]
+
+
+def _same_recipe(one: Bundle, other: Bundle) -> bool:
+    """Whether both were fitted by one recipe, declared alike; what a search chose may differ."""
+    return bool(one.recipe_digest) and one.recipe_digest == other.recipe_digest
+
+
+def _opened(path: Path) -> Bundle | None:
+    try:
+        return open_bundle(path)
+    except BundleError:
+        return None  # taken away or damaged: nobody's predecessor

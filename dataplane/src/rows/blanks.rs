@@ -1,8 +1,6 @@
 //! Rows that were drained and cleared, so that the next calls need no new memory.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use crossbeam_queue::ArrayQueue;
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::rows::answered::{Answered, Member};
 
@@ -11,40 +9,71 @@ const MOST_EACH: usize = 64 << 10;
 /// What all blanks hold together.
 const MOST_TOGETHER: usize = 64 << 20;
 
-/// A bounded stock of blanks for all threads, without a lock.
+/// A bounded stock of blanks for all threads. The one put in last comes out first, for it is still in the caches: a
+/// queue would send every call through the memory of as many as ever waited together.
 pub(crate) struct Blanks {
-    stock: ArrayQueue<Box<Answered>>,
-    /// What the stock holds, in bytes; for a moment perhaps more.
-    held: AtomicUsize,
+    most: usize,
+    stock: Mutex<Stock>,
+}
+
+#[derive(Default)]
+#[expect(clippy::vec_box, reason = "they come and go as they are")]
+struct Stock {
+    blanks: Vec<Box<Answered>>,
+    /// What they hold, in bytes.
+    held: usize,
 }
 
 impl Blanks {
     /// An empty stock for at most `most` blanks.
     pub(crate) fn new(most: usize) -> Self {
-        Self { stock: ArrayQueue::new(most.max(1)), held: AtomicUsize::new(0) }
+        Self { most: most.max(1), stock: Mutex::default() }
     }
 
-    /// One out of the stock, else a new one.
+    /// One out of the stock; a new one where there is none, or another thread is at it. Never waits.
     pub(crate) fn take(&self) -> Box<Answered> {
-        let Some(blank) = self.stock.pop() else { return Box::default() };
-        // Nobody touched it in the stock, so this is what was added for it.
-        self.held.fetch_sub(memory(&blank), Ordering::Relaxed);
-        blank
+        self.stock_now().and_then(|mut stock| stock.take()).unwrap_or_default()
     }
 
-    /// Clear it and put it into the stock, when there is room.
+    /// Clear it and put it into the stock, when there is room and nobody else at it. Never waits.
     pub(crate) fn put(&self, mut used: Box<Answered>) {
-        let memory = memory(&used);
-        if memory > MOST_EACH {
-            return;
-        }
-        if self.held.fetch_add(memory, Ordering::Relaxed) + memory > MOST_TOGETHER {
-            self.held.fetch_sub(memory, Ordering::Relaxed);
-            return;
-        }
         used.clear();
-        if self.stock.push(used).is_err() {
-            self.held.fetch_sub(memory, Ordering::Relaxed);
+        if let Some(mut stock) = self.stock_now() {
+            stock.put(used, self.most);
+        }
+    }
+
+    /// Put back what was drained; this may wait for threads that take or put one.
+    #[expect(clippy::vec_box, reason = "they come and go as they are")]
+    pub(crate) fn put_all(&self, mut used: Vec<Box<Answered>>) {
+        used.iter_mut().for_each(|one| one.clear());
+        let mut stock = self.stock.lock().unwrap_or_else(PoisonError::into_inner);
+        for one in used {
+            stock.put(one, self.most);
+        }
+    }
+
+    fn stock_now(&self) -> Option<MutexGuard<'_, Stock>> {
+        match self.stock.try_lock() {
+            Ok(stock) => Some(stock),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+impl Stock {
+    fn take(&mut self) -> Option<Box<Answered>> {
+        let blank = self.blanks.pop()?;
+        self.held -= memory(&blank);
+        Some(blank)
+    }
+
+    fn put(&mut self, blank: Box<Answered>, most: usize) {
+        let memory = memory(&blank);
+        if memory <= MOST_EACH && self.held + memory <= MOST_TOGETHER && self.blanks.len() < most {
+            self.held += memory;
+            self.blanks.push(blank);
         }
     }
 }
@@ -69,8 +98,6 @@ fn memory(answered: &Answered) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-    use std::sync::atomic::Ordering;
-
     use super::{Blanks, MOST_EACH, MOST_TOGETHER};
 
     #[test]
@@ -86,7 +113,28 @@ mod tests {
         let again = blanks.take();
         assert_eq!(again.blocks.numbers.as_ptr(), memory);
         assert_eq!((again.blocks.rows, again.blocks.numbers.len(), again.request_id.len()), (0, 0, 0));
-        assert_eq!(blanks.held.load(Ordering::Relaxed), 0);
+        assert_eq!(blanks.stock.lock().unwrap().held, 0);
+    }
+
+    #[test]
+    fn the_last_one_put_in_comes_out_first() {
+        let blanks = Blanks::new(8);
+        let drained: Vec<_> = (0..3).map(|_| Box::default()).collect();
+        let place = |blank: &super::Answered| std::ptr::from_ref(blank);
+        let expected: Vec<_> = drained.iter().rev().map(|blank| place(blank)).collect();
+        blanks.put_all(drained);
+        let taken: Vec<_> = (0..3).map(|_| blanks.take()).collect();
+        assert_eq!(taken.iter().map(|blank| place(blank)).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_thread_that_is_at_the_stock() {
+        let blanks = Blanks::new(4);
+        blanks.put(Box::default());
+        let at_it = blanks.stock.lock().unwrap();
+        drop(blanks.take()); // a new one
+        blanks.put(Box::default()); // let go
+        assert_eq!(at_it.blanks.len(), 1);
     }
 
     #[test]
@@ -95,19 +143,17 @@ mod tests {
         let mut large = blanks.take();
         large.blocks.texts.push(&"x".repeat(MOST_EACH));
         blanks.put(large);
-        assert!(blanks.stock.is_empty());
-        for _ in 0..3 {
-            blanks.put(Box::default());
-        }
-        assert_eq!(blanks.stock.len(), 2);
-        assert_eq!(blanks.held.load(Ordering::Relaxed), 2 * super::memory(&Box::default()));
+        assert!(blanks.stock.lock().unwrap().blanks.is_empty());
+        blanks.put_all((0..3).map(|_| Box::default()).collect());
+        let stock = blanks.stock.lock().unwrap();
+        assert_eq!((stock.blanks.len(), stock.held), (2, 2 * super::memory(&Box::default())));
         let blanks = Blanks::new(10_000);
         for _ in 0..10_000 {
             let mut used = Box::<crate::rows::answered::Answered>::default();
             used.blocks.integers.reserve_exact(MOST_EACH / 16);
             blanks.put(used);
         }
-        let held = blanks.held.load(Ordering::Relaxed);
+        let held = blanks.stock.lock().unwrap().held;
         assert!(held <= MOST_TOGETHER && held > MOST_TOGETHER - MOST_EACH, "{held}");
     }
 }

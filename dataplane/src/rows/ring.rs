@@ -138,9 +138,7 @@ impl Ring {
         let outcomes = (0..self.outcomes.len()).map_while(|_| self.outcomes.pop()).collect();
         let mut calls = self.take(&mut drain, max_rows);
         let served = batches(&mut calls, &mut drain.groups);
-        for call in calls {
-            self.blanks.put(call);
-        }
+        self.blanks.put_all(calls);
         if self.queued() >= self.half {
             self.due.set();
         }

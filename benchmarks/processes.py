@@ -45,8 +45,12 @@ def unused_seconds() -> dict[str, float]:
 
 def rss_bytes(pid: int) -> int:
     """Add up the resident memory of the family; pages that members share count once for each."""
-    resident = (_read(_PROC / str(member) / "statm").split()[1:2] for member in family(pid))
-    return sum(int(pages[0]) for pages in resident if pages) * _PAGE_BYTES
+    return sum(map(own_rss_bytes, family(pid)))
+
+
+def own_rss_bytes(pid: int) -> int:
+    """Resident memory of one process alone; 0 when it has ended."""
+    return sum(int(pages) for pages in _read(_PROC / str(pid) / "statm").split()[1:2]) * _PAGE_BYTES
 
 
 def set_affinity(pid: int, cores: set[int]) -> None:

@@ -116,6 +116,10 @@ class Running:
         """Resident memory of all its processes now."""
         return processes.rss_bytes(self.process.pid)
 
+    def own_rss_bytes(self) -> int:
+        """Resident memory of the process that answers, without those that it started."""
+        return processes.own_rss_bytes(self.process.pid)
+
     def stop(self) -> None:
         """Ask it to end, then make it."""
         group = self.process.pid

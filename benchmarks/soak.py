@@ -1,7 +1,8 @@
 """Ten million requests through the native sidecar while its champion changes every second.
 
-Every reply's grpc-status is looked at. Memory and the log's size are sampled once a second; the log, which
-has no retention, lies in a temporary folder and goes with it.
+Every reply's grpc-status is looked at. Memory and the log's size are sampled once a second; the log lies in a
+temporary folder and goes with it. Each swap also starts shadow workers for the new champion and the former
+one, and ends those of the champions before; so memory is that of the process that answers, and theirs apart.
 """
 
 from __future__ import annotations
@@ -101,7 +102,8 @@ class _Samples:
             self.taken.append(
                 {
                     "seconds": round(time.monotonic() - self._start, 3),
-                    "rss_bytes": self._running.rss_bytes(),
+                    "rss_bytes": self._running.own_rss_bytes(),
+                    "family_rss_bytes": self._running.rss_bytes(),
                     "log_bytes": sum(_size(part) for part in self._home.glob("log.db*")),
                 }
             )

@@ -218,7 +218,7 @@ def _soak(result: dict[str, Any]) -> list[list[str]]:
             "yes" if not failed and complete(result) else "**no**",
         ],
         [
-            "growth of memory meanwhile, MB",
+            "growth of the memory of the process that answers meanwhile, MB",
             "flat",
             f"{memory.fitted:+.2f} of {number(memory.level)}",
             "yes" if memory.flat else "**no**",

@@ -69,8 +69,8 @@ def render_soak(result: dict[str, Any]) -> str:
         ["rows recorded", f"{result['written']:,}"],
         ["rows dropped because the recorder was behind (counted, by design)", f"{result['dropped']:,}"],
         ["p50 / p99 / p99.9 / max, us", " / ".join(_percentiles(result))],
-        ["log at the end, MB", number(samples[-1]["log_bytes"] / _MB)],
-        ["memory, median, MB", number(found.level)],
+        ["log.db at the end, MB; what is older is sealed", number(samples[-1]["log_bytes"] / _MB)],
+        ["memory of the process that answers, median, MB", number(found.level)],
         [
             "growth of memory over the rest of the run, fitted, MB",
             f"{found.fitted:+.2f} ± {_TWO_ERRORS * found.error:.2f}",
@@ -80,9 +80,10 @@ def render_soak(result: dict[str, Any]) -> str:
     return page(
         "Soak: ten million requests, a new champion every second",
         f"One run of the `{result['engine']}` engine. Every reply's grpc-status was looked at; each second a "
-        "new version was registered and promoted through the registry and the admin API. Memory is flat when "
-        f"a line fitted through all samples after the first {SETTLED:.0%}, plus two standard errors, grows "
-        f"by less than {_FLAT_SHARE:.0%} of the memory in use.",
+        "new version was registered and promoted through the registry and the admin API, so that each second "
+        "workers of the new champion's copy and of the former champion were started and those before ended. "
+        "The memory of the process that answers is flat when a line fitted through all samples after the "
+        f"first {SETTLED:.0%}, plus two standard errors, grows by less than {_FLAT_SHARE:.0%} of it.",
         table(["", "found"], facts),
         "## Memory over time",
         _over_time(samples),
@@ -93,10 +94,15 @@ def render_soak(result: dict[str, Any]) -> str:
 def _over_time(samples: list[dict[str, float]]) -> str:
     shown = samples[:: max(1, len(samples) // 20)]
     lines = [
-        [f"{each['seconds']:.0f}", number(each["rss_bytes"] / _MB), number(each["log_bytes"] / _MB)]
+        [
+            f"{each['seconds']:.0f}",
+            number(each["rss_bytes"] / _MB),
+            number((each["family_rss_bytes"] - each["rss_bytes"]) / _MB),
+            number(each["log_bytes"] / _MB),
+        ]
         for each in shown
     ]
-    return table(["seconds", "memory, MB", "log, MB"], lines)
+    return table(["seconds", "memory, MB", "of workers and sealing, MB", "log.db, MB"], lines)
 
 
 def _percentiles(result: dict[str, Any]) -> list[str]:

@@ -200,3 +200,18 @@ def test_rows_of_one_call_waited_once(tmp_path):
     beside = replace(beside, group=call, received_ns=rows.event_ns[4 * call])
     found = measured(log(tmp_path, of_former=[beside]), share=0.5)
     assert found.waits.beside_calls == len(np.unique(call[timed(rows)[1]]))
+
+
+def test_of_a_call_that_was_made_twice_the_first_counts_whichever_was_written_first(tmp_path):
+    path, rows = waiting(tmp_path)
+    once = measured(path, share=0.5).waits
+    score = oracle(rows, wrong=0.1, seed=3)
+    calls = served(rows, score, ROWS, FORMER, cpu_ns=5_000)
+    calls = replace(calls, queue_ns=np.where(ROWS % 50, 10_000, 90_000))
+    again = replace(
+        served(rows, score, ROWS[:50], FORMER),
+        received_ns=calls.received_ns[:50] + 10**9,
+        queue_ns=ROWS[:50] + 10**8,
+    )
+    for name, batches in (("before", [again, calls]), ("after", [calls, again])):
+        assert measured(log(tmp_path / name, of_former=batches), share=0.5).waits == once

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sidecar.store.joining import first_of_each, order_of_rows
+from sidecar.store.joining import choose_rows
 from trainer.betting import restarted_capital
 from trainer.budget import ErrorShare
 from trainer.comparison import Reign, stretches_of
@@ -150,9 +150,9 @@ def _answers_of(reader: LogReader, model: ModelId, span: _Span) -> _Answers:
     if not found:
         return _NO_ANSWERS
     columns = {name: np.concatenate([one[name] for one in found]) for name in wanted}
-    rows = np.flatnonzero(columns["received_ns"] >= span.received_since_ns)
-    rows = rows[order_of_rows(columns["event_ns"][rows], columns["request_ids"][rows])]
-    rows = rows[first_of_each(columns["request_ids"][rows])]
+    since = np.flatnonzero(columns["received_ns"] >= span.received_since_ns)
+    chosen = choose_rows(*(columns[name][since] for name in ("request_ids", "event_ns", "received_ns")))
+    rows = since[chosen.rows]
     taken = {name: column[rows] for name, column in columns.items()}
     waited_ns = taken["queue_ns"] + taken["infer_ns"]
     return _Answers(taken["received_ns"], taken["group"], taken["cpu_ns"], waited_ns)

@@ -219,4 +219,7 @@ def _step_back() -> None:
     """
     if sys.platform == "linux":  # elsewhere it would be the whole process
         thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS)
+        try:
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS)
+        except OSError as error:  # a sandbox may forbid it; recording goes on
+            _logger.warning("recording has the priority of the threads that answer: %s", error)

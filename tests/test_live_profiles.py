@@ -5,7 +5,7 @@ import pytest
 from shadowed import served
 from tiny_bundles import SIGNATURE, row, tiny_bundle
 
-from sidecar.bundle import REFERENCE
+from sidecar.bundle import REFERENCE, open_bundle
 from sidecar.profile.live import LiveProfiles
 from trainer.reference import make_reference
 
@@ -39,13 +39,42 @@ def test_what_was_counted_is_taken_with_the_references_it_needs(live):
     assert profiles.take() == ({}, {})
 
 
-def test_a_former_model_is_let_go(live):
+def test_windows_of_however_many_models_come_with_their_references(live):
     profiles, make = live
+    refs = [make(str(version)).ref for version in range(4)]
+    for ref in refs:
+        profiles.count([served(ref, 4096)])
+    counted = profiles.take()
+    assert (
+        counted.references.keys()
+        == {model for model, _ in counted.windows}
+        == {ref.model.digest for ref in refs}
+    )
+    assert len(profiles._references) == 2
+
+
+def test_former_models_are_let_go(live):
+    profiles, make = live
+    before = []
     for version in range(10):
         ref = make(str(version)).ref
         profiles.count([served(ref, 2)])
         assert profiles.take().references.keys() == {ref.model.digest}
-        assert profiles._references.keys() == {ref.model.digest}
+        assert list(profiles._references) == [*before[-1:], ref.model.digest]
+        before.append(ref.model.digest)
+
+
+def test_those_that_answer_are_read_once_however_seldom_they_do(live, monkeypatch):
+    profiles, make = live
+    refs, opened = [make(version).ref for version in ("1", "2")], []
+    monkeypatch.setattr(
+        "sidecar.profile.live.open_bundle", lambda path: opened.append(path) or open_bundle(path)
+    )
+    for number in range(6):
+        profiles.count([served(refs[number % 2], 1)])
+        assert profiles.take().references.keys() == {refs[number % 2].model.digest}
+        assert profiles.take() == ({}, {})
+    assert opened == [ref.path for ref in refs]
 
 
 def test_a_profile_that_cannot_be_read_is_told_of_once(live, caplog):

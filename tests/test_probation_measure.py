@@ -100,6 +100,19 @@ def test_a_row_with_an_old_date_does_not_end_a_probation_early(tmp_path):
     assert measured(path).matured_days == 4
 
 
+def test_a_first_row_with_an_old_date_does_not_make_days_older(tmp_path):
+    score, since_ns = oracle(LIVE, wrong=0.3, seed=1), START_NS + 34 * DAY_NS + DAY_NS // 2
+    received_ns = LIVE.event_ns + 5
+    received_ns[120] = since_ns  # of the second day
+    calls = replace(served(LIVE, score, ROWS), received_ns=received_ns)
+    former = scored(LIVE, oracle(LIVE, wrong=0.1, seed=2), ROWS, FORMER)
+    late, path = write_log(tmp_path / "late.db", [calls], [former], [outcomes(LIVE)]), log(tmp_path)
+    probation = {"received_since_ns": since_ns}
+    assert measured(late, **probation).matured_days == measured(path, **probation).matured_days == 0
+    share = {"share": 0.5, "share_since_ns": since_ns}
+    assert measured(late, **share).days == measured(path, **share).days == 0
+
+
 def test_a_canary_that_nobody_called_has_days_too(tmp_path):
     path = write_log(
         tmp_path / "log.db",
@@ -200,3 +213,18 @@ def test_rows_of_one_call_waited_once(tmp_path):
     beside = replace(beside, group=call, received_ns=rows.event_ns[4 * call])
     found = measured(log(tmp_path, of_former=[beside]), share=0.5)
     assert found.waits.beside_calls == len(np.unique(call[timed(rows)[1]]))
+
+
+def test_of_a_call_that_was_made_twice_the_first_counts_whichever_was_written_first(tmp_path):
+    path, rows = waiting(tmp_path)
+    once = measured(path, share=0.5).waits
+    score = oracle(rows, wrong=0.1, seed=3)
+    calls = served(rows, score, ROWS, FORMER, cpu_ns=5_000)
+    calls = replace(calls, queue_ns=np.where(ROWS % 50, 10_000, 90_000))
+    again = replace(
+        served(rows, score, ROWS[:50], FORMER),
+        received_ns=calls.received_ns[:50] + 10**9,
+        queue_ns=ROWS[:50] + 10**8,
+    )
+    for name, batches in (("before", [again, calls]), ("after", [calls, again])):
+        assert measured(log(tmp_path / name, of_former=batches), share=0.5).waits == once

@@ -274,3 +274,16 @@ def test_replies_go_first_unless_they_would_wait_for_the_recorder_s_gil(tmp_path
         until(lambda: os.getpriority(os.PRIO_PROCESS, thread) == own + added)
     finally:
         parts.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no niceness of its own")
+def test_rows_are_recorded_where_a_sandbox_forbids_priorities(tmp_path, champion, monkeypatch, caplog):
+    def forbidden(*_):
+        raise PermissionError("not permitted")
+
+    monkeypatch.setattr(os, "setpriority", forbidden)
+    parts = Parts(tmp_path, needs_gil=False)
+    parts.engine.answer(served(champion, 3))
+    parts.stop()
+    assert parts.recorder.stats().written == 3
+    assert "recording has the priority of the threads that answer: not permitted" in caplog.text

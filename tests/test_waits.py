@@ -79,6 +79,15 @@ def test_equal_waits_in_bursts_seldom_end_a_canary():
     assert (np.abs(strict) > 0.1).mean() > 0.3, "chance must part the two"
 
 
+def test_a_champion_that_stalls_now_and_then_does_not_hide_one_that_is_slow_in_quiet_blocks():
+    """Whichever has the more slow calls in all: what is bounded is the error on equal waits."""
+    rng = np.random.default_rng(0)
+    own, stalled = drawn(rng, 40_000), np.repeat(rng.random(400) < 0.1, 100)  # whole blocks
+    slow = np.where(own, rng.random(40_000) < 0.05, stalled & (rng.random(40_000) < 0.9))
+    assert slow[own].mean() < slow[~own].mean()
+    assert e_value(looked_at(slow, own).excess.beyond) >= 20
+
+
 def test_units_stay_above_minus_one_and_know_nothing_of_a_block_without_one_of_the_two():
     answered = np.array([0.0, 10, 2, 2, 2, 2])
     own = np.array([0.0, 3, 2, 0, 0, 1])

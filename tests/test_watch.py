@@ -13,7 +13,7 @@ from small_home import Home, answered
 from small_log import write_log
 from small_task import traffic
 
-from sidecar.errors import NotFoundError
+from sidecar.errors import ConflictError, NotFoundError
 from sidecar.findings import Finding, FindingStore
 from sidecar.lifecycle import ModelState
 from sidecar.registry import Registry
@@ -174,6 +174,31 @@ def test_a_canary_that_is_too_slow_goes_when_an_hour_has_ended_and_not_when_a_da
     assert "is canary no more, and rejected. It is too slow where it serves" in said
     assert watched.registry.find(canary.digest).state is ModelState.REJECTED
     assert watched.look() == (False, ""), "nobody newly answers calls"
+
+
+def test_a_canary_is_timed_while_retraining_fails(home, monkeypatch):
+    watched = Watched(home)
+    watched.look()
+    canary = watched.registry.deployment().candidates[0].model
+    home.json("canary", canary.digest, "--share", "0.5", "--why", "to see")
+    home.live(1)
+
+    def fails(*_):
+        raise ConflictError("the disk is full")
+
+    monkeypatch.setattr(Run, "retrain", fails)
+    monkeypatch.setattr("trainer.watch.due", lambda *_: "because")
+    with pytest.raises(ConflictError, match="the disk is full"):
+        watched.look()
+    assert watched.registry.find(canary.digest).state is ModelState.CANARY
+    rows = traffic(home.next_day, 1, rows_a_day=1_600)
+    morning = np.flatnonzero(rows.event_ns < small_task.START_NS + (home.next_day + 0.25) * DAY_NS)
+    answers = answered(watched.registry.deployment().canary.ref, rows, morning, time.time_ns())
+    slow = replace(answers, cpu_ns=np.full(len(answers), 200_000_000))
+    write_log(home.path / "var" / "log.db", [slow])
+    with pytest.raises(ConflictError, match="the disk is full"):
+        watched.look()
+    assert watched.registry.find(canary.digest).state is ModelState.REJECTED
 
 
 def test_new_outcomes_wait_until_the_fits_have_come_through_a_cycle(home):

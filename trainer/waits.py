@@ -15,6 +15,10 @@ calls there are to be lost on (a permutation test in the form of a bet). The sec
 slow is what they bet on. A block holds `latency_block` of the canary's calls on average, because a stall of
 its own slows several together.
 
+So what is bounded is the chance to end a canary whose callers wait as the champion's do. One that differs may
+be ended although it is the better one on average: more is staked where few calls are slow, so what it loses
+in quiet blocks counts for more than what it wins in those in which the champion stalls by itself.
+
 What it cannot see: where both wait in one queue, a slow canary slows the champion's calls as well.
 """
 

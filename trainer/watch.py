@@ -59,13 +59,16 @@ class Watch:
         with LogReader(run.config.log_path) as reader:
             now_ns = clock_ns(reader)
             matured_ns = day_start(now_ns + 1 - nanoseconds(run.task.maturity))
-            if matured_ns <= self._looked_ns:
-                return self._time(reader, hour_start(now_ns + 1))
             if matured_ns > self._judged_ns:
                 run.probation(reader)
                 self._timed_ns = hour_start(now_ns + 1)
                 self._evidence = self._decide(reader) if run.registry.deployment().candidates else ()
                 self._judged_ns = matured_ns
+            else:
+                # Not only after the rest is done: a retraining that fails is tried again all day.
+                timed = self._time(reader, hour_start(now_ns + 1))
+                if matured_ns <= self._looked_ns:
+                    return timed
             if why := due(run.task.retraining, self._situation(reader)):
                 run.narrator.note(f"Retraining is due: {why}")
                 run.retrain(reader)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _GATHERED_ROWS = 4096
 """Rows that are counted together: half the cost for each row that 1,000 at a time have."""
+_ANSWERING = 2
+"""Models that answer at a time, a champion and its canary: to read a reference, all of a bundle is read."""
 _logger = logging.getLogger(__name__)
 
 
@@ -60,11 +62,12 @@ class LiveProfiles:
             self._count()
             windows, self._windows = self._windows, {}
             counted = {model for model, _ in windows}
-            # Former models' do not stay in memory; that one cannot be read is remembered, and told once.
-            self._references = {
-                model: found for model, found in self._references.items() if found is None or model in counted
+            references = {
+                model: found
+                for model, found in self._references.items()
+                if found is not None and model in counted
             }
-            references = {model: found for model, found in self._references.items() if found is not None}
+            self._forget()
         return Counted(windows, references)
 
     def _count(self) -> None:
@@ -76,6 +79,12 @@ class LiveProfiles:
             reference = self._reference(model)
             if reference is not None:
                 self._add(model, reference, batches)
+
+    def _forget(self) -> None:
+        """Let go of former models' references; that one cannot be read is remembered, and told once."""
+        read = [model for model, found in self._references.items() if found is not None]
+        for model in read[:-_ANSWERING]:
+            del self._references[model]
 
     def _add(self, model: str, reference: Reference, batches: Sequence[ServedBatch]) -> None:
         blocks = Blocks.concat([batch.blocks for batch in batches])
@@ -90,16 +99,19 @@ class LiveProfiles:
             self._windows[key] = self._windows[key] + counted if key in self._windows else counted
 
     def _reference(self, model: str) -> Reference | None:
-        if model not in self._references:
-            try:
-                bundle = open_bundle(self._find(model))
-                self._references[model] = read_reference(bundle.path, bundle.signature)
-            except Exception:  # whatever is wrong with it, serving and recording go on
-                _logger.exception(
-                    "the training profile of %s cannot be read; its traffic is not counted", model[:8]
-                )
-                self._references[model] = None
-        return self._references[model]
+        found = self._references.pop(model) if model in self._references else self._read(model)
+        self._references[model] = found  # in the order in which they were last counted
+        return found
+
+    def _read(self, model: str) -> Reference | None:
+        try:
+            bundle = open_bundle(self._find(model))
+            return read_reference(bundle.path, bundle.signature)
+        except Exception:  # whatever is wrong with it, serving and recording go on
+            _logger.exception(
+                "the training profile of %s cannot be read; its traffic is not counted", model[:8]
+            )
+            return None
 
 
 class NoProfiles:

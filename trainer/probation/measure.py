@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sidecar.store.joining import first_of_each, order_of_rows
+from sidecar.store.joining import choose_rows
 from trainer.betting import restarted_capital
 from trainer.budget import ErrorShare
 from trainer.comparison import Reign, stretches_of
@@ -21,6 +21,8 @@ from trainer.stints import Stint
 from trainer.waits import Calls, measure_waits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from sidecar.domain import ModelId
@@ -59,8 +61,12 @@ def measure_probation(
     # A candidate that may earn a little less than the champion may do so as champion too.
     units = found.units(task, max(0.0, -policy.min_gain_per_1000) / PER)
     judged = found.judged_account
-    begun = served.event_ns[served.received_ns >= max(received_since_ns, share_since_ns)]
-    at_share_ns = day_start(int(begun[0])) + DAY_NS if share_since_ns and len(begun) else judged.since_ns
+    share_began_ns = _began_ns(
+        [(served.received_ns, served.event_ns)], max(received_since_ns, share_since_ns)
+    )
+    at_share_ns = judged.since_ns
+    if share_since_ns and share_began_ns is not None:
+        at_share_ns = day_start(share_began_ns) + DAY_NS
     # A canary stays as long as a candidate may.
     most_days = policy.probation_days if share == WHOLE else policy.deadline_days
     # Clocks need no outcome, and who is slow is to be ended soon.
@@ -93,13 +99,29 @@ def _matured_days(reader: LogReader, reign: Reign, received_since_ns: int) -> in
     """
     most = reign.task.policy.probation_deadline_days
     since_ns, until_ns = reign.matured_ns - (most + 2) * DAY_NS, reign.matured_ns
-    firsts = []
-    for part in reader.served_parts(("event_ns", "received_ns"), since_ns=since_ns, until_ns=until_ns):
-        rows = np.flatnonzero(part.columns["received_ns"] >= received_since_ns)
-        if len(rows):
-            event_ns, received_ns = part.columns["event_ns"][rows], part.columns["received_ns"][rows]
-            firsts.append((int(received_ns.min()), int(event_ns[received_ns == received_ns.min()].min())))
-    return max(0, (until_ns - day_start(min(firsts)[1])) // DAY_NS - 1) if firsts else 0
+    parts = reader.served_parts(("received_ns", "event_ns"), since_ns=since_ns, until_ns=until_ns)
+    rows = [(part.columns["received_ns"], part.columns["event_ns"]) for part in parts]
+    began_ns = _began_ns(rows, received_since_ns)
+    return 0 if began_ns is None else max(0, (until_ns - day_start(began_ns)) // DAY_NS - 1)
+
+
+def _began_ns(
+    parts: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]], received_since_ns: int
+) -> int | None:
+    """How late it was, by the rows' events, when the first one was received since then; None without one.
+
+    parts: received_ns and event_ns. That row itself may tell of an old event; it is no older for that than
+    what was received before it.
+    """
+    firsts, before_ns = [], []
+    for received_ns, event_ns in parts:
+        since = received_ns >= received_since_ns
+        if since.any():
+            first_ns = received_ns[since].min()
+            firsts.append((int(first_ns), int(event_ns[received_ns == first_ns].min())))
+        if not since.all():
+            before_ns.append(int(event_ns[~since].max()))
+    return max([min(firsts)[1], *before_ns]) if firsts else None
 
 
 def _readings(policy: Policy, units: Units, judged: Accounting, most_days: int) -> tuple[Reading, ...]:
@@ -150,9 +172,9 @@ def _answers_of(reader: LogReader, model: ModelId, span: _Span) -> _Answers:
     if not found:
         return _NO_ANSWERS
     columns = {name: np.concatenate([one[name] for one in found]) for name in wanted}
-    rows = np.flatnonzero(columns["received_ns"] >= span.received_since_ns)
-    rows = rows[order_of_rows(columns["event_ns"][rows], columns["request_ids"][rows])]
-    rows = rows[first_of_each(columns["request_ids"][rows])]
+    since = np.flatnonzero(columns["received_ns"] >= span.received_since_ns)
+    chosen = choose_rows(*(columns[name][since] for name in ("request_ids", "event_ns", "received_ns")))
+    rows = since[chosen.rows]
     taken = {name: column[rows] for name, column in columns.items()}
     waited_ns = taken["queue_ns"] + taken["infer_ns"]
     return _Answers(taken["received_ns"], taken["group"], taken["cpu_ns"], waited_ns)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Value = TypeVar("Value", bound="Hashable")
+Number = TypeVar("Number", bound="np.generic")
 
 _HEAD = struct.Struct("<BqI")
 _WIDTHS = (1, 2, 4)
@@ -43,6 +44,8 @@ _QUOTE, _COMMA, _SPACE = b'", '
 _UNQUOTE = bytes.maketrans(b'" ', bytes(2))
 _GLANCE = 32
 """Rows that are looked at before a whole column is."""
+_BLOCK = 2048
+"""Rows that are laid side by side at a time."""
 _WHOLE_LIMIT = 2.0**24
 """Beyond it not every whole number is a float32."""
 
@@ -145,12 +148,17 @@ def unpack_matrix(data: bytes, rows: int) -> NDArray[np.float32]:
     while offset < len(data):
         column, offset = unpack_float_column(data, offset, rows)
         columns.append(column)
-    return stacked(columns, rows)
+    return beside(columns, rows, np.float32)
 
 
-def stacked(columns: Sequence[NDArray[np.float32]], rows: int) -> NDArray[np.float32]:
-    """The matrix of these columns; of no column with `rows` rows when there are none."""
-    return np.stack(columns, axis=1) if columns else np.empty((rows, 0), np.float32)
+def beside(columns: Sequence[NDArray[Any]], rows: int, kind: type[Number]) -> NDArray[Number]:
+    """The matrix of these columns, [rows, columns]."""
+    matrix = np.empty((rows, len(columns)), kind)
+    for start in range(0, rows, _BLOCK):  # so the part that is being filled stays in the cache
+        block = slice(start, start + _BLOCK)
+        for place, column in enumerate(columns):
+            matrix[block, place] = column[block]
+    return matrix
 
 
 def pack_float_column(column: NDArray[np.float32]) -> bytes:
@@ -230,10 +238,10 @@ def spread_words(
     words: Sequence[tuple[Sequence[str], NDArray[np.integer]]], rows: int
 ) -> NDArray[np.object_]:
     """Columns of texts as object [rows, columns]; rows with the same text share one object."""
-    table = np.empty((rows, len(words)), object)
-    for column, (values, which) in enumerate(words):
-        table[:, column] = np.array(values, object)[which]
-    return table
+    starts = np.cumsum([0, *(len(values) for values, _ in words)]).tolist()
+    values = np.array([value for values, _ in words for value in values], object)
+    places = [which + start for (_, which), start in zip(words, starts, strict=False)]
+    return np.asarray(values[beside(places, rows, np.intp)])
 
 
 def pack_ids(ids: NDArray[np.bytes_]) -> tuple[str, str]:

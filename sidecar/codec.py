@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from sidecar.cells import (
+    beside,
     by_column,
     index,
     pack_flags,
@@ -172,7 +173,7 @@ def unpack_served(cells: Cells, model: ModelId) -> ServedBatch:
     return served_batch(unpack_columns(cells, SERVED_COLUMNS), model)
 
 
-def served_batch(columns: Columns, model: ModelId) -> ServedBatch:
+def served_batch(columns: Mapping[str, NDArray[Any]], model: ModelId) -> ServedBatch:
     """The batch that has these columns, all of SERVED_COLUMNS."""
     rest = dict(columns)
     blocks = Blocks(rest.pop("numbers"), rest.pop("integers"), rest.pop("texts"))
@@ -200,7 +201,7 @@ def unpack_scores(cells: Cells, candidate: ModelId, champion: ModelId) -> ScoreB
     return score_batch(unpack_columns(cells, SCORE_COLUMNS), candidate, champion)
 
 
-def score_batch(columns: Columns, candidate: ModelId, champion: ModelId) -> ScoreBatch:
+def score_batch(columns: Mapping[str, NDArray[Any]], candidate: ModelId, champion: ModelId) -> ScoreBatch:
     """The batch that has these columns, all of SCORE_COLUMNS."""
     rest = dict(columns)
     failures, failure_rows = index(
@@ -217,8 +218,12 @@ def score_batch(columns: Columns, candidate: ModelId, champion: ModelId) -> Scor
 
 def unpack_columns(cells: Cells, names: Iterable[str]) -> Columns:
     """The columns of these names, from the cells that SERVED_COLUMNS or SCORE_COLUMNS names, and `rows`."""
-    rows: int = cells["rows"]
-    return {name: _UNPACK[name](cells, rows) for name in names}
+    return {name: unpack_column(cells, name) for name in names}
+
+
+def unpack_column(cells: Cells, name: str) -> NDArray[Any]:
+    """One of them."""
+    return _UNPACK[name](cells, cells["rows"])
 
 
 def _ids(cells: Cells, rows: int) -> NDArray[np.bytes_]:
@@ -245,8 +250,7 @@ def _features(cells: Cells, rows: int) -> NDArray[np.float32]:
 
 
 def _integers(cells: Cells, rows: int) -> NDArray[np.int64]:
-    columns = unpack_integers(cells["integers"], rows)
-    return np.stack(columns, axis=1) if columns else np.empty((rows, 0), np.int64)
+    return beside(unpack_integers(cells["integers"], rows), rows, np.int64)
 
 
 def _texts(texts: str, text_rows: bytes, rows: int) -> NDArray[np.object_]:

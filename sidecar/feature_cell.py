@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from sidecar.cells import (
+    beside,
     pack_float_column,
     pack_integers,
-    stacked,
     unpack_float_column,
     unpack_integer_column,
 )
@@ -108,7 +108,7 @@ def unpack_features(
             column = np.frombuffer(data, "<f4", count, offset)[word_rows[field]]
             offset += 4 * count
         columns.append(column)
-    return stacked(columns, rows)
+    return beside(columns, rows, np.float32)
 
 
 def _own(column: NDArray[np.float32]) -> bytes:

@@ -121,7 +121,10 @@ def test_of_two_scores_the_failure_counts(tmp_path):
 
 def test_rows_of_another_signature_are_refused(tmp_path):
     path = write_log(tmp_path / "log.db", [served(LIVE, SCORE, ROWS)])
-    with LogReader(path) as reader, pytest.raises(SignatureMismatchError, match="the task has"):
+    with (
+        LogReader(path) as reader,
+        pytest.raises(SignatureMismatchError, match="2 columns of numbers, 1 are"),
+    ):
         read_rows(reader, Signature((Field("x"),)), task.maturity)
 
 

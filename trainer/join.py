@@ -23,11 +23,11 @@ from sidecar.store.joining import (
     EARLIEST_OUTCOME_NS,
     choose_entries,
     choose_rows,
-    gathered,
     is_meant,
     spread,
 )
-from sidecar.store.reader import joined_columns
+from sidecar.store.part import chosen_columns, joined_columns
+from sidecar.store.request_index import NO_ROW
 from trainer.days import nanoseconds
 from trainer.hidden_outcomes import is_hidden, stands_for
 
@@ -44,10 +44,15 @@ if TYPE_CHECKING:
 UNACCOUNTED = "unaccounted"
 """A row without any Score: the candidate's shadow never said what became of it."""
 
-_BLOCKS = ("numbers", "integers", "texts")
+_NO_KEYS: Columns = {
+    "request_ids": np.empty(0, np.bytes_),
+    "event_ns": np.empty(0, np.int64),
+    "received_ns": np.empty(0, np.int64),
+}
 _READ = (
-    *("request_ids", "received_ns", "event_ns", "score", "decision", "propensity", "infer_ns", "cpu_ns"),
-    *_BLOCKS,
+    *_NO_KEYS,
+    *("score", "decision", "propensity", "infer_ns", "cpu_ns"),
+    *("numbers", "integers", "texts"),
 )
 _NO_SCORES: Columns = {
     "request_ids": np.empty(0, np.bytes_),
@@ -96,7 +101,9 @@ class JoinedRows:
 
     @cached_property
     def _as_logged(self) -> NDArray[np.int64]:
-        return np.argsort(self.logged)
+        order = np.full(int(self.logged.max(initial=NO_ROW)) + 1, NO_ROW)
+        order[self.logged] = np.arange(len(self))
+        return np.asarray(order[order != NO_ROW])
 
     @cached_property
     def _ids_as_logged(self) -> NDArray[np.bytes_]:
@@ -232,36 +239,38 @@ def read_rows(
     than the signature.
     """
     now_ns = clock_ns(reader) if as_of_ns is None else as_of_ns
-    parts = [_no_rows(signature)]
-    with ThreadPoolExecutor(1) as beside:
-        reported = beside.submit(_outcomes, reader, now_ns, since_ns)  # SQLite and numpy share two cores well
-        for part in reader.served_parts(_READ, since_ns=since_ns, until_ns=now_ns + 1, champion=champion):
-            check_columns(signature, _blocks(part.columns))
-            parts.append(part.columns)
-        keys = ("request_ids", "event_ns", "received_ns")
-        chosen = choose_rows(*(np.concatenate([part[name] for part in parts]) for name in keys))
-        found = gathered(parts, _READ, chosen.rows)
-        outcomes = reported.result()
-    joined = JoinedRows(
+    with ThreadPoolExecutor(1) as beside:  # SQLite and numpy share two cores well
+        reported = beside.submit(_outcomes, reader, now_ns, since_ns)
+        parts = [
+            part.columns
+            for part in reader.served_parts(_READ, since_ns=since_ns, until_ns=now_ns + 1, champion=champion)
+        ]
+        keys = joined_columns(parts, _NO_KEYS)
+        chosen = choose_rows(**keys)
+        event_ns = keys["event_ns"][chosen.rows]
+        known = beside.submit(lambda: _labels(reported.result(), chosen.index, event_ns))
+        found = chosen_columns(parts, _no_rows(signature), chosen.rows)
+        label = known.result()
+    hidden = is_hidden(found["decision"], found["propensity"], hidden_by)
+    label[hidden] = np.nan
+    return JoinedRows(
         as_of_ns=now_ns,
         index=chosen.index,
-        request_ids=found["request_ids"],
-        received_ns=found["received_ns"],
-        event_ns=found["event_ns"],
-        blocks=_blocks(found),
+        request_ids=chosen.index.request_ids,
+        received_ns=keys["received_ns"][chosen.rows],
+        event_ns=event_ns,
+        blocks=Blocks(found["numbers"], found["integers"], found["texts"]),
         score=found["score"],
         decision=found["decision"],
         propensity=np.ones_like(found["propensity"]) if hidden_by is None else found["propensity"],
-        hidden=is_hidden(found["decision"], found["propensity"], hidden_by),
+        hidden=hidden,
         infer_ns=found["infer_ns"],
         cpu_ns=found["cpu_ns"],
-        label=np.full(len(found["event_ns"]), np.nan),
-        matured=found["event_ns"] + nanoseconds(maturity) <= now_ns,
+        label=label,
+        matured=event_ns + nanoseconds(maturity) <= now_ns,
         logged=chosen.rows,
         repeated=chosen.repeated,
     )
-    joined.label[:] = _labels(outcomes, joined)
-    return joined
 
 
 def read_candidate(reader: LogReader, candidate: str, champion: str, rows: JoinedRows) -> CandidateRows:
@@ -300,28 +309,24 @@ def _outcomes(reader: LogReader, as_of_ns: int, since_ns: int | None) -> Outcome
         return another.outcomes(as_of_ns, None if since_ns is None else since_ns - EARLIEST_OUTCOME_NS)
 
 
-def _labels(outcomes: OutcomeTable, rows: JoinedRows) -> NDArray[np.float64]:
-    row_of = rows.rows_of(outcomes.request_ids)
-    meant = is_meant(outcomes.observed_ns, rows.event_ns, row_of)
+def _labels(outcomes: OutcomeTable, index: RequestIndex, event_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of each row of the index, whose events were at event_ns."""
+    row_of = index.rows_of(outcomes.request_ids)
+    meant = is_meant(outcomes.observed_ns, event_ns, row_of)
     # An outcome that is neither has no utility, so the row counts as one without an outcome.
     label = np.where((outcomes.label == 0) | (outcomes.label == 1), outcomes.label, np.nan)
-    labels = rows.label.copy()
+    labels = np.full(len(event_ns), np.nan)
     labels[row_of[meant]] = label[meant]
-    labels[rows.hidden] = np.nan
     return labels
-
-
-def _blocks(columns: Columns) -> Blocks:
-    return Blocks(columns["numbers"], columns["integers"], columns["texts"])
 
 
 def _no_rows(signature: Signature) -> Columns:
     return {
-        "request_ids": np.empty(0, np.bytes_),
-        **{name: np.empty(0, np.int64) for name in ("received_ns", "event_ns", "infer_ns", "cpu_ns")},
         "score": np.empty(0, np.float32),
         "decision": np.empty(0, np.bool_),
         "propensity": np.empty(0, np.float32),
+        "infer_ns": np.empty(0, np.int64),
+        "cpu_ns": np.empty(0, np.int64),
         "numbers": np.empty((0, len(signature.numbers)), np.float32),
         "integers": np.empty((0, len(signature.integers)), np.int64),
         "texts": np.empty((0, len(signature.texts)), object),

@@ -48,8 +48,10 @@ SEED = 20130316
 TRAINED_UNTIL = "2013-03-16"
 PLANTED_ON = "2013-07-10"
 CLEAN_BETWEEN = ("2013-03-24", "2013-12-24")
-CLEAN_DAYS = {SEED: 5, SEED + 2: 6}
-"""How many days are drawn with each seed. The first were looked at while the audit was made, others not."""
+CLEAN_DAYS = {SEED: 5, SEED + 2: 6, SEED + 3: 6}
+"""How many days are drawn with each seed. All but the last were looked at while the audit was made."""
+MENDED_ON = (SEED + 100, 40)
+"""Seed and number of days that were looked at besides, with a client at each airport: not on the page."""
 OLD, NEW = "desk/1.0", "desk/1.1"
 
 
@@ -169,11 +171,20 @@ def airports(flights: Flights, _: NDArray[np.bool_]) -> NDArray[np.object_]:
 
 
 def clean_days(seed: int) -> Sequence[str]:
-    """Days drawn by chance, in order."""
+    """Days drawn by chance, in order; with the last seed none that was looked at."""
     first, last = (np.datetime64(day) for day in CLEAN_BETWEEN)
-    days = np.arange(first, last)
-    chosen = np.random.default_rng(seed).choice(days, CLEAN_DAYS[seed], replace=False)
-    return sorted(str(day) for day in chosen)
+    days = [str(day) for day in np.arange(first, last)]
+    *shown, fresh = CLEAN_DAYS
+    if seed == fresh:
+        looked_at = {PLANTED_ON, *(day for other in shown for day in _drawn(days, other, CLEAN_DAYS[other]))}
+        days = [day for day in days if day not in looked_at]
+        mended_on = set(_drawn(days, *MENDED_ON))
+        days = [day for day in days if day not in mended_on]
+    return _drawn(days, seed, CLEAN_DAYS[seed])
+
+
+def _drawn(days: Sequence[str], seed: int, number: int) -> Sequence[str]:
+    return sorted(np.random.default_rng(seed).choice(days, number, replace=False).tolist())
 
 
 def main() -> None:
@@ -205,9 +216,11 @@ def render(planted: Sequence[tuple[Plant, Look]], clean: Sequence[Look]) -> str:
     quiet = sum(not look.found for look in clean)
     false = sum(len(look.found) for look in clean)
     whole = sum(all(each) for each in of_kind.values())
+    fresh = clean[-4 * CLEAN_DAYS[SEED + 3] :]
     summary = (
         f"**{whole} of {len(kinds)} kinds named, {named} of {len(planted)} plants; "
-        f"{false} findings on {len(clean)} clean logs.**"
+        f"{false} findings on {len(clean)} clean logs, "
+        f"{sum(len(look.found) for look in fresh)} of them on {len(fresh)} of days not looked at before.**"
     )
     lines = [
         "# Skew, planted and not",
@@ -215,7 +228,8 @@ def render(planted: Sequence[tuple[Plant, Look]], clean: Sequence[Look]) -> str:
         "Written by `python examples/flights/skew_page.py`. "
         + " ".join((__doc__ or "").split("\n\n")[2].split()),
         f"Who sends which row, and the clean days, are drawn with seed {SEED}; nothing else is random.",
-        f"Clean days after the first {CLEAN_DAYS[SEED]} have another seed. They were not looked at before.",
+        f"The last {CLEAN_DAYS[SEED + 3]} clean days were not looked at before.",
+        f"The others were while the audit was made, and {MENDED_ON[1]} more, with a client at each airport.",
         "",
         summary,
         "",

@@ -159,7 +159,8 @@ def _extracts(reader: LogReader, layouts: Layouts, selection: Selection) -> Iter
         ):
             model = part.model
             facts = {"task": model.name, "version": model.version, "digest": model.digest}
-            yield Extract(part.columns, layouts.of(model.digest, part.columns), facts)
+            columns = dict(part.columns)
+            yield Extract(columns, layouts.of(model.digest, columns), facts)
     elif selection.kind == KIND_SCORES:
         if since_ns is not None or until_ns is not None:
             raise InvalidRequestError("scores have no time of their own; leave --since and --until out")
@@ -168,7 +169,7 @@ def _extracts(reader: LogReader, layouts: Layouts, selection: Selection) -> Iter
             model, champion = part.model, part.champion
             facts = {"task": model.name, "version": model.version, "digest": model.digest}
             facts |= {"champion": champion.version, "champion_digest": champion.digest}
-            yield Extract(part.columns, None, facts)
+            yield Extract(dict(part.columns), None, facts)
     else:
         found = reader.outcomes(None if until_ns is None else until_ns - 1, since_ns)
         names = ("request_ids", "label", "value", "observed_ns")

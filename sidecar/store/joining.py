@@ -14,8 +14,6 @@ from sidecar.domain import Failure
 from sidecar.store.request_index import NO_ROW, RequestIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from numpy.typing import NDArray
 
     from sidecar.codec import Columns
@@ -70,33 +68,6 @@ def order_of_rows(event_ns: NDArray[np.int64], request_ids: NDArray[np.bytes_]) 
 def first_of_each(request_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
     """The index of the first row of each request_id, in order."""
     return RequestIndex(request_ids).first_rows
-
-
-def gathered(parts: Sequence[Columns], names: Iterable[str], rows: NDArray[np.int64]) -> Columns:
-    """The columns of all parts (at least one) at `rows`, counted through the parts, each at most once.
-
-    Takes the columns out of the parts, so that none is kept twice.
-    """
-    sizes = [len(next(iter(part.values()))) for part in parts]
-    place = np.full(sum(sizes), NO_ROW, np.int64)
-    place[rows] = np.arange(len(rows))
-    places = np.split(place, np.cumsum(sizes)[:-1])
-    in_order = np.array_equal(rows, np.arange(len(place)))
-    whole: Columns = {}
-    for name in names:
-        taken = [part.pop(name) for part in parts]
-        if in_order:
-            whole[name] = np.concatenate(taken)
-            continue
-        kind = np.result_type(*{each.dtype for each in taken})
-        whole[name] = np.empty((len(rows), *taken[0].shape[1:]), kind)
-        for each, at in zip(taken, places, strict=True):
-            kept = at != NO_ROW
-            if kept.all():
-                whole[name][at] = each
-            else:
-                whole[name][at[kept]] = each[kept]
-    return whole
 
 
 def choose_entries(scored: Columns, row_of: NDArray[np.int64], rows: int) -> NDArray[np.int64]:

@@ -21,9 +21,8 @@ from sidecar.store.sealed import KIND_SCORES, KIND_SERVED
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sidecar.codec import Columns
     from sidecar.domain import ScoreBatch, ServedBatch
     from sidecar.store.sealed import SealedFile
 
@@ -65,11 +64,9 @@ class LogLookup(LogReader):
                 found = [*_rows(cells), *found]
             files = self._sealed(KIND_SERVED, None, "rows > ?", (0,))
         while files and len(found) < rows:
-            columns = files[-1].read(SERVED_COLUMNS)
-            if columns is not None:
-                batch = served_batch(columns, models[files[-1].model])
-                found = [*(ServedRow(0, batch, row) for row in range(len(batch))), *found]
-            files.pop()
+            file = files.pop()
+            batches = [served_batch(part, models[file.model]) for part in file.read(SERVED_COLUMNS)]
+            found = [*(ServedRow(0, batch, row) for batch in batches for row in range(len(batch))), *found]
         return found[-rows:] if rows else []
 
     def last_sequence(self) -> int:
@@ -133,11 +130,10 @@ def _rows(cells: sqlite3.Row) -> Iterator[ServedRow]:
 
 def _rows_of(
     files: Sequence[SealedFile], request_id: str, names: Iterable[str]
-) -> Iterator[tuple[SealedFile, Columns]]:
-    """The rows under this key in each file that has some."""
+) -> Iterator[tuple[SealedFile, Mapping[str, Any]]]:
+    """The rows under this key in each file that has some; its row groups one by one."""
     for file in files:
-        ids = file.read(("request_ids",))
-        if ids is None or not (at := np.flatnonzero(ids["request_ids"] == request_id.encode())).size:
-            continue
-        columns: dict[str, Any] = file.read(names) or {}
-        yield file, {name: values[at] for name, values in columns.items()}
+        here = [part["request_ids"] == request_id.encode() for part in file.read(("request_ids",))]
+        if any(rows.any() for rows in here):
+            found = zip(file.read(names), here, strict=True)
+            yield from ((file, part.only(rows)) for part, rows in found if rows.any())

@@ -13,12 +13,15 @@ Needs pyarrow, the extra `parquet`; imported when first used.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sidecar.cells import beside, spread_words
 from sidecar.errors import ConfigError
 from sidecar.store.layout import BLOCKS
+from sidecar.store.part import PackedColumns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -128,8 +131,8 @@ def write_table(table: Any, path: Path) -> None:
 
 def read_columns(
     path: Path, names: Iterable[str], within: tuple[str, int, int] | None = None
-) -> Columns | None:
-    """Columns of a Parquet file by their name in the log; None when it has no row within.
+) -> list[PackedColumns]:
+    """Columns of a Parquet file by their name in the log, row group by row group.
 
     within: a time column with the first and last nanosecond; only row groups that can have such rows are
     read, and only such rows returned. Raises ConfigError for a file of another format.
@@ -145,19 +148,10 @@ def read_columns(
     coded = [name for name in (*blocks.get("texts", ()), *_CODED) if name in known.schema.names]
     with pa.parquet.ParquetFile(path, metadata=known, read_dictionary=coded) as file:
         physical = [called for name in asked for called in _called(name, blocks)]
-        groups = _groups(file, within)
-        if not groups:
-            return None
-        table = file.read_row_groups(groups, columns=physical)
-    found = {name: _column(pa, table, name, blocks) for name in asked}
-    if within is not None:
-        moments, first, last = found[within[0]], within[1], within[2]
-        inside = (moments >= first) & (moments <= last)
-        if not inside.any():
-            return None
-        if not inside.all():
-            found = {name: values[inside] for name, values in found.items()}
-    return {name: found[name] for name in wanted}
+        tables = [file.read_row_group(group, columns=physical) for group in _groups(file, within)]
+    parts = (PackedColumns(wanted, len(table), partial(_column, pa, table, blocks)) for table in tables)
+    kept = (part.within(*within) if within else part for part in parts)
+    return [part for part in kept if part is not None]
 
 
 def _called(name: str, blocks: Mapping[str, list[str]]) -> list[str]:
@@ -196,26 +190,28 @@ def _array(pa: Any, values: NDArray[Any]) -> Any:
     return pa.array(np.ascontiguousarray(values))
 
 
-def _column(pa: Any, table: Any, name: str, blocks: Mapping[str, list[str]]) -> NDArray[Any]:
+def _column(pa: Any, table: Any, blocks: Mapping[str, list[str]], name: str) -> NDArray[Any]:
     if name in TIMES:
         kind = TIMES[name]
         whole: NDArray[np.int64] = table[f"{kind}_time"].cast(pa.int64()).to_numpy()
         rest: NDArray[np.int16] = table[f"{kind}_rest_ns"].to_numpy()
         return whole * _US + rest
-    if name not in blocks:
-        return _values(pa, table[RENAMED.get(name, name)])
-    kinds = {"integers": np.int64, "texts": object}
-    matrix = np.empty((len(table), len(blocks[name])), kinds.get(name, np.float32))
-    for place, called in enumerate(blocks[name]):
-        matrix[:, place] = _values(pa, table[called])
-    return matrix
-
-
-def _values(pa: Any, column: Any) -> NDArray[Any]:
+    columns = [table[called] for called in blocks.get(name, [RENAMED.get(name, name)])]
+    if name == "texts":
+        return spread_words([_words(column) for column in columns], len(table))
+    if name in blocks:
+        return beside(
+            [_numbers(column) for column in columns],
+            len(table),
+            np.int64 if name == "integers" else np.float32,
+        )
+    (column,) = columns
     if pa.types.is_dictionary(column.type):
-        return _words(column.unify_dictionaries().combine_chunks())
-    if pa.types.is_string(column.type):
-        return _ids(pa, column.combine_chunks())
+        return spread_words([_words(column)], len(table))[:, 0]
+    return _ids(pa, column.combine_chunks()) if pa.types.is_string(column.type) else _numbers(column)
+
+
+def _numbers(column: Any) -> NDArray[Any]:
     values: NDArray[Any] = column.to_numpy()
     if column.null_count:  # the NaN whose bits stand for missing, whatever pyarrow fills in
         values = values.copy()
@@ -230,9 +226,9 @@ def _ids(pa: Any, texts: Any) -> NDArray[np.bytes_]:
     return np.frombuffer(padded.buffers()[2], f"S{width}", len(padded), padded.offset * width)
 
 
-def _words(coded: Any) -> NDArray[np.object_]:
-    """Texts that repeat; rows with the same text share one object."""
-    words = np.array([*coded.dictionary.to_pylist(), ""], object)
-    missing = len(words) - 1
-    words_of: NDArray[np.object_] = words[coded.indices.fill_null(missing).to_numpy()]
-    return words_of
+def _words(column: Any) -> tuple[list[str], NDArray[np.integer]]:
+    """The values of a column whose texts repeat, and which of them each row has; missing is the empty one."""
+    coded = column.unify_dictionaries().combine_chunks()
+    values = coded.dictionary.to_pylist()
+    which: NDArray[np.integer] = coded.indices.fill_null(len(values)).to_numpy()
+    return [*values, ""], which

@@ -5,15 +5,17 @@ from __future__ import annotations
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sidecar.codec import SCORE_COLUMNS, SERVED_COLUMNS, score_batch, served_batch, unpack_columns
+from sidecar.codec import SCORE_COLUMNS, SERVED_COLUMNS, score_batch, served_batch, unpack_column
 from sidecar.domain import ModelId
 from sidecar.errors import NotFoundError, UnavailableError
 from sidecar.store.hot_outcomes import OUTCOME_COLUMNS, hot_outcomes
 from sidecar.store.log import BUSY_SECONDS
+from sidecar.store.part import PackedColumns, Part, joined_columns
 from sidecar.store.request_index import RequestIndex
 from sidecar.store.runs import Run, RunTable
 from sidecar.store.schema import read_format
@@ -56,15 +58,6 @@ class Counts:
     served: int
     scores: int
     outcomes: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """Columns of rows that came into the log together. champion: of scores; `model` is the candidate then."""
-
-    model: ModelId
-    champion: ModelId | None
-    columns: Columns
 
 
 class LogReader:
@@ -136,7 +129,8 @@ class LogReader:
         """The same rows as `served`, but only these of SERVED_COLUMNS."""
         first_ns = int(_INT64.min) if since_ns is None else int(since_ns)
         last_ns = int(_INT64.max) if until_ns is None else int(until_ns) - 1
-        names = tuple(dict.fromkeys((*columns, "event_ns")))
+        asked = tuple(dict.fromkeys(columns))
+        names = (*asked, "event_ns")
         with self._one_state():
             models = self.models()
             wanted = [number for number, model in models.items() if champion in (None, model.digest)]
@@ -149,9 +143,8 @@ class LogReader:
                 """,
                 (first_ns, last_ns, *wanted),
             )
-        whole = set(columns)
-        for model, _, found in _unpacked(files, hot, names, within=("event_ns", first_ns, last_ns)):
-            yield Part(models[model], None, {name: found[name] for name in names if name in whole})
+        for model, _, found in _packed(files, hot, asked, within=("event_ns", first_ns, last_ns)):
+            yield Part(models[model], None, found)
 
     def scores(self, candidate: str, champion: str) -> Iterator[ScoreBatch]:
         """What the model of digest `candidate` made of rows that `champion` answered."""
@@ -189,7 +182,7 @@ class LogReader:
                 """,
                 (*candidates, *champions, since_ns),
             )
-        for model, of, found in _unpacked(files, hot, names):
+        for model, of, found in _packed(files, hot, names):
             yield Part(models[model], models[of], found)
 
     def outcomes(self, as_of_ns: int | None = None, since_ns: int | None = None) -> OutcomeTable:
@@ -200,8 +193,8 @@ class LogReader:
             files = self._sealed(KIND_OUTCOMES, None, "last_ns >= ? AND first_ns <= ?", (first_ns, last_ns))
             with self._readable():
                 hot = hot_outcomes(self._connection, first_ns, last_ns)
-        sealed = (file.read(OUTCOME_COLUMNS, ("observed_ns", first_ns, last_ns)) for file in files)
-        found = joined_columns((part for part in sealed if part), hot)
+        within = ("observed_ns", first_ns, last_ns)
+        found = joined_columns((part for file in files for part in file.read(OUTCOME_COLUMNS, within)), hot)
         return OutcomeTable(**_latest(found))
 
     def watermark_ns(self) -> int | None:
@@ -291,34 +284,22 @@ class LogReader:
             raise UnavailableError(f"log {self._path} cannot be read: {error}") from error
 
 
-def joined_columns(parts: Iterable[Columns], empty: Columns) -> Columns:
-    """All rows of the parts in one; `empty` has the columns with no rows, for when there are none."""
-    listed = [empty, *parts]
-    return {name: np.concatenate([part[name] for part in listed]) for name in empty}
-
-
-def _unpacked(
+def _packed(
     files: Sequence[SealedFile],
     hot: Sequence[sqlite3.Row],
     names: Sequence[str],
     within: tuple[str, int, int] | None = None,
-) -> Iterator[tuple[int, int, Columns]]:
+) -> Iterator[tuple[int, int, PackedColumns]]:
     """The numbers of model and champion (0 for none), and the columns; sealed rows, the older ones, first."""
     for file in files:
-        part = file.read(names, within)
-        if part is not None:
+        for part in file.read(names, within):
             yield file.model, file.champion, part
     for cells in hot:
-        found = unpack_columns(cells, names)
         champion = cells["champion"] if "champion" in cells.keys() else 0  # noqa: SIM118 - rows iterate by value
-        if within is not None:
-            column, first, last = within
-            inside = (found[column] >= first) & (found[column] <= last)
-            if not inside.any():
-                continue
-            if not inside.all():
-                found = {name: values[inside] for name, values in found.items()}
-        yield cells["model"], champion, found
+        part = PackedColumns(names, cells["rows"], partial(unpack_column, cells))
+        kept = part if within is None else part.within(*within)
+        if kept is not None:
+            yield cells["model"], champion, kept
 
 
 def _cells(of: Mapping[str, tuple[str, ...]], names: Iterable[str]) -> str:

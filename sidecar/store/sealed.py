@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from sidecar.codec import Columns
+    from sidecar.store.part import PackedColumns
 
 KIND_SERVED, KIND_SCORES, KIND_OUTCOMES = "served", "scores", "outcomes"
 _DIGEST_SHOWN = 12
@@ -55,8 +55,8 @@ class SealedFile:
     model: int
     champion: int
 
-    def read(self, names: Iterable[str], within: tuple[str, int, int] | None = None) -> Columns | None:
-        """Columns by their name in the log; None when it has no row within; see `read_columns`.
+    def read(self, names: Iterable[str], within: tuple[str, int, int] | None = None) -> list[PackedColumns]:
+        """Columns by their name in the log; see `read_columns`.
 
         Raises UnavailableError when the file is gone or damaged.
         """

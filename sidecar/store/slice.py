@@ -23,7 +23,7 @@ from sidecar.store.joining import (
 )
 from sidecar.store.layout import unlike
 from sidecar.store.parquet import RENAMED, RESERVED, TIMES, pyarrow, to_table
-from sidecar.store.reader import joined_columns
+from sidecar.store.part import joined_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from sidecar.codec import Columns
     from sidecar.domain import ModelId
     from sidecar.store.layout import Layouts
-    from sidecar.store.reader import LogReader, Part
+    from sidecar.store.part import PackedColumns, Part
+    from sidecar.store.reader import LogReader
     from sidecar.store.request_index import RequestIndex
 
 _KEYS = ("request_ids", "event_ns", "received_ns")
@@ -128,7 +129,8 @@ def _table(pa: Any, layouts: Layouts, parts: Sequence[Part], rows: NDArray[np.in
     for part in parts:
         model = part.model
         facts = {"task": model.name, "version": model.version, "digest": model.digest}
-        table = to_table(part.columns, layouts.of(model.digest, part.columns), facts)
+        columns = dict(part.columns)
+        table = to_table(columns, layouts.of(model.digest, columns), facts)
         tables.append(table.replace_schema_metadata())
     # Rows of models with other columns have nulls there.
     table = pa.concat_tables(tables, promote_options="default").combine_chunks()
@@ -157,7 +159,7 @@ def _made(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The version of each candidate, and its columns."""
     since_ns = rows.first_received_ns - CLOCK_SLACK_NS
-    parts: defaultdict[ModelId, list[Columns]] = defaultdict(list)
+    parts: defaultdict[ModelId, list[PackedColumns]] = defaultdict(list)
     for part in reader.score_parts(("request_ids", *_MADE), None, champion, written_since_ns=since_ns):
         if candidates is None or part.model.digest in candidates:
             parts[part.model].append(part.columns)

@@ -50,6 +50,10 @@ class Background:
         return tuple(Steps.of(column, self.block) for column in self.rows.values.T)
 
     @cached_property
+    def _own(self) -> dict[int, NDArray[np.float64]]:
+        return {}
+
+    @cached_property
     def in_time(self) -> AuditRows:
         """The rows in order of event_ns."""
         return self.rows.take(np.argsort(self.rows.event_ns, kind="stable"))
@@ -63,12 +67,22 @@ class Background:
         # What is said of a row is said of its value, and values repeat.
         distinct, row = np.unique(values, return_inverse=True)
         steps = self.steps[field]
-        return np.asarray(self._log_likelihood(field, distinct, known(distinct, steps.distinct))[row])
+        on_steps = self._log_of_steps(field, distinct, known(distinct, steps.distinct))
+        return np.asarray((self.densities[field].log_likelihood(distinct) + on_steps)[row])
 
     def own_log_likelihood(self, field: int) -> NDArray[np.float64]:
-        """The same of the right rows' own values; on the steps is what another block has too."""
-        steps = self.steps[field]
-        return np.asarray(self._log_likelihood(field, steps.distinct, steps.elsewhere)[steps.row])
+        """The same of the right rows' own values, of each block from what the other blocks have.
+
+        The coldest of all days is one that the others do not know, as the suspect's may be.
+        """
+        if field not in self._own:
+            steps, values = self.steps[field], self.values(field)
+            found = self._log_of_steps(field, values, steps.elsewhere[steps.row])
+            for number in range(int(self.block.max()) + 1):
+                here = self.block == number
+                found[here] += Density.of(values[~here]).log_likelihood(values[here])
+            self._own[field] = found
+        return self._own[field]
 
     def on_steps(self, field: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """1 for a value that is on the field's steps, 0 for another or a missing one."""
@@ -79,12 +93,12 @@ class Background:
         steps = self.steps[field]
         return steps.elsewhere[steps.row].astype(np.float64)
 
-    def _log_likelihood(
+    def _log_of_steps(
         self, field: int, values: NDArray[np.float64], on_steps: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
         usual = self.steps[field].usual
         of_steps = np.where(on_steps, np.log(usual), np.log(1 - usual))
-        return self.densities[field].log_likelihood(values) + np.where(np.isnan(values), 0.0, of_steps)
+        return np.where(np.isnan(values), 0.0, of_steps)
 
 
 def background(

@@ -21,6 +21,8 @@ from trainer.skew.zone import zone_changes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from sidecar.signature import Signature
     from trainer.skew.background import Background
     from trainer.skew.rows import AuditRows
@@ -64,20 +66,45 @@ def inspect(
         if len(suspect) < MIN_ROWS:
             continue
         # Those that came before it are judged by now, so a wrong one is no measure for the next.
-        others = _right_clients(live, client, earlier, distrusted)
-        right = background(
-            suspect,
-            earlier.take(np.isin(earlier.client, others)),
-            window.take(np.isin(window.client, [other for other in others if other != client])),
+        trusted = _right_clients(live, client, earlier, distrusted)
+        others = [other for other in trusted if other != client]
+        right = _Right(
+            earlier.take(np.isin(earlier.client, trusted)),
+            window.take(np.isin(window.client, others)),
+            live.take(np.isin(live.client, others)),
             trained_on,
-            np.random.default_rng(_SEED),
         )
-        if right is not None:
-            history = live.take(np.isin(live.client, [other for other in others if other != client]))
-            mistakes = list(_of_client(signature, client, suspect, right, history))
-            found += mistakes
-            distrusted |= {client} if mistakes else set()
+        mistakes = list(_of_client(signature, client, suspect, right))
+        found += mistakes
+        distrusted |= {client} if mistakes else set()
     return sorted(found, key=lambda skew: -skew.verdict.evidence)
+
+
+@dataclass(frozen=True, eq=False)
+class _Right:
+    """Rows that a client's are held against: logged before, at the same time by others, and trained on.
+
+    history: the others', from before the window to its end.
+    """
+
+    earlier: AuditRows
+    now: AuditRows
+    history: AuditRows
+    trained_on: AuditRows
+
+    def like(self, suspect: AuditRows, fields: Sequence[int]) -> _Right:
+        """Those that have the value of the suspect's rows in each of these fields where they have only one.
+
+        A client at one airport is no more alike to all airports together than one airport is.
+        """
+        same = [field for field in fields if (suspect.values[:, field] == suspect.values[0, field]).all()]
+        wanted = suspect.values[0, same]
+        parts = (self.earlier, self.now, self.history, self.trained_on)
+        return _Right(*(rows.take((rows.values[:, same] == wanted).all(axis=1)) for rows in parts))
+
+    def background(self, suspect: AuditRows) -> Background | None:
+        generator = np.random.default_rng(_SEED)
+        return background(suspect, self.earlier, self.now, self.trained_on, generator)
 
 
 def _by_first_row(rows: AuditRows) -> list[str]:
@@ -97,18 +124,17 @@ def _right_clients(live: AuditRows, client: str, earlier: AuditRows, distrusted:
     return trusted
 
 
-def _of_client(
-    signature: Signature, client: str, suspect: AuditRows, right: Background, history: AuditRows
-) -> Iterator[Skew]:
+def _of_client(signature: Signature, client: str, suspect: AuditRows, right: _Right) -> Iterator[Skew]:
     """The client's mistakes; of several explanations for a field, the one that explains most.
 
     One that gives right rows when it is undone goes before one that cannot be undone, and one that blames two
     fields must explain twice as much.
     """
+    hour = suspect.event_ns // NS_PER_HOUR
     judged = [
         (suspicion, verdict)
-        for suspicion in _suspicions(signature, suspect, right, history)
-        if (verdict := judge(suspicion, suspect.event_ns // NS_PER_HOUR, right.block)) is not None
+        for suspicion, block in _suspicions(signature, suspect, right)
+        if (verdict := judge(suspicion, hour, block)) is not None
     ]
     explained: set[int] = set()
     for suspicion, verdict in sorted(judged, key=_preference, reverse=True):
@@ -132,16 +158,38 @@ def _preference(judged: tuple[Suspicion, Verdict]) -> tuple[bool, float]:
 
 
 def _suspicions(
-    signature: Signature, suspect: AuditRows, right: Background, history: AuditRows
-) -> Iterator[Suspicion]:
+    signature: Signature, suspect: AuditRows, right: _Right
+) -> Iterator[tuple[Suspicion, NDArray[np.int64]]]:
+    """Every suspicion, and the block of each row of its background.
+
+    Texts say of which kind rows are, so theirs are held against all; numbers against rows of the same kind.
+    """
     places = range(len(signature.fields))
     texts = [place for place in places if signature.fields[place].kind is Kind.TEXT]
-    numbers: Sequence[int] = [place for place in places if place not in texts]
+    numbers = [place for place in places if place not in texts]
+    every = right.background(suspect)
+    if every is not None:
+        yield from ((found, every.block) for found in _of_texts(suspect, every, texts))
+    alike = right.like(suspect, texts)
+    near = alike.background(suspect)
+    if near is not None:
+        found_in = _of_numbers(suspect, near, alike.history, numbers, texts)
+        yield from ((found, near.block) for found in found_in)
+
+
+def _of_texts(suspect: AuditRows, right: Background, texts: Sequence[int]) -> Iterator[Suspicion]:
+    yield from swaps(suspect, right, texts, are_numbers=False)
+    yield from defaults(suspect, right, texts)
+
+
+def _of_numbers(
+    suspect: AuditRows, right: Background, history: AuditRows, numbers: Sequence[int], texts: Sequence[int]
+) -> Iterator[Suspicion]:
     yield from unit_changes(suspect, right, numbers)
-    yield from swaps(suspect, right, numbers, texts)
+    yield from swaps(suspect, right, numbers, are_numbers=True)
     yield from reversals(suspect, right, numbers)
     yield from zone_changes(suspect, right, numbers)
-    yield from defaults(suspect, right, places)
+    yield from defaults(suspect, right, numbers)
     yield from casts(suspect, right, numbers)
     yield from lags(suspect, right, history, numbers, texts)
     yield from frozen(suspect, right, numbers, texts)

@@ -20,36 +20,39 @@ if TYPE_CHECKING:
 
 
 def swaps(
-    suspect: AuditRows, background: Background, numbers: Sequence[int], texts: Sequence[int]
+    suspect: AuditRows, background: Background, fields: Sequence[int], *, are_numbers: bool
 ) -> Iterator[Suspicion]:
-    """Every two fields of one kind that explain the rows better when they are exchanged.
+    """Every two fields, all numbers or all texts, that explain the rows better when they are exchanged.
 
     For two numbers their difference must be likelier the other way round, too: on a humid day the temperature
     is like a dew point and the dew point like a temperature, but it is the lower one still.
     """
-    for group in (numbers, texts):
-        sent = _Likely(background, suspect, group)
-        for one, other in combinations(group, 2):
-            nats = sent.exchanged(one, other) - sent.as_is(one, other)
-            if not promising(nats):
-                continue
-            fit = _fit(background, suspect, one, other)
-            usually = _Likely(background, background.rows, (one, other)).exchanged(one, other) - fit.right
-            if group is numbers:
-                difference = _difference(background.rows, one, other)
-                density = Density.of(difference)
-                nats = nats + _reversed(density, _difference(suspect, one, other))
-                usually = usually + _reversed(density, difference)
-            yield _swap(one, other, nats, usually, fit)
+    sent = _Likely(background, suspect, fields)
+    for one, other in combinations(fields, 2):
+        nats = sent.exchanged(one, other) - sent.as_is(one, other)
+        if not promising(nats):
+            continue
+        fit = _fit(background, suspect, one, other)
+        usually = _Likely(background, background.rows, (one, other)).exchanged(one, other) - fit.right
+        if are_numbers:
+            difference = _difference(background.rows, one, other)
+            density = Density.of(difference)
+            nats = nats + _reversed(density, _difference(suspect, one, other))
+            usually = usually + _reversed(density, difference)
+        yield _swap(one, other, nats, usually, fit)
 
 
 def reversals(suspect: AuditRows, background: Background, fields: Sequence[int]) -> Iterator[Suspicion]:
     """Every two fields of numbers whose difference is likelier the other way round.
 
     A difference stays what it is where both fields move with the season: it is never warmer at the dew point.
+    That is so where it is steadier than either of them; a dew point and a humidity only happen to differ.
     """
+    spread = {field: _spread(background.values(field)) for field in fields}
     for one, other in combinations(fields, 2):
         right = _difference(background.rows, one, other)
+        if not _spread(right) < min(spread[one], spread[other]):
+            continue
         density = Density.of(right)
         nats = _reversed(density, _difference(suspect, one, other))
         if promising(nats):
@@ -86,6 +89,11 @@ def _fit(background: Background, suspect: AuditRows, one: int, other: int) -> Fi
 
 def _swap(one: int, other: int, sent: NDArray[np.float64], right: NDArray[np.float64], fit: Fit) -> Suspicion:
     return Suspicion("swap", (one, other), "exchanged", sent, right, facts={}, fit=fit)
+
+
+def _spread(values: NDArray[np.float64]) -> float:
+    present = values[~np.isnan(values)]
+    return float(present.std()) if len(present) else 0.0
 
 
 def _difference(rows: AuditRows, one: int, other: int) -> NDArray[np.float64]:

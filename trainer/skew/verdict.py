@@ -93,18 +93,21 @@ def judge(suspicion: Suspicion, hour: NDArray[np.int64], block: NDArray[np.int64
 
     A cumulative sum (Page, 1954) against what nature may do: as far above the worst block of the background
     as that is above the middle one, and never below zero, where the mistake explains the rows no better than
-    none. And with the mistake undone the rows must be like right ones.
+    none. The sum begins where it is greatest, so it is held against the blocks' own greatest sums in the same
+    way: a dry afternoon is no dry day. And with the mistake undone the rows must be like right ones.
     """
     if not promising(suspicion.suspect):
         return None
-    means = block_means(np.clip(suspicion.background, -MOST_A_ROW, MOST_A_ROW), block)
+    right = np.clip(suspicion.background, -MOST_A_ROW, MOST_A_ROW)
+    means = block_means(right, block)
     worst = float(means.max())
-    allowed = max(0.0, worst + (worst - float(np.median(means)))) + MIN_LEVEL
+    allowed = max(0.0, _beyond(means)) + MIN_LEVEL
     nats = np.clip(suspicion.suspect, -MOST_A_ROW, MOST_A_ROW)
-    from_here = np.cumsum((nats - allowed)[::-1])[::-1]
+    from_here = _sums_to_the_end(nats - allowed)
     first = int(np.argmax(from_here))
     rows = len(nats) - first
-    if rows < MIN_ROWS or from_here[first] < MIN_EVIDENCE:
+    by_nature = _beyond(_greatest_sums(right - allowed, block, len(nats)))
+    if rows < MIN_ROWS or from_here[first] < max(MIN_EVIDENCE, by_nature):
         return None
     if suspicion.by_hour and _hours_for(nats[first:] - allowed, hour[first:]) < MIN_HOURS:
         return None
@@ -120,6 +123,23 @@ def judge(suspicion: Suspicion, hour: NDArray[np.int64], block: NDArray[np.int64
     )
 
 
+def _beyond(blocks: NDArray[np.float64]) -> float:
+    """As far above the worst of the blocks as that is above the middle one."""
+    worst = float(blocks.max())
+    return worst + (worst - float(np.median(blocks)))
+
+
+def _sums_to_the_end(nats: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each row, the sum from it on."""
+    return np.cumsum(nats[::-1])[::-1]
+
+
+def _greatest_sums(values: NDArray[np.float64], block: NDArray[np.int64], rows: int) -> NDArray[np.float64]:
+    """Of each block the greatest sum to its end, 0 at least, as if it had so many rows."""
+    parts = (values[block == number] for number in np.unique(block))
+    return np.array([max(0.0, float(_sums_to_the_end(part).max())) * rows / len(part) for part in parts])
+
+
 def _hours_for(nats: NDArray[np.float64], hour: NDArray[np.int64]) -> int:
     _, which = np.unique(hour, return_inverse=True)
     return int(np.count_nonzero(np.bincount(which, weights=nats) > 0))
@@ -129,8 +149,8 @@ def promising(nats: NDArray[np.float64]) -> bool:
     """Whether the last of these rows could be enough, if nature did nothing of the kind."""
     if len(nats) < MIN_ROWS:
         return False
-    from_here = np.cumsum(np.clip(nats, -MOST_A_ROW, MOST_A_ROW)[::-1])
-    return bool(from_here[MIN_ROWS - 1 :].max() >= MIN_EVIDENCE)
+    from_here = _sums_to_the_end(np.clip(nats, -MOST_A_ROW, MOST_A_ROW))
+    return bool(from_here[: len(nats) - MIN_ROWS + 1].max() >= MIN_EVIDENCE)
 
 
 def block_means(values: NDArray[np.float64], block: NDArray[np.int64]) -> NDArray[np.float64]:

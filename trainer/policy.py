@@ -44,7 +44,7 @@ class Policy:
     Probation. A promoted candidate is on probation for probation_days, while the former champion goes on
     scoring. rollback_error: the chance that one that is no worse is rolled back for its money meanwhile, the
     same again for its speed; and, over all its shares, that a canary is ended for its callers' waits although
-    they wait as the champion's do.
+    on average no more of them were slow than may be.
     rollback_every_days: the bets against it are read, and a decline is supposed to begin, at the end of every
     so many days; where money has a weekly pattern, make it a week.
 

@@ -6,18 +6,17 @@ whatever slows them both meets the one's calls as likely as the other's. So call
 which they came, are cut into blocks, and what is bet on is a difference: the share of the canary's calls in
 the block that waited longer than the budget, less that share of the champion's.
 
-The same bettors as everywhere bet against "at most one call in a hundred is slow of the canary's beyond what
-is slow of the champion's" (they win when it keeps callers waiting), and against "one in a hundred or more is"
-(they win when it does not). Were waits the same whoever answers, then of the slow calls of a block chance
-alone would decide whose they are, however many there are: given that number the difference has expectation 0,
-in bursts and in busy hours too. So the first ones may be told the number, and stake the more the fewer slow
-calls there are to be lost on (a permutation test in the form of a bet). The second ones may not: that few are
-slow is what they bet on. A block holds `latency_block` of the canary's calls on average, because a stall of
-its own slows several together.
+Because chance draws who answers, the expectation of the difference in a block is the share of its calls that
+would be slow were they all the canary's, less the same of the champion. The same bettors as everywhere bet
+against "on average that is at most one in a hundred" (they win when it keeps callers waiting), and against
+"it is one in a hundred or more" (they win when it does not). Every block has the same stake, the most that
+one can lose, so each counts for what was slow in it: a canary that is at most one call in a hundred worse on
+average up to now is ended with a chance of at most the error, in whatever bursts, busy hours and stalls of
+the one or the other. A block holds `latency_block` of the canary's calls on average, because a stall of its
+own slows several together.
 
-So what is bounded is the chance to end a canary whose callers wait as the champion's do. One that differs may
-be ended although it is the better one on average: more is staked where few calls are slow, so what it loses
-in quiet blocks counts for more than what it wins in those in which the champion stalls by itself.
+A stake that follows the number of slow calls would see more with fewer calls, and err: it makes more of a
+quiet block than of one in which the champion stalls, and so ends a canary that is the better one on average.
 
 What it cannot see: where both wait in one queue, a slow canary slows the champion's calls as well.
 """
@@ -174,10 +173,5 @@ def within_units(blocks: Blocks) -> NDArray[np.float64]:
 
 
 def beyond_units(blocks: Blocks, allowed: float = ALLOWED) -> NDArray[np.float64]:
-    """Units of the bet that it does not, likewise.
-
-    They are divided by the most that can be lost where so many calls are slow: that all are the champion's.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        at_stake = np.minimum(blocks.slow / (blocks.size - blocks.answered), 1.0) + allowed
-        return np.asarray(np.nan_to_num((blocks.more - allowed) / at_stake))
+    """Units of the bet that it does not, likewise."""
+    return np.asarray(np.nan_to_num((blocks.more - allowed) / (1 + allowed)))

@@ -67,8 +67,9 @@ takes 300 blocks or more. The policy's `latency_block` chooses, 20 unless it say
 clock, which decides, a stall slows few rows, because waiting for a core does not count (docs/adr/0002)."""
 WAITS_NOTE = """\
 Whoever judges the canary by its own waits ends it for a busy hour. A t-test sees the same differences, but
-not that it is looked at again and again. "Without the one in a hundred" are bets on the differences alone,
-whose expectation is 0 here, with no tolerance to help them. At the limit, as with CPU time, a block must be
+not that it is looked at again and again. "Without the one in a hundred" are bets on the differences alone, with
+no tolerance to help them; where as many calls are slow of both, their expectation is 0. A stake that follows
+the number of slow calls makes more of a quiet block than of one in which the champion stalls. At the limit, as with CPU time, a block must be
 about ten times as long as a stall of the canary's own."""
 
 
@@ -205,17 +206,21 @@ def _speed(found: Mapping[str, Any]) -> str:
 def _waits(found: Mapping[str, Any]) -> str:
     nulls = table(
         [
-            "Waits do not depend on who answers",
+            "No more calls are slow of the canary's, on average",
             "ended",
             "bar",
             "without the one in a hundred",
+            "stake by the number of slow calls",
             "t-test on the same differences",
             "the canary held to one in a hundred by itself",
         ],
         [
-            [_slow_calls(one["length"]), _share(one["ended"]), "5 %"]
-            + [_share(one[name]) for name in ("strict", "by_t", "alone")]
-            for one in found["null"]
+            [words, _share(one["ended"]), "5 %"]
+            + [_share(one[name]) for name in ("strict", "told", "by_t", "alone")]
+            for words, one in (
+                *((_slow_calls(one["length"]), one) for one in found["null"]),
+                *((_stalls(found["stalls"], one["steady"]), one) for one in found["stalling"]),
+            )
         ],
     )
     limit = table(
@@ -250,6 +255,12 @@ def _slow_calls(length: int | None) -> str:
         f"one call in a hundred is slow, in bursts of about {length}"
         if length
         else "three calls in ten are slow in every fourth hour"
+    )
+
+
+def _stalls(champion: float, canary: float) -> str:
+    return (
+        f"{champion:.0%} of the champion's, in stalls of whole blocks; of the canary's {canary:.0%} in each"
     )
 
 

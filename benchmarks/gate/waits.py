@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,18 +27,24 @@ SHARES = 3
 LENGTHS = (1, 20, 200)
 BUSY, BUSY_SLOW = 20_000, 0.3
 """Calls of an hour, of which every fourth is busy, and the share of slow ones in it."""
+STALLS, STALLED = 0.1, 0.9
+"""The share of blocks in which the champion stalls, and of its calls that are slow in those; none in others."""
+STEADY = (0.05, STALLS * STALLED)
+"""Beside it, the share of the canary's calls that are slow in every block."""
 _PART = 100
 
 
 def canaries() -> dict[str, Any]:
-    """Equal waits, waits at the limit, and canaries that are better or worse than it."""
+    """Canaries that are no worse on average, that are at the limit, and that are better or worse than it."""
     return {
         "streams": STREAMS,
         "calls": CALLS,
         "share": SHARE,
         "block": BLOCK,
         "wanted": SHARES / ERROR,
+        "stalls": STALLS * STALLED,
         "null": [_null(number, length) for number, length in enumerate((*LENGTHS, None))],
+        "stalling": [_stalling(number, steady) for number, steady in enumerate(STEADY)],
         "limit": [_limit(number, length) for number, length in enumerate((1, 20, 100))],
         "worse": [_until(number, 0.01, slow, within=False) for number, slow in enumerate((0.04, 0.11, 0.51))],
         "alike": _until(3, 0.002, 0.002, within=True),
@@ -47,18 +54,43 @@ def canaries() -> dict[str, Any]:
 def _null(number: int, length: int | None) -> dict[str, Any]:
     """Waits do not depend on who answers. length: of bursts, in calls; None for busy hours."""
     rng = np.random.default_rng([SEED, number])
-    ended, strict, by_t, alone = 0, 0, 0, 0
+    found: Counter[str] = Counter()
     for _ in range(STREAMS // _PART):
         slow = _busy(rng) if length is None else bursts(rng, _PART, CALLS, ALLOWED, length)
-        own = _drawn(rng, CALLS)
-        blocks = Blocks.of(slow, own, round(BLOCK / SHARE))
-        ended += _ends(beyond_units(blocks))
-        strict += _ends(beyond_units(blocks, allowed=0.0))
-        by_t += int(passed_by_t(np.nan_to_num(blocks.more), least=20).sum())
-        by_itself = (block_shares(slow[one, own[one]], BLOCK) for one in range(_PART))
-        alone += sum(_ends(beyond_alone(shares)[None]) for shares in by_itself)
-    found = {"ended": ended, "strict": strict, "by_t": by_t, "alone": alone}
+        found.update(_ended(slow, _drawn(rng, CALLS)))
     return {"length": length, **{name: count / STREAMS for name, count in found.items()}}
+
+
+def _stalling(number: int, steady: float) -> dict[str, Any]:
+    """The champion stalls in whole blocks; the canary is slow now and then, no more often in all."""
+    rng = np.random.default_rng([SEED, 300 + number])
+    block = round(BLOCK / SHARE)
+    found: Counter[str] = Counter()
+    for _ in range(STREAMS // _PART):
+        own = _drawn(rng, CALLS)
+        stalled = np.repeat(rng.random((_PART, CALLS // block)) < STALLS, block, axis=1)
+        slow = rng.random(own.shape, np.float32) < np.where(own, steady, stalled * STALLED)
+        found.update(_ended(slow, own))
+    return {"steady": steady, **{name: count / STREAMS for name, count in found.items()}}
+
+
+def _ended(slow: NDArray[np.bool_], own: NDArray[np.bool_]) -> dict[str, int]:
+    """How many streams are ended: by the bets, by them without their tolerance, and in other ways."""
+    blocks = Blocks.of(slow, own, round(BLOCK / SHARE))
+    by_itself = (block_shares(slow[one, own[one]], BLOCK) for one in range(len(slow)))
+    return {
+        "ended": _ends(beyond_units(blocks)),
+        "strict": _ends(beyond_units(blocks, allowed=0.0)),
+        "told": _ends(_told(blocks)),
+        "by_t": int(passed_by_t(np.nan_to_num(blocks.more), least=20).sum()),
+        "alone": sum(_ends(beyond_alone(shares)[None]) for shares in by_itself),
+    }
+
+
+def _told(blocks: Blocks) -> NDArray[np.float64]:
+    """Units for a stake by the number of slow calls: divided by what is lost when all are the champion's."""
+    at_stake = np.minimum(blocks.slow / (blocks.size - blocks.answered), 1.0) + ALLOWED
+    return np.asarray(np.nan_to_num((blocks.more - ALLOWED) / at_stake))
 
 
 def _limit(number: int, length: int) -> dict[str, Any]:
@@ -78,10 +110,9 @@ def _limit(number: int, length: int) -> dict[str, Any]:
 def _until(number: int, champion: float, canary: float, *, within: bool) -> dict[str, Any]:
     """Calls of the canary until it is shown to be no slower, or ended; independent calls."""
     rng = np.random.default_rng([SEED, 200 + number])
-    calls = 4 * CALLS if within else CALLS
     when = []
     for _ in range(200 // 20):
-        own = rng.random((20, calls)) < SHARE
+        own = rng.random((20, 4 * CALLS)) < SHARE
         slow = rng.random(own.shape) < np.where(own, canary, champion)
         blocks = Blocks.of(slow, own, round(BLOCK / SHARE))
         units, error = (within_units(blocks), ERROR) if within else (beyond_units(blocks), ERROR / SHARES)

@@ -76,19 +76,19 @@ def test_equal_waits_in_bursts_seldom_end_a_canary():
     assert abs(strict.mean()) < 0.02
     for units in (strict, beyond_units(blocks)):
         assert (capital_paths(units).max(axis=1) >= np.log(20)).mean() <= 0.05
-    assert (np.abs(strict) > 0.1).mean() > 0.3, "chance must part the two"
+    assert (np.abs(strict) > 0.1).mean() > 0.2, "chance must part the two"
 
 
 @pytest.mark.parametrize("steady", [0.05, 0.1])
 def test_one_that_is_no_worse_on_average_is_seldom_ended_beside_a_champion_that_stalls(steady):
-    """Nine calls in a hundred are slow of the champion's, in whole blocks: it loses in nine blocks of ten."""
+    """Nine calls in a hundred are slow of the champion's, in whole blocks; most others speak against it."""
     rng = np.random.default_rng(0)
     streams, calls, block = 400, 20_000, 100
     own = rng.random((streams, calls)) < SHARE
     stalled = np.repeat(rng.random((streams, calls // block)) < 0.1, block, axis=1)
     slow = np.where(own, rng.random(own.shape) < steady, stalled & (rng.random(own.shape) < 0.9))
     units = beyond_units(Blocks.of(slow, own, block))
-    assert (units > 0).mean() > 0.6
+    assert (units > 0).mean() > 0.5
     assert (capital_paths(units).max(axis=1) >= np.log(20)).mean() <= 0.05
 
 

@@ -67,10 +67,10 @@ takes 300 blocks or more. The policy's `latency_block` chooses, 20 unless it say
 clock, which decides, a stall slows few rows, because waiting for a core does not count (docs/adr/0002)."""
 WAITS_NOTE = """\
 Whoever judges the canary by its own waits ends it for a busy hour. A t-test sees the same differences, but
-not that it is looked at again and again. "Without the one in a hundred" are bets on the differences alone, with
-no tolerance to help them; where as many calls are slow of both, their expectation is 0. A stake that follows
-the number of slow calls makes more of a quiet block than of one in which the champion stalls. At the limit, as with CPU time, a block must be
-about ten times as long as a stall of the canary's own."""
+not that it is looked at again and again. "Without the one in a hundred" are bets on the differences alone,
+with no tolerance to help them; where as many are slow of both, their expectation is 0. A stake that follows
+the number of slow calls makes more of a quiet block than of one in which the champion stalls. At the limit,
+as with CPU time, a block must be about ten times as long as a stall of the canary's own."""
 
 
 def render(results: Mapping[str, Any]) -> str:

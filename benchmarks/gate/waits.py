@@ -28,7 +28,7 @@ LENGTHS = (1, 20, 200)
 BUSY, BUSY_SLOW = 20_000, 0.3
 """Calls of an hour, of which every fourth is busy, and the share of slow ones in it."""
 STALLS, STALLED = 0.1, 0.9
-"""The share of blocks in which the champion stalls, and of its calls that are slow in those; none in others."""
+"""The share of blocks in which the champion stalls, and of its calls in them that are slow; no others are."""
 STEADY = (0.05, STALLS * STALLED)
 """Beside it, the share of the canary's calls that are slow in every block."""
 _PART = 100

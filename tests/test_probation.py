@@ -7,6 +7,9 @@ from promoted_home import TASK, copy_of, install, judged, promoted_home, states,
 
 from sidecar.findings import FindingStore
 from sidecar.lifecycle import ModelState
+from sidecar.store.reader import LogReader
+from trainer.probation.conduct import conduct
+from trainer.task import load_task
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +90,24 @@ def test_what_cannot_be_judged_is_found_and_ends_without_having_passed(home, sho
     assert [one.what for one in found(home)] == ["lapsed"]
     home.json("rollback", "--why", "we cannot know")
     home.command("run", short, "--wait", "0")
+    assert found(home) == []
+
+
+def test_a_lapse_is_told_though_whoever_acted_on_it_ended_before_it_could(home, short):
+    too_little = Path(short)
+    bound = too_little.read_text().replace("largest_unit_loss=600", "largest_unit_loss=80")
+    too_little.write_text(bound.replace("deadline_days=14", "deadline_days=5"))
+    home.live(7)
+    with home.registry as registry, LogReader(home.path / "var" / "log.db") as reader:
+        conduct(load_task(too_little), registry, reader, actor="tests")
+    assert (states(home)[home.trees], states(home)[home.line]) == (ModelState.CHAMPION, ModelState.RETIRED)
+    assert found(home) == []
+    assert "there is nothing to judge" in home.error("probation", short)
+    assert [(one.what, one.size) for one in found(home)] == [("lapsed", 5)]
+    # A later reign of the same champion is another matter.
+    home.json("rollback", "--why", "we cannot know")
+    install(home, home.trees, "--override", "--why", "we know")
+    home.json("probation", short, "--end", "we are sure")
     assert found(home) == []
 
 

@@ -97,10 +97,12 @@ class Run:
     def probation(self, reader: LogReader) -> None:
         """Judge a champion on probation and a canary, act on it, and say where nothing can be judged."""
         deployed, found = self.registry.deployment(), []
-        if deployed.standby or deployed.canary:
-            self.narrator.stage("Judge who newly answers calls")
-            found = conduct(self.task, self.registry, reader, actor=self.actor)
-        tell(self.config.findings_path, self.registry.deployment(), found, self.task.policy)
+        try:
+            if deployed.standby or deployed.canary:
+                self.narrator.stage("Judge who newly answers calls")
+                found = conduct(self.task, self.registry, reader, actor=self.actor)
+        finally:  # a lapse was acted upon even where the canary's judge fails
+            tell(self.config.findings_path, self.registry, found, self.task.policy)
         for one in found:
             self.narrator.note(one.words)
             if one.deployment:

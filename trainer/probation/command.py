@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sidecar.registry import Registry
     from trainer.policy import Policy
+    from trainer.probation.conduct import Conducted
 
 
 @click.command("probation")
@@ -55,17 +56,20 @@ def probation(
         if why is not None:
             _end(session, registry, task.policy, why)
             return
-        with session.reader() as reader:
-            found = conduct(
-                task,
-                registry,
-                reader,
-                actor=session.actor,
-                as_of_ns=nanoseconds_of(as_of),
-                dry_run=dry_run,
-            )
-        if not dry_run:
-            tell(session.config.findings_path, registry.deployment(), found, task.policy)
+        found: list[Conducted] = []
+        try:
+            with session.reader() as reader:
+                found = conduct(
+                    task,
+                    registry,
+                    reader,
+                    actor=session.actor,
+                    as_of_ns=nanoseconds_of(as_of),
+                    dry_run=dry_run,
+                )
+        finally:
+            if not dry_run:
+                tell(session.config.findings_path, registry, found, task.policy)
         views = []
         for one in found:
             words = one.words
@@ -91,6 +95,6 @@ def _end(session: Session, registry: Registry, policy: Policy, why: str) -> None
         to=ModelState.RETIRED,
         reason=Reason(session.actor, why),
     )
-    tell(session.config.findings_path, registry.deployment(), [], policy)
+    tell(session.config.findings_path, registry, [], policy)
     words = activation_words(registry, registry.deployment(), session.patience_seconds)
     session.show({"retired": asdict(moved.model), "activation": words}, f"{moved.model} retired; {words}")

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char, c_void};
 use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::slice;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use libloading::{Library, Symbol};
 use ort_sys::{
@@ -49,6 +49,10 @@ unsafe impl Send for OnnxRuntime {}
 // SAFETY: as above; nothing here changes after `load`.
 unsafe impl Sync for OnnxRuntime {}
 
+/// Held while an environment is made or released: all of a process share one, and ONNX Runtime refuses to make it anew
+/// while another thread is still ending the former one.
+static ENVIRONMENT: Mutex<()> = Mutex::new(());
+
 impl OnnxRuntime {
     /// Load `library`, the file that the onnxruntime wheel ships. Loading it again shares what is loaded.
     ///
@@ -74,6 +78,7 @@ impl OnnxRuntime {
     }
 
     fn start(api: &'static OrtApi, version: String) -> Result<Self, String> {
+        let _alone = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
         let level = OrtLoggingLevel::ORT_LOGGING_LEVEL_FATAL;
         let env = made(api, |env| {
             // SAFETY: the name is copied; `env` is valid for writing.
@@ -122,6 +127,7 @@ impl OnnxRuntime {
 
 impl Drop for OnnxRuntime {
     fn drop(&mut self) {
+        let _alone = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: every session holds this runtime, so none is left; both were made by `start`.
         unsafe {
             (self.api.ReleaseMemoryInfo)(self.memory.as_ptr());

@@ -89,9 +89,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
         """Have a candidate score live traffic, in the place of earlier fits of its recipe."""
         async with _errors_as_status(context):
             reason = admin_messages.reason(request.reason)
-            version = await asyncio.to_thread(self._registry.find, request.digest)
-            bundle = await asyncio.to_thread(open_bundle, version.path)
-            await asyncio.to_thread(start_shadow, self._registry, bundle, reason)
+            await asyncio.to_thread(start_shadow, self._registry, request.digest, reason)
             generation = await asyncio.to_thread(self._registry.generation)
             return admin_pb2.StartShadowResponse(deployment=await self._live(generation))
 

@@ -16,17 +16,21 @@ if TYPE_CHECKING:
     from sidecar.registry import Registry
 
 
-def start_shadow(registry: Registry, bundle: Bundle, reason: Reason, *, override: bool = False) -> Version:
-    """Let a registered bundle score live traffic beside the champion.
+def start_shadow(registry: Registry, digest: str, reason: Reason, *, override: bool = False) -> Version:
+    """Let a registered version score live traffic beside the champion.
 
     One that is in the shadow already, or the canary, is left there. A new fit of a recipe takes the place of
     the ones before it in the shadow, and goes on with their evidence. override: lets one that was rolled back
-    try again. Raises NotFoundError when it is not registered, and as `Registry.move` to SHADOW does.
+    try again. Raises NotFoundError when it is not registered, BundleError when its bundle is damaged or gone,
+    and as `Registry.move` to SHADOW does.
     """
-    version = registry.find(bundle.model.digest)
+    version = registry.find(digest)
     if version.state in (ModelState.SHADOW, ModelState.CANARY):
         return version
-    if version.state is ModelState.ADMITTED and (earlier := earlier_fits(registry, bundle)):
+    earlier = []
+    if version.state is ModelState.ADMITTED:
+        earlier = earlier_fits(registry, open_bundle(version.path))
+    if earlier:
         return registry.supersede([one.model.digest for one in earlier], version.model.digest, reason)
     return registry.move(
         version.model.digest,

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 
 from sidecar.admission import register_and_admit
-from sidecar.bundle import open_bundle
 from sidecar.canonical_json import canonical_json
 from sidecar.errors import AdmissionError, ConflictError, NoChampionError
 from sidecar.lifecycle import ModelState, Reason
@@ -45,8 +44,8 @@ def shadow(registry: Registry, bundle_path: Path, reason: Reason, *, override: b
 
     Raises ConflictError when the version's life is over or it is the champion, and as `register` does.
     """
-    register(registry, bundle_path, reason)
-    return start_shadow(registry, open_bundle(bundle_path), reason, override=override)
+    version = register(registry, bundle_path, reason)
+    return start_shadow(registry, version.model.digest, reason, override=override)
 
 
 def promote_first(registry: Registry, bundle_path: Path, reason: Reason) -> Deployment:

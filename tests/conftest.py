@@ -1,6 +1,7 @@
-"""What tests of engines, canaries and shadows share; each runs once for each engine that can run here."""
+"""What tests of engines, canaries, shadows and probations share; engines are tested one after the other."""
 
 import pytest
+from promoted_home import promoted_home
 from running_engine import ENGINES, RunningEngine
 from shadowed import SETTINGS
 from tiny_bundles import Misbehaviour, tiny_bundle
@@ -68,3 +69,9 @@ def running(request, tmp_path):
     (tmp_path / "home").mkdir()
     with RunningEngine(tmp_path / "home", kind, native=settings, limits=Limits(max_in_flight=1000)) as engine:
         yield engine
+
+
+@pytest.fixture(scope="session")
+def promoted(tmp_path_factory):
+    """Made once; a test that changes it takes a copy."""
+    return promoted_home(tmp_path_factory.mktemp("promoted"))

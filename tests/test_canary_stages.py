@@ -3,14 +3,9 @@
 from pathlib import Path
 
 import pytest
-from promoted_home import copy_of, judged, promoted_home, states, with_policy
+from promoted_home import copy_of, judged, states, with_policy
 
 from sidecar.lifecycle import ModelState, Reason
-
-
-@pytest.fixture(scope="module")
-def promoted(tmp_path_factory):
-    return promoted_home(tmp_path_factory.mktemp("promoted"))
 
 
 @pytest.fixture

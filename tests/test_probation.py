@@ -3,18 +3,13 @@
 from pathlib import Path
 
 import pytest
-from promoted_home import TASK, copy_of, install, judged, promoted_home, states, with_policy
+from promoted_home import TASK, copy_of, install, judged, states, with_policy
 
 from sidecar.findings import FindingStore
 from sidecar.lifecycle import ModelState
 from sidecar.store.reader import LogReader
 from trainer.probation.conduct import conduct
 from trainer.task import load_task
-
-
-@pytest.fixture(scope="module")
-def promoted(tmp_path_factory):
-    return promoted_home(tmp_path_factory.mktemp("promoted"))
 
 
 @pytest.fixture

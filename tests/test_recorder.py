@@ -1,16 +1,18 @@
 import os
 import sys
 import threading
-import time
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_bundles import SIGNATURE, TRIGGER, Misbehaviour, row, tiny_bundle
+import shadowed
+from shadowed import until
+from tiny_bundles import Misbehaviour, tiny_bundle
 
 from sidecar.config import Recorder as Settings
 from sidecar.config import Shadow
-from sidecar.domain import Deployment, Failure, Outcome, OutcomeReceipt, ServedBatch, to_ids, to_texts
+from sidecar.domain import Deployment, Failure, Outcome, OutcomeReceipt, to_texts
 from sidecar.engine.contract import Drained, PendingOutcomes
 from sidecar.errors import UnavailableError
 from sidecar.profile.live import NoProfiles
@@ -110,31 +112,9 @@ def parts(tmp_path):
 
 
 def served(champion, rows, prefix="r", *, triggers=()):
-    records = [row(trigger=TRIGGER if number in triggers else 0) for number in range(rows)]
-    nothing = np.zeros(rows, np.int64)
-    return ServedBatch(
-        model=champion.model,
-        request_ids=to_ids([f"{prefix}{number}" for number in range(rows)]),
-        client=np.full(rows, "app/1", object),
-        received_ns=nothing,
-        event_ns=nothing,
-        group=np.arange(rows),
-        blocks=SIGNATURE.pack_columns({name: [record[name] for record in records] for name in records[0]}),
-        features=np.random.default_rng(rows).random((rows, 100), np.float32),
-        score=np.zeros(rows, np.float32),
-        decision=np.zeros(rows, bool),
-        propensity=np.ones(rows, np.float32),
-        queue_ns=nothing,
-        infer_ns=nothing,
-        cpu_ns=nothing,
-    )
-
-
-def until(holds):
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.005)
+    """With many features, so that a small disk is full soon."""
+    features = np.random.default_rng(rows).random((rows, 100), np.float32)
+    return replace(shadowed.served(champion, rows, triggers=triggers, prefix=prefix), features=features)
 
 
 def outcome(request, label=1.0):

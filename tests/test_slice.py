@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shadowed import served
 from sidecar_process import admit_without_check
-from test_recorder import served
 from tiny_bundles import tiny_bundle
 
 from sidecar.domain import Failure, Outcome, ScoreBatch, to_ids
@@ -60,12 +60,9 @@ def home(tmp_path):
         admit_without_check(home, bundle)
 
     def rows(ids, event_ns):
-        batch = served(champion, len(ids), "r")
+        batch = served(champion, len(ids))
         moments = np.array(event_ns, np.int64)
-        ids = to_ids(ids)
-        return replace(
-            batch, request_ids=ids, event_ns=moments, received_ns=moments + 1, features=batch.features[:, :3]
-        )
+        return replace(batch, request_ids=to_ids(ids), event_ns=moments, received_ns=moments + 1)
 
     store = LogStore(home / "log.db")
     ledger = store.new_ledger()
@@ -157,7 +154,13 @@ def test_only_what_is_asked_for_is_read(reader, layouts):
 
 def test_a_log_without_its_bundles_has_columns_by_place(reader, tmp_path):
     table = read_slice(reader, Layouts(tmp_path / "no.db", RESERVED), columns=["number_0", "request_id"])
-    assert table["number_0"].to_pylist() == [0.5] * 5
+    assert dict(zip(table["request_id"].to_pylist(), table["number_0"].to_pylist(), strict=True)) == {
+        "a": pytest.approx(2 / 3),
+        "b": pytest.approx(1 / 3),
+        "c": 0,
+        "d": pytest.approx(1 / 3),
+        "e": 0,
+    }
 
 
 def test_the_page_shows_what_works(home, monkeypatch):

@@ -74,6 +74,9 @@ def pyarrow() -> Any:
         raise ConfigError(
             "Parquet files need pyarrow; install model-sidecar with the extra 'parquet'"
         ) from error
+    # numpy's allocator: what one frees the other takes, and pages need not be cleared anew. With Arrow's own,
+    # the first read of a million rows takes half a second more.
+    pa.set_memory_pool(pa.system_memory_pool())
     return pa
 
 
@@ -135,7 +138,7 @@ def write_table(table: Any, path: Path) -> None:
 
 def _rises(values: NDArray[np.int64]) -> bool:
     """Whether values grow from row to row, most of them, as times do: then their differences are small."""
-    return np.count_nonzero(np.diff(values) < 0) <= _SELDOM * len(values)
+    return bool(np.count_nonzero(np.diff(values) < 0) <= _SELDOM * len(values))
 
 
 def read_columns(
@@ -221,10 +224,8 @@ def _column(pa: Any, table: Any, blocks: Mapping[str, list[str]], name: str) -> 
 
 
 def _numbers(column: Any) -> NDArray[Any]:
-    values: NDArray[Any] = column.to_numpy()
-    if column.null_count:  # the NaN whose bits stand for missing, whatever pyarrow fills in
-        values = values.copy()
-        values[column.is_null().to_numpy()] = np.nan
+    filled = column.fill_null(np.nan) if column.null_count else column  # with the NaN that stands for missing
+    values: NDArray[Any] = filled.to_numpy()
     return values
 
 

@@ -126,6 +126,8 @@ SCORE_COLUMNS: dict[str, tuple[str, ...]] = {
     "detail": ("failures", "failure_rows"),
 }
 """The same of candidates' scores; failure and detail: object (str) [n]."""
+WRITTEN = "written_ns"
+"""The column of both that the log adds: when each row was written, int64 [n], see `LogStore.write`."""
 
 _FRAME = struct.Struct("<6I")
 
@@ -217,7 +219,7 @@ def score_batch(columns: Mapping[str, NDArray[Any]], candidate: ModelId, champio
 
 
 def unpack_columns(cells: Cells, names: Iterable[str]) -> Columns:
-    """The columns of these names, from the cells that SERVED_COLUMNS or SCORE_COLUMNS names, and `rows`."""
+    """The columns of these names, from the cells that they come out of, and `rows`."""
     return {name: unpack_column(cells, name) for name in names}
 
 
@@ -287,6 +289,7 @@ _UNPACK: Mapping[str, Callable[[Cells, int], NDArray[Any]]] = {
     "cpu_ns": _durations("cpu_ns"),
     "failure": _failures(0),
     "detail": _failures(1),
+    WRITTEN: lambda cells, rows: np.full(rows, cells[WRITTEN], np.int64),
 }
 
 

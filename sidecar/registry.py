@@ -18,6 +18,7 @@ from sidecar.registry_activations import Activation, add_activation, newest_acti
 from sidecar.registry_arrows import NOBODY, Arrows, check_judged, check_signature
 from sidecar.registry_decisions import StoredDecision, add_decision, read_decisions
 from sidecar.registry_file import RegistryFile
+from sidecar.registry_looks import Look, add_look, read_looks
 from sidecar.registry_versions import Versions
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NOBODY",
     "Activation",
+    "Look",
     "ModelState",
     "Reason",
     "Registry",
@@ -236,6 +238,11 @@ class Registry:
         with self._file.write() as db:
             return add_decision(db, decision)
 
+    def add_look(self, look: Look) -> None:
+        """Keep for ever that the log was judged, by somebody who could act on it."""
+        with self._file.write() as db:
+            add_look(db, look)
+
     # Questions.
 
     def find(self, prefix: str) -> Version:
@@ -294,6 +301,11 @@ class Registry:
         """All decisions, oldest first."""
         with self._file.read() as db:
             return read_decisions(db) if db else []
+
+    def looks(self) -> list[Look]:
+        """All looks at the log, in the order of what had been logged."""
+        with self._file.read() as db:
+            return read_looks(db) if db else []
 
     def history(self) -> list[Transition | StoredDecision]:
         """Transitions and decisions in the order in which they were written."""

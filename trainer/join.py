@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sidecar.codec import WRITTEN
 from sidecar.domain import Failure
 from sidecar.errors import NotFoundError, SignatureMismatchError
 from sidecar.signature import Blocks
@@ -53,6 +54,7 @@ _READ = (
     *_NO_KEYS,
     *("score", "decision", "propensity", "infer_ns", "cpu_ns"),
     *("numbers", "integers", "texts"),
+    WRITTEN,
 )
 _NO_SCORES: Columns = {
     "request_ids": np.empty(0, np.bytes_),
@@ -61,9 +63,10 @@ _NO_SCORES: Columns = {
     "decision": np.empty(0, np.bool_),
     "infer_ns": np.empty(0, np.int64),
     "cpu_ns": np.empty(0, np.int64),
+    WRITTEN: np.empty(0, np.int64),
 }
 _SCORED = tuple(_NO_SCORES)
-_MADE = {"failure": UNACCOUNTED, "score": np.nan, "decision": False, "infer_ns": 0, "cpu_ns": 0}
+_MADE = {"failure": UNACCOUNTED, "score": np.nan, "decision": False, "infer_ns": 0, "cpu_ns": 0, WRITTEN: 0}
 """What a candidate made of a row, and what stands there when it has no Score."""
 
 
@@ -75,8 +78,9 @@ class JoinedRows:
     float32 [n], decision: bool [n], infer_ns and cpu_ns: int64 [n], all the champion's. hidden: bool [n], the
     reply's action hid the outcome. propensity: float32 [n], see `ServedBatch`; 1 where no action hides it.
     label: float64 [n], 0 or 1, NaN where neither was known at as_of_ns, or the outcome is hidden. matured:
-    bool [n], event_ns + maturity <= as_of_ns. logged: int64 [n], rising in the order of the log. repeated:
-    bool [n], the request_id was served more than once, and this is the row received first.
+    bool [n], event_ns + maturity <= as_of_ns. logged: int64 [n], rising in the order of the log. written_ns:
+    int64 [n], see `LogStore.write`. repeated: bool [n], the request_id was served more than once, and this is
+    the row received first.
     """
 
     as_of_ns: int
@@ -94,6 +98,7 @@ class JoinedRows:
     label: NDArray[np.float64]
     matured: NDArray[np.bool_]
     logged: NDArray[np.int64]
+    written_ns: NDArray[np.int64]
     repeated: NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -161,6 +166,7 @@ class JoinedRows:
             label=self.label[rows],
             matured=self.matured[rows],
             logged=self.logged[rows],
+            written_ns=self.written_ns[rows],
             repeated=self.repeated[rows],
         )
 
@@ -170,7 +176,7 @@ class CandidateRows:
     """What a candidate made of n served rows, in their order.
 
     failure: object (str) [n], "" where the candidate gave a value, UNACCOUNTED where the row has no Score.
-    score, decision, infer_ns, cpu_ns as in `ScoreBatch`.
+    score, decision, infer_ns, cpu_ns as in `ScoreBatch`. written_ns: int64 [n], see `LogStore.write`.
     """
 
     failure: NDArray[np.object_]
@@ -178,6 +184,7 @@ class CandidateRows:
     decision: NDArray[np.bool_]
     infer_ns: NDArray[np.int64]
     cpu_ns: NDArray[np.int64]
+    written_ns: NDArray[np.int64]
 
     @property
     def entered(self) -> NDArray[np.bool_]:
@@ -204,7 +211,7 @@ class CandidateRows:
 
     @property
     def _columns(self) -> tuple[NDArray[Any], ...]:
-        return self.failure, self.score, self.decision, self.infer_ns, self.cpu_ns
+        return self.failure, self.score, self.decision, self.infer_ns, self.cpu_ns, self.written_ns
 
 
 def clock_ns(reader: LogReader) -> int:
@@ -269,6 +276,7 @@ def read_rows(
         label=label,
         matured=event_ns + nanoseconds(maturity) <= now_ns,
         logged=chosen.rows,
+        written_ns=found[WRITTEN],
         repeated=chosen.repeated,
     )
 
@@ -330,4 +338,5 @@ def _no_rows(signature: Signature) -> Columns:
         "numbers": np.empty((0, len(signature.numbers)), np.float32),
         "integers": np.empty((0, len(signature.integers)), np.int64),
         "texts": np.empty((0, len(signature.texts)), object),
+        WRITTEN: np.empty(0, np.int64),
     }

@@ -3,8 +3,9 @@
 A wait is what a call spends in the queue and in its run, by the wall clock. In a busy hour every call waits
 longer, so that no canary can be held to a budget by itself. But a hash of its id draws who answers a call:
 whatever slows them both meets the one's calls as likely as the other's. So calls of both, in the order in
-which they came, are cut into blocks, and what is bet on is a difference: the share of the canary's calls in
-the block that waited longer than the budget, less that share of the champion's.
+which they came (`trainer.looks` says where those stand that are logged late), are cut into blocks, and what
+is bet on is a difference: the share of the canary's calls in the block that waited longer than the budget,
+less that share of the champion's.
 
 Because chance draws who answers, the expectation of the difference in a block is the share of its calls that
 would be slow were they all the canary's, less the same of the champion. The same bettors as everywhere bet
@@ -44,9 +45,11 @@ if TYPE_CHECKING:
 class Calls:
     """Calls that one model answered, each once, in any order.
 
-    received_ns: int64 [n], by the machine's clock. waited_ns: int64 [n], in the queue and for the run.
+    look: int64 [n], the number of the look at which each first counted (see `trainer.looks`). received_ns:
+    int64 [n], by the machine's clock. waited_ns: int64 [n], in the queue and for the run.
     """
 
+    look: NDArray[np.int64]
     received_ns: NDArray[np.int64]
     waited_ns: NDArray[np.int64]
 
@@ -104,7 +107,8 @@ def measure_waits(
     """
     if not len(canary) or not len(champion):
         return None
-    order = np.argsort(np.concatenate([canary.received_ns, champion.received_ns]), kind="stable")
+    received_ns = np.concatenate([canary.received_ns, champion.received_ns])
+    order = np.lexsort((received_ns, np.concatenate([canary.look, champion.look])))
     waited_ns = np.concatenate([canary.waited_ns, champion.waited_ns])[order]
     own = order < len(canary)
     excess, budget_us = None, policy.canary_wait_budget_us

@@ -26,7 +26,10 @@ _SEPARATOR = "\n"
 """No request id has one."""
 _OTHER = "2"
 """Stands for a label that is neither 0 nor 1."""
-_FROM = "FROM outcomes WHERE observed_ns BETWEEN ? AND ? AND request_id >= ? AND request_id < ?"
+_FROM = """
+    FROM outcomes
+    WHERE observed_ns BETWEEN ? AND ? AND recorded_ns <= ? AND request_id >= ? AND request_id < ?
+"""
 _NO_ROWS: Columns = {
     "request_ids": np.empty(0, np.bytes_),
     "label": np.empty(0, np.float64),
@@ -35,14 +38,16 @@ _NO_ROWS: Columns = {
 }
 
 
-def hot_outcomes(connection: sqlite3.Connection, first_ns: int, last_ns: int) -> Columns:
-    """OUTCOME_COLUMNS of all outcomes observed in that time; a request may have several.
+def hot_outcomes(
+    connection: sqlite3.Connection, first_ns: int, last_ns: int, recorded_until_ns: int
+) -> Columns:
+    """OUTCOME_COLUMNS of all outcomes observed in that time and recorded by then; a request may have several.
 
     Call it within a transaction: it asks several times.
     """
     parts = [_NO_ROWS]
     for first_id, end_id in itertools.pairwise(_steps(connection)):
-        parts += _part(connection, (first_ns, last_ns, first_id, end_id))
+        parts += _part(connection, (first_ns, last_ns, recorded_until_ns, first_id, end_id))
     return {name: np.concatenate([part[name] for part in parts]) for name in OUTCOME_COLUMNS}
 
 

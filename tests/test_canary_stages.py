@@ -75,6 +75,8 @@ def test_a_canary_is_set_and_ended_by_hand(home):
     assert home.json("canary", home.again, "--share", "0.25", "--why", "to see")["share"] == 0.25
     assert "give --share or --end" in home.command("canary", home.again, "--why", "x").output
     assert canary(home).by is None
+    again = home.error("canary", home.again, "--share", "0.25", "--why", "to begin anew")
+    assert "is the canary already, with 25.00% of the calls" in again
     by_hour = ("canary", home.again, "--share", "0.3", "--by", "hour", "--why", "to see")
     assert "30.00% of the calls, drawn by hour" in home.command(*by_hour).stdout.replace("\n", "")
     assert canary(home).by == "hour"

@@ -27,6 +27,16 @@ if TYPE_CHECKING:
     from trainer.task import Task
 
 
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """How a probation stands: whose, at which share of the calls, after how many days, and what is done."""
+
+    newcomer: ModelId
+    share: float
+    days: int
+    action: Action
+
+
 @dataclass(frozen=True)
 class Conducted:
     """What was found and decided; the deployment where it changes."""
@@ -34,6 +44,11 @@ class Conducted:
     facts: Probation
     decision: Decision
     deployment: Deployment | None
+
+    @property
+    def stand(self) -> Stand:
+        """What is worth telling when it changes; figures among the words change with every look."""
+        return Stand(self.facts.newcomer, self.facts.share, self.facts.days, self.decision.action)
 
     @property
     def words(self) -> str:

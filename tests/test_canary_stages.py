@@ -3,20 +3,9 @@
 from pathlib import Path
 
 import pytest
-from promoted_home import copy_of, judged, states, with_policy
+from promoted_home import judged, states, with_policy
 
 from sidecar.lifecycle import ModelState, Reason
-
-
-@pytest.fixture
-def home(promoted, tmp_path):
-    return copy_of(promoted, tmp_path)
-
-
-@pytest.fixture
-def short(tmp_path):
-    """The task with a probation of three days."""
-    return with_policy(tmp_path / "short.py", "probation_days=3")
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import pytest
-from promoted_home import TASK, copy_of, install, judged, states, with_policy
+from promoted_home import TASK, install, judged, states
 
 from sidecar.errors import ConflictError
 from sidecar.findings import FindingStore
@@ -11,17 +10,6 @@ from sidecar.lifecycle import ModelState
 from sidecar.store.reader import LogReader
 from trainer.probation.conduct import conduct
 from trainer.task import load_task
-
-
-@pytest.fixture
-def home(promoted, tmp_path):
-    return copy_of(promoted, tmp_path)
-
-
-@pytest.fixture
-def short(tmp_path):
-    """The task with a probation of three days."""
-    return with_policy(tmp_path / "short.py", "probation_days=3")
 
 
 def found(home):

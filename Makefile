@@ -76,7 +76,7 @@ else
 endif
 
 unit: setup .venv-triton/ready
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 bench: native ## Measure beside the peers (half an hour or more) and render docs/benchmarks
 	@$(BIN)/python -m benchmarks run

@@ -30,8 +30,9 @@ _HELD_BATCHES = 8
 _SCORES_WAIT = 5.0
 """Times `flush_seconds`: how long scores wait for answered rows or outcomes to be written with. A transaction
 of a few hundred scores costs as much as writing a thousand rows."""
-_NICENESS = 10
-"""Above that of the threads that answer calls."""
+_NICENESS = 5
+"""Above that of the threads that answer calls: the recorder keeps a quarter of a core that they fill, enough
+for their rows. With 10 it had a tenth, fell behind in bursts and its rows filled the ring."""
 _logger = logging.getLogger(__name__)
 
 

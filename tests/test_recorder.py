@@ -246,7 +246,7 @@ def test_stop_drains_what_the_engine_still_holds(parts, champion):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no niceness of its own")
-@pytest.mark.parametrize(("needs_gil", "added"), [(True, 0), (False, 10)])
+@pytest.mark.parametrize(("needs_gil", "added"), [(True, 0), (False, 5)])
 def test_replies_go_first_unless_they_would_wait_for_the_recorder_s_gil(tmp_path, needs_gil, added):
     parts = Parts(tmp_path, needs_gil=needs_gil)
     thread, own = parts.recorder._thread.native_id, os.getpriority(os.PRIO_PROCESS, threading.get_native_id())

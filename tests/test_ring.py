@@ -1,4 +1,5 @@
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -116,16 +117,24 @@ def test_a_drain_takes_whole_calls_up_to_its_bound_and_at_least_one(ledger):
     assert ids(ring.drain(2, 0)) == []
 
 
-def test_a_ring_still_half_full_is_drained_again_without_waiting(ledger):
+@pytest.mark.parametrize(
+    ("most", "at_once", "last"),
+    [(3, [3, 3, 3], 1), (5, [5, 5], 0), (6, [6], 4)],
+    ids=["whole", "half", "less"],
+)
+def test_a_drain_that_left_a_whole_one_or_half_a_ring_is_followed_at_once(ledger, most, at_once, last):
     ring = Ring(10, ledger)
     for number in range(10):
         ring.push(answered(number))
     sizes = []
-    drains = threading.Thread(target=lambda: sizes.extend(len(ids(ring.drain(3, 600))) for _ in range(2)))
+    drains = threading.Thread(target=lambda: sizes.extend(len(ids(ring.drain(most, 600))) for _ in at_once))
     drains.start()
     drains.join(60)
     assert not drains.is_alive()
-    assert sizes == [3, 3]
+    assert sizes == at_once
+    start = time.monotonic()
+    assert len(ids(ring.drain(most, 0.02))) == last
+    assert time.monotonic() - start >= 0.02
 
 
 def test_outcomes_come_in_the_order_of_their_calls_and_survive_a_full_ring(ledger):

@@ -129,7 +129,7 @@ class Engine(Protocol):
 
         One batch for each model that answered, its rows in the order they were answered.
         Returns after `wait_seconds` with what there is (perhaps nothing), and earlier as soon as outcomes
-        wait or the ring is half full.
+        wait or the ring is half full; at once where the drain before left `max_rows` behind.
         """
 
     def settle(self, ticket: int, result: OutcomeReceipt | SidecarError) -> None:

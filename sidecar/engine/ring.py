@@ -105,7 +105,7 @@ class Ring:
         self._due.clear()
         outcomes = [self._outcomes.popleft() for _ in range(len(self._outcomes))]
         calls = self._take(max_rows)
-        if self.queued >= self._half:
+        if self.queued >= min(self._half, max_rows):
             self._due.set()
         return Drained(served=list(self._batches(calls)), outcomes=outcomes)
 

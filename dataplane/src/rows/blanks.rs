@@ -8,9 +8,12 @@ use crate::rows::answered::{Answered, Member};
 const MOST_EACH: usize = 64 << 10;
 /// What all blanks hold together.
 const MOST_TOGETHER: usize = 64 << 20;
+/// Of the blanks that nobody needed since the last ones were put back, this part is let go: one in so many.
+const SPARE_TO_ONE: usize = 16;
 
 /// A bounded stock of blanks for all threads. The one put in last comes out first, for it is still in the caches: a
-/// queue would send every call through the memory of as many as ever waited together.
+/// queue would send every call through the memory of as many as ever waited together. Those that a backlog left, and
+/// those that were made while another thread was at the stock, go again bit by bit.
 pub(crate) struct Blanks {
     most: usize,
     stock: Mutex<Stock>,
@@ -22,6 +25,8 @@ struct Stock {
     blanks: Vec<Box<Answered>>,
     /// What they hold, in bytes.
     held: usize,
+    /// The fewest there were since blanks were last put back together: these were not needed.
+    spare: usize,
 }
 
 impl Blanks {
@@ -38,19 +43,26 @@ impl Blanks {
     /// Clear it and put it into the stock, when there is room and nobody else at it. Never waits.
     pub(crate) fn put(&self, mut used: Box<Answered>) {
         used.clear();
+        let memory = memory(&used);
         if let Some(mut stock) = self.stock_now() {
-            stock.put(used, self.most);
+            stock.put(used, memory, self.most);
         }
     }
 
-    /// Put back what was drained; this may wait for threads that take or put one.
+    /// Put back what was drained, and let go of some that were not needed; this may wait for threads that take or put
+    /// one.
     #[expect(clippy::vec_box, reason = "they come and go as they are")]
     pub(crate) fn put_all(&self, mut used: Vec<Box<Answered>>) {
         used.iter_mut().for_each(|one| one.clear());
+        let memory: Vec<usize> = used.iter().map(|one| memory(one)).collect();
         let mut stock = self.stock.lock().unwrap_or_else(PoisonError::into_inner);
-        for one in used {
-            stock.put(one, self.most);
+        let spare = stock.take_spare();
+        for (one, memory) in used.into_iter().zip(memory) {
+            stock.put(one, memory, self.most);
         }
+        stock.spare = stock.blanks.len();
+        drop(stock);
+        drop(spare); // once others may take theirs
     }
 
     fn stock_now(&self) -> Option<MutexGuard<'_, Stock>> {
@@ -66,11 +78,19 @@ impl Stock {
     fn take(&mut self) -> Option<Box<Answered>> {
         let blank = self.blanks.pop()?;
         self.held -= memory(&blank);
+        self.spare = self.spare.min(self.blanks.len());
         Some(blank)
     }
 
-    fn put(&mut self, blank: Box<Answered>, most: usize) {
-        let memory = memory(&blank);
+    /// The longest unused of those that nobody needed.
+    #[expect(clippy::vec_box, reason = "they come and go as they are")]
+    fn take_spare(&mut self) -> Vec<Box<Answered>> {
+        let spare: Vec<_> = self.blanks.drain(..self.spare / SPARE_TO_ONE).collect();
+        self.held -= spare.iter().map(|one| memory(one)).sum::<usize>();
+        spare
+    }
+
+    fn put(&mut self, blank: Box<Answered>, memory: usize, most: usize) {
         if memory <= MOST_EACH && self.held + memory <= MOST_TOGETHER && self.blanks.len() < most {
             self.held += memory;
             self.blanks.push(blank);
@@ -135,6 +155,19 @@ mod tests {
         drop(blanks.take()); // a new one
         blanks.put(Box::default()); // let go
         assert_eq!(at_it.blanks.len(), 1);
+    }
+
+    #[test]
+    fn what_a_backlog_left_goes_bit_by_bit_and_what_is_needed_stays() {
+        let blanks = Blanks::new(10_000);
+        blanks.put_all((0..8_000).map(|_| Box::default()).collect());
+        for _ in 0..200 {
+            let needed = (0..500).map(|_| blanks.take()).collect();
+            blanks.put_all(needed);
+        }
+        let left = blanks.stock.lock().unwrap();
+        assert!((500..520).contains(&left.blanks.len()), "{}", left.blanks.len());
+        assert_eq!(left.held, left.blanks.iter().map(|one| super::memory(one)).sum::<usize>());
     }
 
     #[test]

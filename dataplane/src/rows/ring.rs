@@ -131,7 +131,8 @@ impl Ring {
     /// Take what waits, oldest first; called by one thread.
     ///
     /// Returns after `wait` with what there is (perhaps nothing), and earlier as soon as outcomes wait or the
-    /// ring is half full. At most `max_rows`, except that a single call with more rows is taken whole.
+    /// ring is half full; at once where the drain before left `max_rows` behind. At most `max_rows`, except that
+    /// a single call with more rows is taken whole.
     pub fn drain(&self, max_rows: usize, wait: Duration) -> Drained {
         self.due.wait(wait);
         let mut drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,7 +140,7 @@ impl Ring {
         let mut calls = self.take(&mut drain, max_rows);
         let served = batches(&mut calls, &mut drain.groups);
         self.blanks.put_all(calls);
-        if self.queued() >= self.half {
+        if self.queued() >= self.half.min(max_rows as u64) {
             self.due.set();
         }
         Drained { served, outcomes }

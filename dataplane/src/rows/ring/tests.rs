@@ -179,13 +179,17 @@ fn a_drain_takes_whole_calls_up_to_its_bound_and_at_least_one() {
 }
 
 #[test]
-fn a_ring_still_half_full_is_drained_again_without_waiting() {
-    let (ring, a) = (ring(10), model("a"));
-    (0..10).for_each(|number| ring.push(answered(&ring, number, 1, &a)));
-    assert_eq!([0; 2].map(|_| ids(&ring.drain(3, LONG)).len()), [3, 3]);
-    let start = Instant::now();
-    assert_eq!(ids(&ring.drain(3, Duration::from_millis(20))).len(), 3);
-    assert!(start.elapsed() >= Duration::from_millis(20), "less than half waits");
+fn a_drain_that_left_a_whole_one_or_half_a_ring_is_followed_at_once() {
+    let a = model("a");
+    for (most, at_once, last) in [(3, vec![3, 3, 3], 1), (5, vec![5, 5], 0), (6, vec![6], 4)] {
+        let ring = ring(10);
+        (0..10).for_each(|number| ring.push(answered(&ring, number, 1, &a)));
+        let sizes: Vec<_> = at_once.iter().map(|_| ids(&ring.drain(most, LONG)).len()).collect();
+        assert_eq!(sizes, at_once);
+        let start = Instant::now();
+        assert_eq!(ids(&ring.drain(most, Duration::from_millis(20))).len(), last);
+        assert!(start.elapsed() >= Duration::from_millis(20), "{last} of {most} wait");
+    }
 }
 
 #[test]

@@ -51,6 +51,7 @@ def served(ids, event_ns=None, model=CHAMPION):
         decision=np.arange(rows) % 2 == 0,
         propensity=np.resize(np.array([1, 0.02, 0.98], np.float32), rows),
         queue_ns=np.full(rows, 10),
+        failed_ns=np.full(rows, 4),
         infer_ns=np.full(rows, 20),
         cpu_ns=np.full(rows, 15),
     )

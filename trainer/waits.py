@@ -19,6 +19,9 @@ own slows several together.
 A stake that follows the number of slow calls would see more with fewer calls, and err: it makes more of a
 quiet block than of one in which the champion stalls, and so ends a canary that is the better one on average.
 
+A call on which the canary failed waited for it, though the champion answered then: it is the canary's, and
+the time of the run that failed counts.
+
 What it cannot see: where both wait in one queue, a slow canary slows the champion's calls as well.
 """
 
@@ -34,7 +37,7 @@ from trainer.betting import log_capital
 from trainer.latency import ALLOWED, Quantiles, quantiles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,10 +46,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Calls:
-    """Calls that one model answered, each once, in any order.
+    """Calls that waited for one model, each once, in any order: it answered them, or failed to.
 
     look: int64 [n], the number of the look at which each first counted (see `trainer.looks`). received_ns:
-    int64 [n], by the machine's clock. waited_ns: int64 [n], in the queue and for the run.
+    int64 [n], by the machine's clock. waited_ns: int64 [n], in the queue, for the run, and before it for one
+    that failed.
     """
 
     look: NDArray[np.int64]
@@ -55,6 +59,15 @@ class Calls:
 
     def __len__(self) -> int:
         return len(self.received_ns)
+
+    @classmethod
+    def concat(cls, parts: Sequence[Calls]) -> Calls:
+        """All calls of the parts."""
+        return cls(
+            np.concatenate([one.look for one in parts]),
+            np.concatenate([one.received_ns for one in parts]),
+            np.concatenate([one.waited_ns for one in parts]),
+        )
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ _CODED = ("client", "failure", "detail")
 RESERVED = frozenset(
     {
         *("request_id", "inference_call", "client", "score", "decision", "propensity"),
-        *("queue_ns", "infer_ns", "cpu_ns"),
+        *("queue_ns", "failed_ns", "infer_ns", "cpu_ns"),
         *(f"{name}{suffix}" for name in TIMES.values() for suffix in ("_time", "_rest_ns")),
         *("task", "version", "digest", "champion", "champion_digest", "model", "day", "run"),
     }

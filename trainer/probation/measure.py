@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,9 +82,14 @@ def measure_probation(
     if share < WHOLE and len(timed):
         span = _Span(int(served.event_ns[timed[0]]), timed_until_ns, received_since_ns)
         beside, own = (_answers_of(reader, model, span) for model in (former, newcomer))
+        # Those that it failed waited for it, whoever answered them then.
+        failed = beside.failed_ns > 0
         # What it is like to wait at another share, with another load, is another matter.
-        calls = (one.calls(share_since_ns, looks) for one in (own, beside))
-        waits = measure_waits(policy, *calls, share=share, by_id=drawn_by is None)
+        answered, failing, others = (
+            one.calls(share_since_ns, looks) for one in (own, beside.take(failed), beside.take(~failed))
+        )
+        canary = Calls.concat([answered, failing])
+        waits = measure_waits(policy, canary, others, share=share, by_id=drawn_by is None)
     return Probation(
         share=share,
         share_since_ns=share_since_ns,
@@ -160,7 +165,12 @@ class _Answers:
     written_ns: NDArray[np.int64]
     group: NDArray[np.int64]
     cpu_ns: NDArray[np.int64]
+    failed_ns: NDArray[np.int64]
     waited_ns: NDArray[np.int64]
+
+    def take(self, rows: NDArray[np.bool_]) -> _Answers:
+        """The rows of a mask."""
+        return _Answers(*(getattr(self, one.name)[rows] for one in fields(self)))
 
     def calls(self, received_since_ns: int, looks: Sequence[Look]) -> Calls:
         """Those received since then; the rows of one call were received and run together."""
@@ -171,16 +181,19 @@ class _Answers:
         return Calls(look, self.received_ns[first], self.waited_ns[first])
 
 
-_NO_ANSWERS = _Answers(*(np.empty(0, np.int64) for _ in range(6)))
+_READ = (
+    *("request_ids", "event_ns", "received_ns", WRITTEN, "group", "cpu_ns"),
+    *("queue_ns", "failed_ns", "infer_ns"),
+)
+_NO_ANSWERS = _Answers(*(np.empty(0, np.int64) for _ in range(7)))
 
 
 def _answers_of(reader: LogReader, model: ModelId, span: _Span) -> _Answers:
-    wanted = ("request_ids", "event_ns", "received_ns", WRITTEN, "group", "cpu_ns", "queue_ns", "infer_ns")
-    parts = reader.served_parts(wanted, since_ns=span.since_ns, until_ns=span.until_ns, champion=model.digest)
+    parts = reader.served_parts(_READ, since_ns=span.since_ns, until_ns=span.until_ns, champion=model.digest)
     found = [part.columns for part in parts]
     if not found:
         return _NO_ANSWERS
-    columns = {name: np.concatenate([one[name] for one in found]) for name in wanted}
+    columns = {name: np.concatenate([one[name] for one in found]) for name in _READ}
     since = np.flatnonzero(columns["received_ns"] >= span.received_since_ns)
     chosen = choose_rows(*(columns[name][since] for name in ("request_ids", "event_ns", "received_ns")))
     rows = since[chosen.rows]
@@ -191,5 +204,6 @@ def _answers_of(reader: LogReader, model: ModelId, span: _Span) -> _Answers:
         written_ns=taken[WRITTEN],
         group=taken["group"],
         cpu_ns=taken["cpu_ns"],
-        waited_ns=taken["queue_ns"] + taken["infer_ns"],
+        failed_ns=taken["failed_ns"],
+        waited_ns=taken["queue_ns"] + taken["failed_ns"] + taken["infer_ns"],
     )

@@ -56,13 +56,13 @@ def logged_late(path):
     write_log(path, *calls(LATE), [outcomes(LIVE, LATE.tolist())])
 
 
-def on_probation(log, looks=()):
-    return measure_probation(TASK, log, CHAMPION, OTHER, share=0.5, as_of_ns=AS_OF_NS, looks=looks)
+def on_probation(log, looks=(), as_of_ns=AS_OF_NS):
+    return measure_probation(TASK, log, CHAMPION, OTHER, share=0.5, as_of_ns=as_of_ns, looks=looks)
 
 
-def in_the_shadow(log, looks=()):
+def in_the_shadow(log, looks=(), as_of_ns=AS_OF_NS):
     known = Known(shares={OTHER.digest: ErrorShare(0, 1)}, looks=looks)
-    return gather(TASK, log, CHAMPION, [OTHER], as_of_ns=AS_OF_NS, known=known)[0]
+    return gather(TASK, log, CHAMPION, [OTHER], as_of_ns=as_of_ns, known=known)[0]
 
 
 @pytest.mark.parametrize("measured", [on_probation, in_the_shadow])
@@ -140,6 +140,46 @@ def test_late_calls_stand_behind_those_that_were_looked_at(path):
     assert found == measure_waits(TASK.policy, *waited, share=0.5, by_id=True)
     in_order = (replace(one, look=one.look * 0) for one in waited)
     assert found != measure_waits(TASK.policy, *in_order, share=0.5, by_id=True)
+
+
+LATER_NS = AS_OF_NS + DAY_NS - HOUR_NS
+
+
+def money(measured, path, looks, as_of_ns=LATER_NS):
+    """The bets on money, and the sum gained on all days."""
+    with LogReader(path) as reader:
+        found = measured(reader, looks, as_of_ns)
+    evidence = getattr(found, "evidence", found)
+    bets = found.readings if found is not evidence else found.cycles
+    return bets, sum(day.gain for day in evidence.days), len(evidence.days)
+
+
+@pytest.mark.parametrize("measured", [on_probation, in_the_shadow])
+def test_late_rows_are_bet_on_with_the_first_day_that_had_not_been_judged(path, measured):
+    looks = [look_at(path)]
+    seen, _, days = money(measured, path, (), AS_OF_NS)
+    assert len(seen) == days == 4
+    logged_late(path)
+    for as_of_ns in (AS_OF_NS, LATER_NS):
+        found, gain, days = money(measured, path, looks, as_of_ns)
+        assert found[:4] == seen
+    assert len(found) == days == 5
+    unlooked, same_gain, _ = money(measured, path, ())
+    assert unlooked[:4] != seen
+    assert found[-1].gain == pytest.approx(unlooked[-1].gain) == pytest.approx(gain)
+    assert gain == same_gain
+
+
+@pytest.mark.parametrize("measured", [on_probation, in_the_shadow])
+def test_rows_whose_outcome_comes_late_are_too(tmp_path, measured):
+    late = replace(LIVE, known_ns=np.where(np.isin(ROWS, LATE), AS_OF_NS + 1, LIVE.known_ns))
+    path = write_log(tmp_path / "log.db", *calls(ROWS), [outcomes(late)])
+    seen, _, _ = money(measured, path, (), AS_OF_NS)
+    assert money(measured, path, [look_at(path)])[0][:4] == seen != money(measured, path, ())[0][:4]
+    recorded_late = write_log(tmp_path / "other.db", *calls(ROWS), [outcomes(LIVE, ON_TIME.tolist())])
+    looks = [look_at(recorded_late)]
+    write_log(recorded_late, [], [], [outcomes(LIVE, LATE.tolist())])
+    assert money(measured, recorded_late, looks)[0] == money(measured, path, [look_at(path)])[0]
 
 
 def test_rows_come_in_any_order_where_nobody_looked_in_between(path, tmp_path):

@@ -85,7 +85,7 @@ def gather(
     # fits do not lend the others their older rows.
     found: dict[str, Evidence] = {}
     for whole in sorted({len(each) > 1 for each in stints}):
-        reign = Reign.at(task, reader, champion, as_of_ns, whole=whole)
+        reign = Reign.at(task, reader, champion, as_of_ns, looks=known.looks, whole=whole)
         noise = measure_noise(reader, reign)
         for each in stints:
             if (len(each) > 1) is whole:
@@ -103,7 +103,7 @@ def describe(reign: Reign, found: Comparison, units: Units, known: Known, noise:
     tried, slices = find_slices(task.signature, rows.blocks, rows.event_ns, pairs, task.slices or ())
     own = found.fits.stints[-1]
     answered = judged[scored.valued[judged] & ~served.hidden[judged]]
-    timed = _as_first_looked_at(served, scored, shadowed[scored.valued[shadowed]], known)
+    timed = _as_first_looked_at(reign, scored, shadowed[scored.valued[shadowed]])
     return Evidence(
         task=task.name,
         champion=reign.champion,
@@ -148,12 +148,10 @@ def describe(reign: Reign, found: Comparison, units: Units, known: Known, noise:
     )
 
 
-def _as_first_looked_at(
-    served: JoinedRows, scored: CandidateRows, rows: NDArray[np.int64], known: Known
-) -> NDArray[np.int64]:
+def _as_first_looked_at(reign: Reign, scored: CandidateRows, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Of rows in the order of the events the order in which blocks are cut, see `trainer.looks`."""
-    written_ns = np.maximum(served.written_ns, scored.written_ns)[rows]
-    return rows[order_of(first_look(known.looks, served.event_ns[rows], written_ns, day_start))]
+    written_ns = np.maximum(reign.served.written_ns, scored.written_ns)[rows]
+    return rows[order_of(first_look(reign.looks, reign.served.event_ns[rows], written_ns, day_start))]
 
 
 def _earlier(found: Comparison) -> tuple[EarlierFit, ...]:

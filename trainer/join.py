@@ -79,8 +79,8 @@ class JoinedRows:
     reply's action hid the outcome. propensity: float32 [n], see `ServedBatch`; 1 where no action hides it.
     label: float64 [n], 0 or 1, NaN where neither was known at as_of_ns, or the outcome is hidden. matured:
     bool [n], event_ns + maturity <= as_of_ns. logged: int64 [n], rising in the order of the log. written_ns:
-    int64 [n], see `LogStore.write`. repeated: bool [n], the request_id was served more than once, and this is
-    the row received first.
+    int64 [n], see `LogStore.write`; observed_ns, recorded_ns: of its outcome, int64 [n], 0 without one.
+    repeated: bool [n], the request_id was served more than once, and this is the row received first.
     """
 
     as_of_ns: int
@@ -99,6 +99,8 @@ class JoinedRows:
     matured: NDArray[np.bool_]
     logged: NDArray[np.int64]
     written_ns: NDArray[np.int64]
+    observed_ns: NDArray[np.int64]
+    recorded_ns: NDArray[np.int64]
     repeated: NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -167,6 +169,8 @@ class JoinedRows:
             matured=self.matured[rows],
             logged=self.logged[rows],
             written_ns=self.written_ns[rows],
+            observed_ns=self.observed_ns[rows],
+            recorded_ns=self.recorded_ns[rows],
             repeated=self.repeated[rows],
         )
 
@@ -255,9 +259,9 @@ def read_rows(
         keys = joined_columns(parts, _NO_KEYS)
         chosen = choose_rows(**keys)
         event_ns = keys["event_ns"][chosen.rows]
-        known = beside.submit(lambda: _labels(reported.result(), chosen.index, event_ns))
+        known = beside.submit(lambda: _known(reported.result(), chosen.index, event_ns))
         found = chosen_columns(parts, _no_rows(signature), chosen.rows)
-        label = known.result()
+        label, observed_ns, recorded_ns = known.result()
     hidden = is_hidden(found["decision"], found["propensity"], hidden_by)
     label[hidden] = np.nan
     return JoinedRows(
@@ -277,6 +281,8 @@ def read_rows(
         matured=event_ns + nanoseconds(maturity) <= now_ns,
         logged=chosen.rows,
         written_ns=found[WRITTEN],
+        observed_ns=observed_ns,
+        recorded_ns=recorded_ns,
         repeated=chosen.repeated,
     )
 
@@ -317,15 +323,20 @@ def _outcomes(reader: LogReader, as_of_ns: int, since_ns: int | None) -> Outcome
         return another.outcomes(as_of_ns, None if since_ns is None else since_ns - EARLIEST_OUTCOME_NS)
 
 
-def _labels(outcomes: OutcomeTable, index: RequestIndex, event_ns: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of each row of the index, whose events were at event_ns."""
+def _known(
+    outcomes: OutcomeTable, index: RequestIndex, event_ns: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Of each row of the index, whose events were at event_ns: label, observed_ns and recorded_ns."""
     row_of = index.rows_of(outcomes.request_ids)
     meant = is_meant(outcomes.observed_ns, event_ns, row_of)
     # An outcome that is neither has no utility, so the row counts as one without an outcome.
     label = np.where((outcomes.label == 0) | (outcomes.label == 1), outcomes.label, np.nan)
     labels = np.full(len(event_ns), np.nan)
     labels[row_of[meant]] = label[meant]
-    return labels
+    observed_ns, recorded_ns = np.zeros((2, len(event_ns)), np.int64)
+    observed_ns[row_of[meant]] = outcomes.observed_ns[meant]
+    recorded_ns[row_of[meant]] = outcomes.recorded_ns[meant]
+    return labels, observed_ns, recorded_ns
 
 
 def _no_rows(signature: Signature) -> Columns:

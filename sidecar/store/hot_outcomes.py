@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sidecar.codec import Columns
 
-OUTCOME_COLUMNS = ("request_ids", "label", "value", "observed_ns")
+OUTCOME_COLUMNS = ("request_ids", "label", "value", "observed_ns", "recorded_ns")
 _IDS = 1 << 18
 """Requests at a time: bounds the texts."""
 _SEPARATOR = "\n"
@@ -35,6 +35,7 @@ _NO_ROWS: Columns = {
     "label": np.empty(0, np.float64),
     "value": np.empty(0, np.float64),
     "observed_ns": np.empty(0, np.int64),
+    "recorded_ns": np.empty(0, np.int64),
 }
 
 
@@ -65,9 +66,9 @@ def _steps(connection: sqlite3.Connection) -> Iterator[str | bytes]:
 
 
 def _part(connection: sqlite3.Connection, where: tuple[Any, ...]) -> list[Columns]:
-    ids, moments, labels, values = connection.execute(
+    ids, observed, recorded, labels, values = connection.execute(
         f"""
-        SELECT group_concat(request_id, ?), group_concat(observed_ns),
+        SELECT group_concat(request_id, ?), group_concat(observed_ns), group_concat(recorded_ns),
                group_concat(CASE label WHEN 0 THEN 0 WHEN 1 THEN 1 ELSE {_OTHER} END, ''), count(value)
         {_FROM}
         """,
@@ -81,7 +82,8 @@ def _part(connection: sqlite3.Connection, where: tuple[Any, ...]) -> list[Column
             "request_ids": np.array(ids.encode().split(_SEPARATOR.encode())),
             "label": _numbers(connection, "label", where) if _OTHER in labels else _flags(labels),
             "value": _numbers(connection, "value", where) if values else np.full(rows, np.nan),
-            "observed_ns": np.fromstring(moments, np.int64, sep=","),
+            "observed_ns": np.fromstring(observed, np.int64, sep=","),
+            "recorded_ns": np.fromstring(recorded, np.int64, sep=","),
         }
     ]
 

@@ -40,13 +40,14 @@ class OutcomeTable:
     """One outcome for each request.
 
     request_ids: bytes (S, ASCII) [n]; label: float64 [n]; value: float64 [n], NaN where none is known;
-    observed_ns: int64 [n].
+    observed_ns, recorded_ns: int64 [n], when it was seen, and when it was written to the log.
     """
 
     request_ids: NDArray[np.bytes_]
     label: NDArray[np.float64]
     value: NDArray[np.float64]
     observed_ns: NDArray[np.int64]
+    recorded_ns: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.request_ids)

@@ -58,7 +58,7 @@ def measure_probation(
     champion on probation has nobody beside it, so only a budget in microseconds binds it. Raises
     NotFoundError when nothing has been served.
     """
-    reign = Reign.at(task, reader, newcomer, as_of_ns)
+    reign = Reign.at(task, reader, newcomer, as_of_ns, looks=looks)
     served = reign.served
     found = reign.compare(reader, Stint(former, received_since_ns))
     known = Known(shares={former.digest: ErrorShare(0, 1)})

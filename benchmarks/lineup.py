@@ -28,7 +28,9 @@ def graph() -> str:
     return str(bundle("1").path / PIPELINE)
 
 
-def sidecar(engine: str, *, candidates: tuple[str, ...] = (), **environ: str) -> Server:
+def sidecar(
+    engine: str, name: str = "", label: str = "", *, candidates: tuple[str, ...] = (), **environ: str
+) -> Server:
     """The sidecar with version 1 as its champion; `candidates` are versions that it shadows."""
 
     def launch(folder: Path, port: int) -> Launch:
@@ -45,7 +47,7 @@ def sidecar(engine: str, *, candidates: tuple[str, ...] = (), **environ: str) ->
             home / "sidecar.sock",
         )
 
-    return Server(engine, f"sidecar, `{engine}` engine", launch)
+    return Server(name or engine, label or f"sidecar, `{engine}` engine", launch)
 
 
 def fill_registry(home: Path, candidates: tuple[str, ...] = ()) -> None:
@@ -129,10 +131,15 @@ KSERVE_TUNED = kserve("kserve-tuned", "KServe, tuned", "tuned")
 LINEUP = (NATIVE, PYTHON, GRPCIO, PYGRPC, MLSERVER, MLSERVER_IN_PROCESS, KSERVE, KSERVE_TUNED)
 """In the order of the pages."""
 PYGRPC_SINGLE = pygrpc_native("pygrpc-native-single", "pygrpc-native, one call at a time", 1, 1)
+GRPCIO_TWICE = bare_grpcio("grpcio-2", "grpcio (aio, uvloop), 2 processes", "aio", 2)
+NATIVE_TWICE = sidecar(
+    "native", "native-2", "sidecar, `native` engine, 2 event loops", SIDECAR_NATIVE_EVENT_LOOPS="2"
+)
 VARIANTS = (
+    NATIVE_TWICE,
     bare_grpcio("grpcio-threads", "grpcio (thread pool of one)", "threads", 1),
-    bare_grpcio("grpcio-2", "grpcio (aio, uvloop), 2 processes", "aio", 2),
+    GRPCIO_TWICE,
     pygrpc_native("pygrpc-native-2-io", "pygrpc-native, 2 I/O threads", 2, 64),
     PYGRPC_SINGLE,
 )
-"""Other ways to run a peer, to see that the one above is its best."""
+"""Other ways to run a server: to see that a peer above is at its best, and ours with as many threads."""

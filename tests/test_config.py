@@ -1,7 +1,8 @@
 import pytest
 
-from sidecar.config import Config, Native, Setting, address, describe, load_config
+from sidecar.config import Config, Native, address
 from sidecar.errors import ConfigError
+from sidecar.settings import Setting, describe, load_config
 
 
 @pytest.fixture

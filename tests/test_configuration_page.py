@@ -7,7 +7,7 @@ import os
 import textwrap
 from pathlib import Path
 
-from sidecar import config
+from sidecar import config, settings
 
 PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
 HEAD = """\
@@ -35,7 +35,7 @@ def render():
     }
     lines = []
     section = ""
-    for setting in config.describe(None, {}):
+    for setting in settings.describe(None, {}):
         if setting.section != section:
             section = setting.section
             lines += ["", *comment(said[section.title()][""]), f"[{section}]"]
@@ -66,9 +66,9 @@ def test_the_page_is_what_the_code_says():
 def test_the_page_is_a_file_of_all_defaults(tmp_path):
     file = tmp_path / "sidecar.toml"
     file.write_text(PAGE.read_text().split("```toml\n")[1].removesuffix(TAIL))
-    given = config.describe(file, {})
+    given = settings.describe(file, {})
     assert all(setting.source != "default" for setting in given)
-    assert config.load_config(file, {}) == config.Config(home=tmp_path / "var")
+    assert settings.load_config(file, {}) == config.Config(home=tmp_path / "var")
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from rich.console import Console
 from sidecar.cli.numbers import Number
 from sidecar.cli.options import as_json as json_option
 from sidecar.cli.options import config_path as config_option
-from sidecar.config import Config, load_config
 from sidecar.errors import InvalidRequestError, NotFoundError
 from sidecar.registry import Registry
+from sidecar.settings import load_config
 from sidecar.store.reader import LogReader
 from trainer.days import moment
 from trainer.judge import open_findings
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from sidecar.config import Config
     from sidecar.findings import Finding
 
 PATIENCE_SECONDS = 10.0

@@ -40,8 +40,9 @@ def render_throughput(result: dict[str, Any]) -> str:
         "The median time of one request with nothing else in progress, in microseconds. Most of it is the "
         "waking up of two processes.",
         _single(result),
-        "## Other ways to run a peer",
-        "Tried to see that the peers above are at their best.",
+        "## Other ways to run a server",
+        "Tried to see that the peers above are at their best, and what two threads that answer make of the "
+        "sidecar, which has one for every two cores unless it is told otherwise.",
         _variants(result),
         provenance(result, _COMMAND, result["command"]),
     )

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sidecar.cli.options import as_json, config_path
-from sidecar.config import describe
+from sidecar.settings import describe
 
 if TYPE_CHECKING:
     from pathlib import Path

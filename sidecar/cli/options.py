@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidecar.config import load_config
+from sidecar.settings import load_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -90,11 +90,16 @@ def make_bundle(root: Path, shape: Shape, version: str) -> Bundle:
     """Fit, export and write one version below `root`; versions differ in the rows they were fitted on."""
     rng = np.random.default_rng(sum(version.encode()))
     blocks = shape.rows(_TRAINING_ROWS, rng)
-    label = (rng.random(_TRAINING_ROWS) < 0.5).astype(float)  # noqa: PLR2004 - nothing to learn, only to run
-    transform = fit_transform(shape.transform, shape.signature, blocks, label)
+    transform = fit_transform(shape.transform, shape.signature, blocks, np.zeros(_TRAINING_ROWS))
     exported = export_transform(transform)
     features = compute_features(exported, blocks)
-    classifier = LogisticRegression(tol=0.1).fit(features / np.abs(features).max(axis=0), label)
+    center, scale = features.mean(axis=0), features.std(axis=0)
+    standard = (features - center) / scale
+    label = standard @ rng.normal(size=FEATURES) + rng.logistic(size=_TRAINING_ROWS) > 0
+    classifier = LogisticRegression(C=0.01).fit(standard, label)
+    # The same for features as they are: scores that differ from row to row, as a log's do.
+    classifier.coef_ = classifier.coef_ / scale
+    classifier.intercept_ = classifier.intercept_ - classifier.coef_ @ center
     reference = io.BytesIO()
     np.savez(reference, rows=np.array([0]))
     return write_bundle(
@@ -114,10 +119,10 @@ def make_bundle(root: Path, shape: Shape, version: str) -> Bundle:
 
 def _mixed_rows(count: int, rng: Generator) -> Blocks:
     measured = rng.normal(40.0, 12.0, (count, len(_MEASURED)))
-    whole = rng.poisson(rng.uniform(2, 300, len(_WHOLE)), (count, len(_WHOLE)))
+    whole = rng.poisson(np.linspace(2, 300, len(_WHOLE)), (count, len(_WHOLE)))
     numbers = np.concatenate([measured, whole], axis=1).astype(np.float32)
     numbers[rng.random(numbers.shape) < _MISSING] = np.nan
-    counts = rng.poisson(rng.uniform(1, 2_000, len(_COUNTS)), (count, len(_COUNTS)))
+    counts = rng.poisson(np.linspace(1, 2_000, len(_COUNTS)), (count, len(_COUNTS)))
     texts = np.empty((count, len(_VOCABULARY)), object)
     for place, words in enumerate(_VOCABULARY):
         # A few words are common and most are rare, as in life.

@@ -107,7 +107,7 @@ def _pack_column(column: NDArray[np.integer]) -> tuple[bytes, ...]:
     if most == base:
         return (_HEAD.pack(0, base, 0),)
     if most - base < _escape(1):  # most columns; no exception could make it smaller
-        return _HEAD.pack(1, base, 0), (column - base).astype(np.uint8).tobytes()
+        return _HEAD.pack(1, base, 0), (column - base if base else column).astype(np.uint8).tobytes()
     column = column.astype(np.int64, copy=False)
     above = column.view(np.uint64) - np.uint64(base & 0xFFFF_FFFF_FFFF_FFFF)  # exact: the difference fits
     best = (len(column) * _INT64_BYTES, _INT64_BYTES, 0)
@@ -131,9 +131,9 @@ def _escape(width: int) -> int:
     return (1 << (8 * width)) - 1
 
 
-def by_column(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+def by_column(matrix: NDArray[Number]) -> NDArray[Number]:
     """The columns of a matrix, each in one piece."""
-    return np.ascontiguousarray(matrix.T, "<f4")
+    return np.ascontiguousarray(matrix.T)
 
 
 def pack_matrix(matrix: NDArray[np.float32]) -> bytes:
@@ -216,9 +216,7 @@ def _is_whole(values: NDArray[np.float32]) -> NDArray[np.bool_]:
 def pack_words(words: Iterable[tuple[Sequence[object], NDArray[np.integer]]]) -> tuple[str, bytes]:
     """The values of each column, and which of them each row has."""
     columns = list(words)
-    return pack_json([values for values, _ in columns]), pack_integers(
-        rows.astype(np.int64, copy=False) for _, rows in columns
-    )
+    return pack_json([values for values, _ in columns]), pack_integers(rows for _, rows in columns)
 
 
 def used_words(values: Sequence[str], rows: NDArray[np.integer]) -> tuple[Sequence[str], NDArray[np.integer]]:

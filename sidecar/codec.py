@@ -37,6 +37,7 @@ from sidecar.cells import (
 )
 from sidecar.domain import Failure, ScoreBatch, ServedBatch
 from sidecar.feature_cell import pack_features, unpack_features
+from sidecar.feature_origin import RawFields
 from sidecar.signature import Blocks
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sidecar.domain import ModelId
+    from sidecar.feature_origin import Origins
 
 Cell: TypeAlias = int | str | bytes
 Columns: TypeAlias = "dict[str, NDArray[Any]]"
@@ -134,14 +136,17 @@ WRITTEN = "written_ns"
 _FRAME = struct.Struct("<6I")
 
 
-def pack_served(batch: ServedBatch) -> dict[str, Cell]:
-    """The cells of `batch` (at least one row), all but its model; keys as in SERVED."""
+def pack_served(batch: ServedBatch, origins: Origins) -> dict[str, Cell]:
+    """The cells of `batch` (at least one row), all but its model; keys as in SERVED.
+
+    origins: of the model's features, as far as earlier batches showed them; added to.
+    """
     prefix, request_ids = pack_ids(batch.request_ids)
     clients, client_rows = pack_words([index(batch.client.tolist())])
     blocks = batch.blocks
     words = coded_texts(blocks)
     texts, text_rows = pack_words(words)
-    numbers = by_column(blocks.numbers)
+    fields = RawFields(by_column(blocks.numbers), by_column(blocks.integers), words)
     return {
         "rows": len(batch),
         "id_prefix": prefix,
@@ -158,11 +163,11 @@ def pack_served(batch: ServedBatch) -> dict[str, Cell]:
         "score": pack_floats(batch.score),
         "decision": pack_flags(batch.decision),
         "propensity": pack_matrix(batch.propensity[:, None]),
-        "numbers": b"".join(map(pack_float_column, numbers)),
-        "integers": pack_integers(blocks.integers.T),
+        "numbers": b"".join(map(pack_float_column, fields.numbers)),
+        "integers": pack_integers(fields.integers),
         "texts": texts,
         "text_rows": text_rows,
-        "features": pack_features(by_column(batch.features), numbers, blocks.integers, words),
+        "features": pack_features(batch.features, fields, origins),
     }
 
 

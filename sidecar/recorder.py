@@ -30,6 +30,9 @@ _HELD_BATCHES = 8
 _SCORES_WAIT = 5.0
 """Times `flush_seconds`: how long scores wait for answered rows or outcomes to be written with. A transaction
 of a few hundred scores costs as much as writing a thousand rows."""
+_SCORE_ROWS = 4
+"""Times `batch_rows`: scores written together at most. Several candidates score each row, and large cells and
+few transactions cost less."""
 _NICENESS = 5
 """Above that of the threads that answer calls: the recorder keeps a quarter of a core that they fill, enough
 for their rows. With 10 it had a tenth, fell behind in bursts and its rows filled the ring."""
@@ -81,6 +84,7 @@ class Recorder:
         self._profiles = profiles
         self._served: Backlog[ServedBatch] = Backlog(_HELD_BATCHES * settings.batch_rows)
         self._scores: Backlog[ScoreBatch] = Backlog(_HELD_BATCHES * settings.batch_rows)
+        self._most_scores = _SCORE_ROWS * settings.batch_rows
         self._written = self._failed = self._scores_failed = self._outcomes = 0
         self._lost_before = store.lost_before
         self._scores_due = 0.0  # on the monotonic clock; when those that wait are written in any case
@@ -173,7 +177,7 @@ class Recorder:
         """Write all that waits, and settle `calls` with the first transaction."""
         while calls or self._served or self._scores_to_write():
             served = self._served.head(self._settings.batch_rows)
-            scores = self._scores.head(self._settings.batch_rows)
+            scores = self._scores.head(self._most_scores)
             try:
                 receipts = self._store.write(served, scores, [call.outcomes for call in calls])
             except UnavailableError as error:
@@ -194,7 +198,7 @@ class Recorder:
             calls = ()
 
     def _scores_to_write(self) -> bool:
-        due = self._scores.rows >= self._settings.batch_rows or time.monotonic() >= self._scores_due
+        due = self._scores.rows >= self._most_scores or time.monotonic() >= self._scores_due
         return bool(self._scores) and due
 
     def _refuse(self, calls: Sequence[PendingOutcomes], error: UnavailableError) -> None:

@@ -154,7 +154,7 @@ SERVED_NAMES = (
 @settings(deadline=None, max_examples=50)
 @given(served())
 def test_served_rows_come_back_bit_for_bit(batch):
-    back = unpack_served(through_sqlite(pack_served(batch), SERVED), CHAMPION)
+    back = unpack_served(through_sqlite(pack_served(batch, {}), SERVED), CHAMPION)
     assert back.model == CHAMPION
     assert_same(batch, back, SERVED_NAMES)
     assert batch.blocks.equals(back.blocks)
@@ -200,7 +200,7 @@ def test_work_comes_back_bit_for_bit(data, rows):
 @settings(deadline=None, max_examples=20)
 @given(served(), st.sampled_from(["", "checkout/1.4.2"]))
 def test_a_client_that_all_rows_share_costs_a_few_bytes(batch, client):
-    cells = pack_served(replace(batch, client=np.full(len(batch), client, object)))
+    cells = pack_served(replace(batch, client=np.full(len(batch), client, object)), {})
     assert (cells["clients"], len(cells["client_rows"])) == (f'[["{client}"]]', 13)
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sidecar.cells import by_column, index
 from sidecar.feature_cell import pack_features, unpack_features
+from sidecar.feature_origin import Line, Lookup, RawFields
 
 ROWS = 4096
 RNG = np.random.default_rng(0)
@@ -22,8 +23,9 @@ def raw():
     return numbers, integers, [index(column) for column in texts]
 
 
-def there_and_back(features, numbers, integers, words):
-    cell = pack_features(by_column(features), by_column(numbers), integers, words)
+def there_and_back(features, numbers, integers, words, origins=None):
+    fields = RawFields(by_column(numbers), by_column(integers), words)
+    cell = pack_features(features, fields, {} if origins is None else origins)
     back = unpack_features(cell, len(features), numbers, list(integers.T), [rows for _, rows in words])
     assert back.dtype == np.float32
     assert back.tobytes() == features.tobytes()
@@ -71,6 +73,25 @@ def test_what_is_almost_a_line_takes_a_byte_a_row():
     """Another order of operations: min-max scaling as a product and a sum."""
     almost = NUMBERS[:, 0] * np.float32(0.0123) + np.float32(0.45)
     assert there_and_back(almost.reshape(-1, 1), NUMBERS, INTEGERS, WORDS) < 1.1 * ROWS
+
+
+def test_what_one_batch_showed_is_tried_first_on_the_next():
+    features = np.stack([*DERIVED.values()], axis=1)
+    origins = {}
+    length = there_and_back(features, NUMBERS, INTEGERS, WORDS, origins)
+    assert [type(origins[place]) for place in range(len(DERIVED))] == [*[Line] * 7, *[Lookup] * 3]
+    found = dict(origins)
+    origins.update(dict.fromkeys(origins, Line(0, 1.5, -2.0)))  # all of them wrong
+    assert there_and_back(features, NUMBERS, INTEGERS, WORDS, origins) == length
+    assert origins == found
+
+
+def test_what_one_batch_showed_need_not_hold_for_the_next():
+    origins = {}
+    there_and_back(SCALED.reshape(-1, 1), NUMBERS, INTEGERS, WORDS, origins)
+    assert there_and_back(OF_WORD.reshape(-1, 1), NUMBERS, INTEGERS, WORDS, origins) < 400
+    own = RNG.normal(size=(ROWS, 1)).astype(np.float32)
+    assert there_and_back(own, NUMBERS, INTEGERS, WORDS, origins) < 4 * ROWS + 10
 
 
 def test_odd_values_in_field_and_feature():

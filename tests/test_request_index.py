@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sidecar.domain import to_ids
 from sidecar.store import request_index
-from sidecar.store.request_index import NO_ROW, RequestIndex
+from sidecar.store.request_index import NO_ROW, RequestIndex, same_ids
 
 IDS = st.lists(
     st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=30), min_size=1
@@ -58,3 +58,12 @@ def test_an_id_is_found_however_wide_the_arrays_are(length):
     wide = to_ids(["x" * length, "y" * 40])
     assert RequestIndex(wide).rows_of(to_ids(["x" * length])).tolist() == [0]
     assert RequestIndex(to_ids(["x" * length])).rows_of(wide).tolist() == [0, NO_ROW]
+
+
+def test_same_ids_are_those_in_the_same_order():
+    ids = np.array([b"a", b"bc", b"d"])
+    assert same_ids(ids, ids.copy())
+    assert same_ids(ids[::-1], ids[::-1].copy())
+    assert not same_ids(ids, ids[::-1])
+    assert not same_ids(ids, ids[:2])
+    assert not same_ids(ids[:0], ids)

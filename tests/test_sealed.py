@@ -285,3 +285,13 @@ def test_the_database_opens_as_plain_tables(path):
     assert database.execute("SELECT COUNT(*) FROM all_outcomes").fetchone() == (3,)
     assert json.loads(database.execute("SELECT json_group_array(kind) FROM sealed_files").fetchone()[0])
     database.close()
+
+
+def test_times_leave_as_differences_and_noise_as_byte_streams(tmp_path):
+    rng = np.random.default_rng(0)
+    columns = {"received_ns": np.cumsum(rng.integers(0, 9**6, 4096)), "infer_ns": rng.integers(0, 9**6, 4096)}
+    parquet.write_table(parquet.to_table(columns, None, {}), tmp_path / "x.parquet")
+    group = pq.read_metadata(tmp_path / "x.parquet").row_group(0)
+    encodings = {column["path_in_schema"]: column["encodings"] for column in group.to_dict()["columns"]}
+    assert "DELTA_BINARY_PACKED" in encodings["received_time"]
+    assert "BYTE_STREAM_SPLIT" in encodings["infer_ns"]

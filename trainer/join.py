@@ -28,7 +28,7 @@ from sidecar.store.joining import (
     spread,
 )
 from sidecar.store.part import chosen_columns, joined_columns
-from sidecar.store.request_index import NO_ROW
+from sidecar.store.request_index import NO_ROW, same_ids
 from trainer.days import nanoseconds
 from trainer.hidden_outcomes import is_hidden, stands_for
 
@@ -119,7 +119,7 @@ class JoinedRows:
     def rows_of(self, request_ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
         """Which row each of these requests is, or NO_ROW. int64 [m]."""
         # A candidate scores in the order of serving, so most often its rows are the log's very rows.
-        if len(request_ids) == len(self) and np.array_equal(request_ids, self._ids_as_logged):
+        if same_ids(request_ids, self._ids_as_logged):
             return self._as_logged
         return self.index.rows_of(request_ids)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 import time
+from collections import defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from sidecar.codec import Cell
     from sidecar.domain import ModelId, Outcome, ServedBatch
+    from sidecar.feature_origin import Origins
 
 BUSY_SECONDS = 5.0
 """How long a connection waits for another one's transaction."""
@@ -58,6 +60,7 @@ class LogStore:
         self._runs = RunTable(self._connection, path)
         self._run: Run | None = None
         self._written_ns = self._runs.logged_ns()
+        self._origins: defaultdict[str, Origins] = defaultdict(dict)
 
     def new_ledger(self) -> Ledger:
         """A ledger at zero for the next run, beside the log."""
@@ -122,7 +125,7 @@ class LogStore:
             "first_event_ns": int(batch.event_ns.min()),
             "last_event_ns": int(batch.event_ns.max()),
         }
-        self._insert("served", keys, pack_served(batch))
+        self._insert("served", keys, pack_served(batch, self._origins[batch.model.digest]))
 
     def _write_scores(self, batch: ScoreBatch) -> None:
         keys: dict[str, Cell] = {

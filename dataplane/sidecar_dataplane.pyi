@@ -151,6 +151,10 @@ class Columns:
         """int64: from the message's arrival to the start of decoding."""
 
     @property
+    def failed_ns(self) -> bytes:
+        """int64: what a canary's runs took that failed before; none where each is 0."""
+
+    @property
     def infer_ns(self) -> bytes:
         """int64: wall-clock time of the inference call that the row was part of."""
 

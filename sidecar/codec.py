@@ -70,6 +70,7 @@ SERVED: dict[str, type[Cell]] = {
     "event_lag_ns": bytes,
     "inference_calls": bytes,
     "queue_ns": bytes,
+    "failed_ns": bytes,
     "infer_ns": bytes,
     "cpu_ns": bytes,
     "score": bytes,
@@ -113,6 +114,7 @@ SERVED_COLUMNS: dict[str, tuple[str, ...]] = {
     "decision": ("decision",),
     "propensity": ("propensity",),
     "queue_ns": ("queue_ns",),
+    "failed_ns": ("failed_ns",),
     "infer_ns": ("infer_ns",),
     "cpu_ns": ("cpu_ns",),
 }
@@ -128,6 +130,8 @@ SCORE_COLUMNS: dict[str, tuple[str, ...]] = {
     "detail": ("failures", "failure_rows"),
 }
 """The same of candidates' scores; failure and detail: object (str) [n]."""
+WRITTEN = "written_ns"
+"""The column of both that the log adds: when each row was written, int64 [n], see `LogStore.write`."""
 
 _FRAME = struct.Struct("<6I")
 
@@ -153,6 +157,7 @@ def pack_served(batch: ServedBatch, origins: Origins) -> dict[str, Cell]:
         "event_lag_ns": pack_integers([batch.received_ns - batch.event_ns]),
         "inference_calls": pack_integers([np.diff(batch.group, prepend=np.int64(0))]),
         "queue_ns": pack_integers([batch.queue_ns]),
+        "failed_ns": pack_integers([batch.failed_ns]),
         "infer_ns": pack_integers([batch.infer_ns]),
         "cpu_ns": pack_integers([batch.cpu_ns]),
         "score": pack_floats(batch.score),
@@ -222,7 +227,7 @@ def score_batch(columns: Mapping[str, NDArray[Any]], candidate: ModelId, champio
 
 
 def unpack_columns(cells: Cells, names: Iterable[str]) -> Columns:
-    """The columns of these names, from the cells that SERVED_COLUMNS or SCORE_COLUMNS names, and `rows`."""
+    """The columns of these names, from the cells that they come out of, and `rows`."""
     return {name: unpack_column(cells, name) for name in names}
 
 
@@ -288,10 +293,12 @@ _UNPACK: Mapping[str, Callable[[Cells, int], NDArray[Any]]] = {
     "decision": lambda cells, rows: unpack_flags(cells["decision"], rows),
     "propensity": lambda cells, rows: unpack_matrix(cells["propensity"], rows)[:, 0],
     "queue_ns": _durations("queue_ns"),
+    "failed_ns": _durations("failed_ns"),
     "infer_ns": _durations("infer_ns"),
     "cpu_ns": _durations("cpu_ns"),
     "failure": _failures(0),
     "detail": _failures(1),
+    WRITTEN: lambda cells, rows: np.full(rows, cells[WRITTEN], np.int64),
 }
 
 

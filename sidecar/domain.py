@@ -55,8 +55,9 @@ class ServedBatch:
     features: float32 [n, features]; score: float32 [n]; decision: bool [n], what the rule said.
     propensity: float32 [n], the chance that the reply took the action it did; where it is below a half the
     reply took the other action than the rule's (see `sidecar.exploration`).
-    queue_ns, infer_ns, cpu_ns: int64 [n]; infer_ns and cpu_ns are those of the whole inference call the row
-    was part of, on the wall clock and on the thread's CPU clock.
+    queue_ns, failed_ns, infer_ns, cpu_ns: int64 [n]; failed_ns is what a canary's runs took that failed
+    before the one that gave the answer, 0 where none did; infer_ns and cpu_ns are those of the whole
+    inference call the row was part of, on the wall clock and on the thread's CPU clock.
     """
 
     model: ModelId
@@ -71,6 +72,7 @@ class ServedBatch:
     decision: NDArray[np.bool_]
     propensity: NDArray[np.float32]
     queue_ns: NDArray[np.int64]
+    failed_ns: NDArray[np.int64]
     infer_ns: NDArray[np.int64]
     cpu_ns: NDArray[np.int64]
 
@@ -92,6 +94,7 @@ class ServedBatch:
             decision=self.decision[rows],
             propensity=self.propensity[rows],
             queue_ns=self.queue_ns[rows],
+            failed_ns=self.failed_ns[rows],
             infer_ns=self.infer_ns[rows],
             cpu_ns=self.cpu_ns[rows],
         )

@@ -18,18 +18,21 @@ from sidecar.registry_activations import Activation, add_activation, newest_acti
 from sidecar.registry_arrows import NOBODY, Arrows, check_judged, check_signature
 from sidecar.registry_decisions import StoredDecision, add_decision, read_decisions
 from sidecar.registry_file import RegistryFile
+from sidecar.registry_looks import Look, add_look, read_looks
 from sidecar.registry_versions import Versions
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from sidecar.bundle import Bundle
+    from sidecar.domain import BundleRef, ModelId
 
 __all__ = [
     "NOBODY",
     "Activation",
+    "Look",
     "ModelState",
     "Reason",
     "Registry",
@@ -126,21 +129,23 @@ class Registry:
             arrows.take(version, expected, to, reason)
             return versions.find(digest)
 
-    def supersede(self, digests: Sequence[str], successor: str, reason: Reason) -> Version:
+    def supersede(
+        self, successor: str, reason: Reason, before: Callable[[Sequence[BundleRef]], Sequence[ModelId]]
+    ) -> Version:
         """Let an ADMITTED version take the place of some that are SHADOW, in one step; returns it.
 
-        digests: in order of arrival; the last is the one that it goes on from. Raises ConflictError when one
-        of them is in another state, NotFoundError when there is no such version, and NoChampionError and
+        before: which of those that are SHADOW, in order of arrival; the last is the one that it goes on from.
+        It is asked within the transaction, so that nobody comes or goes meanwhile. Raises ConflictError when
+        the version is in another state, NotFoundError when there is no such version, and NoChampionError and
         SignatureMismatchError as `move` to SHADOW does.
         """
         with self._file.write() as db:
             versions, arrows = self._open(db)
             after = versions.find(successor)
             arrows.check_comparable(after)
-            for digest in digests:
-                before = versions.find(digest)
+            for model in before(versions.deployment().candidates):
                 arrow = ModelState.SHADOW, ModelState.SUPERSEDED
-                arrows.take(before, *arrow, reason, successor=after.model.digest)
+                arrows.take(versions.find(model.digest), *arrow, reason, successor=after.model.digest)
             arrows.take(after, ModelState.ADMITTED, ModelState.SHADOW, reason)
             return versions.find(successor)
 
@@ -152,8 +157,8 @@ class Registry:
         by: the field whose values are drawn; None for the calls' ids (see `sidecar.domain.Canary`). over: the
         digest of the champion that the version was judged against; None for whoever it is.
         Raises InvalidRequestError for another share, ConflictError when the version is in another state, when
-        another is the canary, or when `over` is not the champion now, NotFoundError when there is no such
-        version, and NoChampionError when there is no champion.
+        it has that very share, another is the canary, or `over` is not the champion now, NotFoundError when
+        there is no such version, and NoChampionError when there is no champion.
         """
         if not 0 < share < 1:
             raise InvalidRequestError(f"share is {share:g}; give more than 0 and less than 1")
@@ -168,6 +173,7 @@ class Registry:
             check_judged(version, champion, over)
             if canary is not None and canary.model != version.model:
                 raise ConflictError(f"{canary.model} is the canary; end that first")
+            _check_changes(versions, canary, share, by)
             check_signature(version, champion)
             arrows.take(version, version.state, ModelState.CANARY, reason, part=(share, by))
             return versions.deployment()
@@ -236,6 +242,11 @@ class Registry:
         with self._file.write() as db:
             return add_decision(db, decision)
 
+    def add_look(self, look: Look) -> None:
+        """Keep for ever that the log was judged, by somebody who could act on it."""
+        with self._file.write() as db:
+            add_look(db, look)
+
     # Questions.
 
     def find(self, prefix: str) -> Version:
@@ -295,6 +306,11 @@ class Registry:
         with self._file.read() as db:
             return read_decisions(db) if db else []
 
+    def looks(self) -> list[Look]:
+        """All looks at the log, in the order of what had been logged."""
+        with self._file.read() as db:
+            return read_looks(db) if db else []
+
     def history(self) -> list[Transition | StoredDecision]:
         """Transitions and decisions in the order in which they were written."""
         with self._file.read() as db:
@@ -328,3 +344,13 @@ class Registry:
         absolute = path.absolute()
         inside = absolute.is_relative_to(self.path.parent)
         return str(absolute.relative_to(self.path.parent) if inside else absolute)
+
+
+def _check_changes(versions: Versions, canary: Version | None, share: float, by: str | None) -> None:
+    """Raise ConflictError where the canary would begin anew with what it has.
+
+    Its days would, and so would the bets on its callers' waits, whose error is spent once for each share.
+    """
+    now = versions.deployment().canary
+    if canary is not None and now is not None and (now.share, now.by) == (share, by):
+        raise ConflictError(f"{canary.model} is the canary already, with {now.words}; nothing would change")

@@ -17,8 +17,8 @@ class StoredDecision:
     """A decision of the gate, kept with all that it rests on. Models are named by digest.
 
     e_value, wanted: of the candidate, and what would have promoted it. budget, budget_left: its part of the
-    error budget, and what is left for candidates after it. sequence: the registry's running number, 0 before
-    it is kept.
+    error budget, and what is left for candidates after it. logged_ns: it rests on what had been logged by
+    then, see `LogReader.logged_ns`. sequence: the registry's running number, 0 before it is kept.
     """
 
     candidate: str
@@ -34,6 +34,7 @@ class StoredDecision:
     evidence_json: str
     policy_json: str
     decided_ns: int
+    logged_ns: int
     actor: str
     sequence: int = 0
 

@@ -18,10 +18,10 @@ from sidecar.lifecycle import ModelState
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCHEMA = 4
+SCHEMA = 5
 BUSY_SECONDS = 10.0
 
-_APPEND_ONLY = ("transitions", "decisions", "audit")
+_APPEND_ONLY = ("transitions", "decisions", "looks", "audit")
 
 
 class RegistryFile:
@@ -172,9 +172,15 @@ def _build(db: sqlite_utils.Database) -> None:
             "evidence_json": str,
             "policy_json": str,
             "decided_ns": int,
+            "logged_ns": int,
             "actor": str,
         },
         pk="sequence",
+    )
+    db.table("looks").create(
+        {"as_of_ns": int, "logged_ns": int},
+        pk=("logged_ns", "as_of_ns"),
+        not_null={"as_of_ns", "logged_ns"},
     )
     db.table("audit").create(
         {"number": int, "kind": str, "row": int, "digest": str, "link": str},

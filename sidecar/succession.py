@@ -9,9 +9,11 @@ from sidecar.errors import BundleError
 from sidecar.lifecycle import ModelState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sidecar.bundle import Bundle
+    from sidecar.domain import BundleRef, ModelId
     from sidecar.lifecycle import Reason, Version
     from sidecar.registry import Registry
 
@@ -27,11 +29,11 @@ def start_shadow(registry: Registry, digest: str, reason: Reason, *, override: b
     version = registry.find(digest)
     if version.state in (ModelState.SHADOW, ModelState.CANARY):
         return version
-    earlier = []
     if version.state is ModelState.ADMITTED:
-        earlier = earlier_fits(registry, open_bundle(version.path))
-    if earlier:
-        return registry.supersede([one.model.digest for one in earlier], version.model.digest, reason)
+        bundle = open_bundle(version.path)
+        return registry.supersede(
+            version.model.digest, reason, lambda candidates: earlier_fits(candidates, bundle)
+        )
     return registry.move(
         version.model.digest,
         expected=version.state,
@@ -41,15 +43,15 @@ def start_shadow(registry: Registry, digest: str, reason: Reason, *, override: b
     )
 
 
-def earlier_fits(registry: Registry, bundle: Bundle) -> list[Version]:
-    """The candidates in the shadow that are earlier fits of the same recipe, in order of arrival.
+def earlier_fits(candidates: Sequence[BundleRef], bundle: Bundle) -> list[ModelId]:
+    """Those of the candidates that are earlier fits of the same recipe, in their order.
 
     One that was fitted on newer rows than `bundle` is no earlier one, whenever it came.
     """
     until_ns = bundle.fitted_until_ns or 0
     return [
-        registry.find(ref.model.digest)
-        for ref in registry.deployment().candidates
+        ref.model
+        for ref in candidates
         if (other := _opened(ref.path))
         and _same_recipe(other, bundle)
         and (other.fitted_until_ns or 0) <= until_ns

@@ -1,7 +1,7 @@
 """What tests of engines, canaries, shadows and probations share; engines are tested one after the other."""
 
 import pytest
-from promoted_home import promoted_home
+from promoted_home import copy_of, promoted_home, with_policy
 from running_engine import ENGINES, RunningEngine
 from shadowed import SETTINGS
 from tiny_bundles import Misbehaviour, tiny_bundle
@@ -75,3 +75,15 @@ def running(request, tmp_path):
 def promoted(tmp_path_factory):
     """Made once; a test that changes it takes a copy."""
     return promoted_home(tmp_path_factory.mktemp("promoted"))
+
+
+@pytest.fixture
+def home(promoted, tmp_path):
+    """A copy of the promoted home."""
+    return copy_of(promoted, tmp_path)
+
+
+@pytest.fixture
+def short(tmp_path):
+    """The small task with a probation of three days."""
+    return with_policy(tmp_path / "short.py", "probation_days=3")

@@ -30,6 +30,7 @@ def served(champion, rows, *, triggers=(), group=None, prefix="r"):
         decision=np.zeros(rows, bool),
         propensity=np.ones(rows, np.float32),
         queue_ns=nothing,
+        failed_ns=nothing,
         infer_ns=nothing,
         cpu_ns=nothing,
     )

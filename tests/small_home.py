@@ -97,6 +97,7 @@ def answered(ref, rows, own, now_ns):
         decision=served.decision,
         propensity=model.bundle.exploration.propensity(request_ids, served.decision),
         queue_ns=nothing,
+        failed_ns=nothing,
         infer_ns=nothing + 20_000,
         cpu_ns=nothing + 10_000,
     )

@@ -46,6 +46,7 @@ def served(
         decision=score[rows] > 0.5,
         propensity=exploration.propensity(ids, score[rows] > 0.5),
         queue_ns=np.zeros(count, np.int64),
+        failed_ns=np.zeros(count, np.int64),
         infer_ns=np.full(count, 2 * cpu_ns),
         cpu_ns=np.full(count, cpu_ns),
     )

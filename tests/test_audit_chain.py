@@ -26,6 +26,7 @@ def stored(candidate: str, action: str = "hold") -> StoredDecision:
         evidence_json="{}",
         policy_json="{}",
         decided_ns=7,
+        logged_ns=6,
         actor="gate",
     )
 
@@ -120,7 +121,8 @@ def test_an_empty_registry_is_intact(tmp_path):
         (
             """
             INSERT INTO decisions SELECT 3, candidate, champion, 'promote', reasons, e_value, wanted, budget,
-              budget_left, evidence_digest, policy_digest, evidence_json, policy_json, decided_ns, actor
+              budget_left, evidence_digest, policy_digest, evidence_json, policy_json, decided_ns, logged_ns,
+              actor
             FROM decisions WHERE sequence = 1
             """,
             "decisions 3: the row is not in the chain",

@@ -3,20 +3,9 @@
 from pathlib import Path
 
 import pytest
-from promoted_home import copy_of, judged, states, with_policy
+from promoted_home import judged, states, with_policy
 
 from sidecar.lifecycle import ModelState, Reason
-
-
-@pytest.fixture
-def home(promoted, tmp_path):
-    return copy_of(promoted, tmp_path)
-
-
-@pytest.fixture
-def short(tmp_path):
-    """The task with a probation of three days."""
-    return with_policy(tmp_path / "short.py", "probation_days=3")
 
 
 @pytest.fixture
@@ -75,6 +64,8 @@ def test_a_canary_is_set_and_ended_by_hand(home):
     assert home.json("canary", home.again, "--share", "0.25", "--why", "to see")["share"] == 0.25
     assert "give --share or --end" in home.command("canary", home.again, "--why", "x").output
     assert canary(home).by is None
+    again = home.error("canary", home.again, "--share", "0.25", "--why", "to begin anew")
+    assert "is the canary already, with 25.00% of the calls" in again
     by_hour = ("canary", home.again, "--share", "0.3", "--by", "hour", "--why", "to see")
     assert "30.00% of the calls, drawn by hour" in home.command(*by_hour).stdout.replace("\n", "")
     assert canary(home).by == "hour"

@@ -87,6 +87,7 @@ def served(draw):
         decision=draw(flags(rows)),
         propensity=draw(floats(rows)),
         queue_ns=draw(integers(rows)),
+        failed_ns=draw(integers(rows)),
         infer_ns=draw(integers(rows)),
         cpu_ns=draw(integers(rows)),
     )
@@ -144,6 +145,7 @@ SERVED_NAMES = (
     "decision",
     "propensity",
     "queue_ns",
+    "failed_ns",
     "infer_ns",
     "cpu_ns",
 )

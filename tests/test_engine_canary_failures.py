@@ -27,6 +27,11 @@ def test_what_the_canary_fails_on_the_champion_answers(running, bundle, raising)
         assert recorded[key][0].model == by.model
         assert np.float32(reply.score) == scores[place], "both give the same score where they give one"
         assert not (reply.explored and by is bundle), "the champion explores nothing"
+        batch, at = recorded[key]
+        if drawn and place % 2:
+            assert 0 < batch.failed_ns[at] < 10**10
+        if not drawn:
+            assert batch.failed_ns[at] == 0, "its callers did not wait for the canary"
     assert failed > 5
     assert failures(running) == failed
     stats = running.engine.stats()
@@ -44,7 +49,9 @@ def test_a_call_of_several_rows_falls_back_as_one(running, bundle, raising):
         assert reply.model_version == "1"
         assert outputs_of(reply)["score"].tolist() == expected(bundle, rows).score.tolist()
     assert failures(running) == len(drawn)
-    assert {batch.model for batch, _ in running.recorded().values()} == {bundle.model}
+    recorded = running.recorded().values()
+    assert {batch.model for batch, _ in recorded} == {bundle.model}
+    assert all(batch.failed_ns[at] > 0 for batch, at in recorded)
 
 
 def test_what_neither_can_answer_is_told_as_the_champion_tells_it(running, tmp_path, raising):

@@ -25,6 +25,7 @@ from sidecar.ledger import Ledger
 from sidecar.signature import Blocks
 from sidecar.store.log import LogStore
 from sidecar.store.reader import LogReader
+from sidecar.store.schema import FORMAT
 
 CHAMPION = ModelId("tiny", "1", "a" * 64)
 OTHER = ModelId("tiny", "2", "b" * 64)
@@ -50,6 +51,7 @@ def served(ids, event_ns=None, model=CHAMPION):
         decision=np.arange(rows) % 2 == 0,
         propensity=np.resize(np.array([1, 0.02, 0.98], np.float32), rows),
         queue_ns=np.full(rows, 10),
+        failed_ns=np.full(rows, 4),
         infer_ns=np.full(rows, 20),
         cpu_ns=np.full(rows, 15),
     )
@@ -201,8 +203,8 @@ def test_a_file_that_is_no_log_of_this_format_is_refused(path, opened):
     database.execute("CREATE TABLE other (x)")
     with pytest.raises(ConfigError, match="another kind"):
         opened(path)
-    database.execute("PRAGMA user_version = 4")
-    with pytest.raises(ConfigError, match="format 4, this version reads format 3; upgrade"):
+    database.execute("PRAGMA user_version = 5")
+    with pytest.raises(ConfigError, match=f"format 5, this version reads format {FORMAT}; upgrade"):
         opened(path)
     database.close()
 
@@ -390,3 +392,25 @@ def test_a_home_that_moved_after_a_crash_still_closes_its_books(tmp_path):
     store.open_run(store.new_ledger())
     assert store.lost_before == 4
     store.close()
+
+
+def test_every_transaction_is_later_than_those_before_it(path, monkeypatch):
+    times = iter([100, 50, 60, 61, 200, 201])
+    monkeypatch.setattr("sidecar.store.log.time.time_ns", lambda: next(times, 300))
+    moments = []
+    for _ in range(2):  # another process goes on from there
+        store = LogStore(path)
+        ledger = store.new_ledger()
+        store.open_run(ledger)
+        for request in ("a", "b"):
+            store.write([served([request], [10])], [], [[Outcome(request, 1.0, None, len(moments))]])
+            with LogReader(path) as reader:
+                moments.append(reader.logged_ns)
+        store.close_run()
+        store.close()
+        ledger.close()
+    assert moments == sorted(set(moments))
+    database = sqlite3.connect(path)
+    for table, column in (("served", "written_ns"), ("outcomes", "recorded_ns")):
+        assert [at for (at,) in database.execute(f"SELECT {column} FROM {table} ORDER BY 1")] == moments
+    database.close()

@@ -1,6 +1,7 @@
 """`trainer monitor` on a real log: what it finds, that it says it once, and what it leaves alone."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import small_task
 from small_home import Home
 from small_task import START_NS, traffic
 
-from sidecar.findings import FindingStore
+from sidecar.findings import Finding, FindingStore
 from sidecar.lifecycle import Reason
 from trainer.days import DAY_NS, iso_day
 from trainer.promote import promote_first
@@ -95,6 +96,17 @@ def test_bad_days_are_told_once_and_closed_when_it_is_over(home, monkeypatch):
     home.live(20)
     home.json("monitor", TASK)
     assert reported(home)["label.shift"][1] is not None
+
+
+def test_what_was_found_of_a_former_champion_is_closed(home):
+    former = Finding("performance", "f" * 64, "label", "shift", 0.5, 1, "It went up.")
+    others = replace(former, monitor="drift")
+    with FindingStore(home.path / "var" / "findings.db") as findings:
+        for one in (former, others):
+            findings.report(one.monitor, one.model, [one], 1)
+    home.json("monitor", TASK)
+    with FindingStore(home.path / "var" / "findings.db") as findings:
+        assert [one.finding.monitor for one in findings.open()] == ["drift"]
 
 
 def test_looking_back_reports_nothing(home, monkeypatch):

@@ -36,11 +36,11 @@ def test_rows_of_all_parts_come_in_the_order_asked_for(sizes, data):
 
 
 def test_rows_within_a_time_are_those_of_every_column():
-    some = part([3, 1, 2]).within("number", 2, 3)
+    some = part([3, 1, 2]).within({"number": (2, 3)})
     assert some.rows == 2
     assert some["text"].tolist() == ["n3", "n2"]
     assert some.only(np.array([False, True]))["block"].tolist() == [[2, -2]]
-    assert part([3, 1]).within("number", 4, 9) is None
+    assert part([3, 1]).within({"number": (4, 9)}) is None
 
 
 def test_a_column_is_unpacked_only_when_it_is_asked_for():

@@ -2,25 +2,14 @@
 
 from pathlib import Path
 
-import pytest
-from promoted_home import TASK, copy_of, install, judged, states, with_policy
+from promoted_home import TASK, install, judged, states
 
+from sidecar.errors import ConflictError
 from sidecar.findings import FindingStore
 from sidecar.lifecycle import ModelState
 from sidecar.store.reader import LogReader
 from trainer.probation.conduct import conduct
 from trainer.task import load_task
-
-
-@pytest.fixture
-def home(promoted, tmp_path):
-    return copy_of(promoted, tmp_path)
-
-
-@pytest.fixture
-def short(tmp_path):
-    """The task with a probation of three days."""
-    return with_policy(tmp_path / "short.py", "probation_days=3")
 
 
 def found(home):
@@ -104,6 +93,23 @@ def test_a_lapse_is_told_though_whoever_acted_on_it_ended_before_it_could(home, 
     install(home, home.trees, "--override", "--why", "we know")
     home.json("probation", short, "--end", "we are sure")
     assert found(home) == []
+
+
+def test_a_lapse_is_told_though_the_canary_cannot_be_judged(home, short, monkeypatch):
+    too_little = Path(short)
+    bound = too_little.read_text().replace("largest_unit_loss=600", "largest_unit_loss=80")
+    too_little.write_text(bound.replace("deadline_days=14", "deadline_days=5"))
+    home.json("shadow", home.again)
+    home.json("canary", home.again, "--share", "0.5", "--why", "to see")
+    home.live(7)
+
+    def fails(*_, **__):
+        raise ConflictError("the disk is full")
+
+    monkeypatch.setattr("trainer.probation.conduct.judge_canary", fails)
+    assert "the disk is full" in home.error("watch", short, "--once")
+    assert (states(home)[home.trees], states(home)[home.line]) == (ModelState.CHAMPION, ModelState.RETIRED)
+    assert [one.what for one in found(home)] == ["lapsed"]
 
 
 def test_a_probation_that_is_ended_by_hand_is_found_no_more(home, short):

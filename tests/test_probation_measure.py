@@ -228,3 +228,21 @@ def test_of_a_call_that_was_made_twice_the_first_counts_whichever_was_written_fi
     )
     for name, batches in (("before", [again, calls]), ("after", [calls, again])):
         assert measured(log(tmp_path / name, of_former=batches), share=0.5).waits == once
+
+
+def test_calls_that_the_canary_failed_waited_for_it(tmp_path):
+    path, rows = waiting(tmp_path)
+    of_its_own, others = measured(path, share=0.5).waits, timed(rows)[1]
+    failed = others & (ROWS % 100 == 1)
+    score = oracle(rows, wrong=0.1, seed=3)
+    beside = served(rows, score, ROWS, FORMER, cpu_ns=5_000)
+    beside = replace(
+        beside,
+        queue_ns=np.where(ROWS % 50, 10_000, 90_000),
+        failed_ns=np.where(failed, 7_000_000, 0),
+    )
+    found = measured(log(tmp_path / "failing", of_former=[beside]), share=0.5).waits
+    assert found.calls == of_its_own.calls + np.sum(failed)
+    assert found.beside_calls == of_its_own.beside_calls - np.sum(failed)
+    assert found.waited.p999.us == 10 + 7_000 + 10
+    assert found.beside.p999.us == 100

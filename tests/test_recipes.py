@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import threading
 import time
 from dataclasses import replace
 
@@ -20,9 +21,10 @@ from sidecar.bundle import RECIPE
 from sidecar.errors import ConflictError, NoChampionError
 from sidecar.lifecycle import ModelState
 from sidecar.registry import Registry
+from sidecar.succession import earlier_fits, start_shadow
 from trainer.budget import ErrorShare, error_shares
 from trainer.days import DAY_NS
-from trainer.promote import promote_by_override, promote_first, save, shadow
+from trainer.promote import promote_by_override, promote_first, register, save, shadow
 from trainer.recipes import recipe_digest
 from trainer.search import Search
 from trainer.stints import stints_of
@@ -160,12 +162,38 @@ def test_superseding_is_one_step_and_refused_where_it_makes_no_sense(registry, f
     admitted = fit("june")
     registry.register(admitted, WHY)
     with pytest.raises(ConflictError, match="is registered, not admitted"):
-        registry.supersede([first.digest], admitted.model.digest, WHY)
+        registry.supersede(admitted.model.digest, WHY, lambda _: [first])
     assert in_shadow(registry) == [first]
     with Registry(tmp_path / "other.db") as empty:
         empty.register(admitted, WHY)
         with pytest.raises(NoChampionError):
-            empty.supersede([], admitted.model.digest, WHY)
+            empty.supersede(admitted.model.digest, WHY, lambda _: [])
+
+
+def test_of_two_fits_that_come_at_once_one_takes_the_place_of_the_other(registry, fit, monkeypatch):
+    bundles = fit("may"), fit("june")
+    for bundle in bundles:
+        register(registry, bundle.path, WHY)
+
+    def slowly(candidates, bundle):
+        found = earlier_fits(candidates, bundle)
+        time.sleep(0.2)
+        return found
+
+    monkeypatch.setattr("sidecar.succession.earlier_fits", slowly)
+
+    def start(bundle):
+        with Registry(registry.path) as own:
+            start_shadow(own, bundle.model.digest, WHY)
+
+    threads = [threading.Thread(target=start, args=(bundle,)) for bundle in bundles]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(in_shadow(registry)) == 1
+    states = sorted(state(registry, bundle.model) for bundle in bundles)
+    assert states == [ModelState.SHADOW, ModelState.SUPERSEDED]
 
 
 def test_all_fits_of_a_recipe_have_one_part_of_the_error(registry, fit):

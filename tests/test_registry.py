@@ -284,6 +284,7 @@ def test_decisions_are_kept_as_they_were(registry):
         evidence_json='{"rows": 3}',
         policy_json='{"cycle_days": 7}',
         decided_ns=12,
+        logged_ns=11,
         actor="gate",
     )
     assert [registry.save_decision(decision), registry.save_decision(decision)] == [1, 2]

@@ -42,6 +42,7 @@ def answered(number, rows=1, model=MODELS[0]):
         ),
         propensity=np.full(rows, number / 8, np.float32),
         queue_ns=number * 2,
+        failed_ns=number * 3,
     )
 
 
@@ -62,6 +63,7 @@ def test_calls_become_columns_in_order(ledger):
     assert batch.received_ns.tolist() == [1, 1, 2]
     assert batch.event_ns.tolist() == [-1, -1, -2]
     assert batch.queue_ns.tolist() == [2, 2, 4]
+    assert batch.failed_ns.tolist() == [3, 3, 6]
     assert batch.infer_ns.tolist() == [10, 10, 20]
     assert batch.cpu_ns.tolist() == [5, 5, 10]
     assert batch.score.tolist() == [1.0, 2.0, 2.0]
@@ -70,7 +72,7 @@ def test_calls_become_columns_in_order(ledger):
     assert batch.features.tolist() == [[1.0] * 3, [1.0] * 3, [2.0] * 3]
     assert batch.blocks.numbers.tolist() == [[1.0, 1.0], [1.0, 1.0], [2.0, 2.0]]
     assert batch.blocks.texts.tolist() == [["1"], ["1"], ["2"]]
-    for name in ("received_ns", "event_ns", "group", "queue_ns", "infer_ns", "cpu_ns"):
+    for name in ("received_ns", "event_ns", "group", "queue_ns", "failed_ns", "infer_ns", "cpu_ns"):
         assert getattr(batch, name).dtype == np.int64, name
 
 

@@ -69,19 +69,21 @@ def store(path):
 def everything(path):
     """All that a reader can be told, as bytes and lists."""
     with LogReader(path) as reader:
-        parts = [reader.served_parts(SERVED_COLUMNS, champion=model.digest) for model in (CHAMPION, OTHER)]
-        parts.append(reader.score_parts(SCORE_COLUMNS, OTHER.digest, CHAMPION.digest))
-        outcomes = reader.outcomes()
-        told = []
-        for of in parts:
-            found = [part.columns for part in of]
-            columns = joined_columns(found[1:], found[0])
-            told.append(
-                {name: (v.tolist() if v.dtype == object else v.tobytes()) for name, v in columns.items()}
-            )
-        order = np.argsort(outcomes.request_ids)
-        told.append([outcomes.request_ids[order].tolist(), outcomes.label[order].tolist()])
-        return told, reader.counts(), reader.watermark_ns()
+        return everything_of(reader)
+
+
+def everything_of(reader):
+    parts = [reader.served_parts(SERVED_COLUMNS, champion=model.digest) for model in (CHAMPION, OTHER)]
+    parts.append(reader.score_parts(SCORE_COLUMNS, OTHER.digest, CHAMPION.digest))
+    outcomes = reader.outcomes()
+    told = []
+    for of in parts:
+        found = [part.columns for part in of]
+        columns = joined_columns(found[1:], found[0])
+        told.append({name: (v.tolist() if v.dtype == object else v.tobytes()) for name, v in columns.items()})
+    order = np.argsort(outcomes.request_ids)
+    told.append([outcomes.request_ids[order].tolist(), outcomes.label[order].tolist()])
+    return told, reader.counts(), reader.watermark_ns()
 
 
 def seal_all(path):
@@ -105,12 +107,28 @@ def test_rows_are_the_same_bit_for_bit_after_they_are_sealed(store, path):
     assert sorted(ids) == list("abcdefg")
 
 
+def test_the_log_reads_as_it_was_at_a_moment_sealed_or_not(store, path):
+    with LogReader(path) as reader, reader.as_logged() as then:
+        logged_ns, was, known = then.logged_ns, everything_of(then)[0], then.watermark_ns()
+    more = served(["z"], [10**18 + 9])
+    more = replace(more, features=more.features[:, :2])
+    store.write([more], [scores()], [[Outcome("a", 0.0, None, 300)]])
+    for _ in range(2):
+        with LogReader(path, logged_ns) as then:
+            assert then.logged_ns == logged_ns
+            assert (everything_of(then)[0], then.watermark_ns()) == (was, known)
+        with LogReader(path) as reader:
+            assert (reader.watermark_ns(), reader.logged_ns > logged_ns) == (10**18 + 9, True)
+            assert everything_of(reader)[0] != was
+        seal_all(path)  # files that hold rows of both times
+
+
 @pytest.mark.usefixtures("store")
 def test_only_files_columns_and_rows_asked_for_are_read(path, monkeypatch):
     seal_all(path)
     read = []
 
-    def spy(file, names, within=None):
+    def spy(file, names, within):
         read.append((file.parent.parent.name[:12], tuple(names)))
         return parquet.read_columns(file, names, within)
 

@@ -4,12 +4,16 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import small_task
 from click.testing import CliRunner
-from small_home import Home
+from small_home import Home, answered
+from small_log import outcomes, write_log
+from small_task import traffic
 
 from sidecar.findings import Finding, FindingStore
 from sidecar.lifecycle import ModelState
@@ -96,6 +100,12 @@ def decided_home(served_home, tmp_path_factory):
 def test_a_decision_is_made_again_bit_for_bit_though_the_log_has_grown(decided_home):
     before = decided_home.json("replay", TASK, "1")
     decided_home.live(2)
+    with decided_home.registry as registry:
+        champion_then = registry.deployment().standby
+        assert len(registry.looks()) == 1
+    late = traffic(decided_home.next_day - 6, 1, seed=5)  # of a day that was decided on
+    batch = answered(champion_then, late, np.arange(len(late.label)), time.time_ns())
+    write_log(decided_home.path / "var" / "log.db", [batch], [], [outcomes(late)])
     for name in ("1", "2", before["evidence_digest"][:12]):
         again = decided_home.json("replay", TASK, name)
         assert again["same"]

@@ -21,7 +21,7 @@ def looked_at(slow, own, *, policy=POLICY, share=SHARE, by_id=True):
     """slow: whether a call waited for 5 ms, and not for 0.1; own: whether the canary answered it."""
     received_ns = np.arange(len(slow)) * 10_000
     waited_ns = np.where(slow, 5_000_000, 100_000)
-    parts = (Calls(received_ns[of][::-1], waited_ns[of][::-1]) for of in (own, ~own))
+    parts = (Calls(received_ns[of] * 0, received_ns[of][::-1], waited_ns[of][::-1]) for of in (own, ~own))
     return measure_waits(policy, *parts, share=share, by_id=by_id)
 
 
@@ -122,10 +122,11 @@ def test_the_order_of_the_calls_is_that_in_which_they_came():
     rng = np.random.default_rng(0)
     own = drawn(rng, 4_000)
     slow = rng.random(4_000) < np.where(own, 0.1, 0.01)
-    parts = [Calls(np.flatnonzero(of), np.where(slow[of], 5_000_000, 0)) for of in (own, ~own)]
+    waited_ns = np.where(slow, 5_000_000, 0)
+    parts = [Calls(np.zeros(of.sum(), int), np.flatnonzero(of), waited_ns[of]) for of in (own, ~own)]
     found = measure_waits(POLICY, *parts, share=SHARE, by_id=True)
     mixed = [
-        Calls(one.received_ns[order], one.waited_ns[order])
+        Calls(one.look, one.received_ns[order], one.waited_ns[order])
         for one in parts
         for order in [rng.permutation(len(one))]
     ]

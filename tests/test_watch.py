@@ -18,7 +18,7 @@ from sidecar.findings import Finding, FindingStore
 from sidecar.lifecycle import ModelState
 from sidecar.registry import Registry
 from trainer.command_line import load_config
-from trainer.days import DAY_NS
+from trainer.days import DAY_NS, iso_minute
 from trainer.retraining import Retraining, Situation, due
 from trainer.run import Run
 from trainer.watch import Watch
@@ -166,7 +166,13 @@ def test_a_canary_that_is_too_slow_goes_when_an_hour_has_ended_and_not_when_a_da
     looked, said = watched.look()
     assert looked
     assert "stays canary. Canary at 50.00% of the calls, 0 of 1 days judged" in said
+    hour = small_task.START_NS + (home.next_day + 0.125) * DAY_NS
+    assert watched.watch.words.endswith(f"calls is timed again at {iso_minute(int(hour))} UTC")
     assert watched.look() == (False, "")
+    noon = fast.event_ns < small_task.START_NS + (home.next_day + 0.18) * DAY_NS
+    write_log(home.path / "var" / "log.db", [fast.take(noon & ~morning)])
+    assert watched.look() == (True, ""), "nothing has changed"
+    morning = noon
     slow = replace(fast, cpu_ns=np.full(len(fast), 200_000_000))
     write_log(home.path / "var" / "log.db", [slow.take(~morning)])
     looked, said = watched.look()
@@ -174,6 +180,7 @@ def test_a_canary_that_is_too_slow_goes_when_an_hour_has_ended_and_not_when_a_da
     assert "is canary no more, and rejected. It is too slow where it serves" in said
     assert watched.registry.find(canary.digest).state is ModelState.REJECTED
     assert watched.look() == (False, ""), "nobody newly answers calls"
+    assert watched.watch.words.endswith("the next look is when that day has matured")
 
 
 def test_a_canary_is_timed_while_retraining_fails(home, monkeypatch):

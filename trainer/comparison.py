@@ -12,12 +12,16 @@ from trainer.evidence import FAILURE_KINDS, Accounting, Query, Stakes
 from trainer.fits import NONE, find_fits
 from trainer.interval import Day
 from trainer.join import clock_ns, read_rows
+from trainer.looks import counted_ns
 from trainer.units import Pairs, Units, day_spread, pair, sum_units
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from sidecar.domain import ModelId
+    from sidecar.registry import Look
     from sidecar.store.reader import LogReader
     from trainer.fits import Fits
     from trainer.join import CandidateRows, JoinedRows
@@ -32,7 +36,8 @@ class Comparison:
     fits: of the other's recipe, its own the last. shadowed: rows of its own whole days that had ended.
     judged: rows of all fits on days that had matured entirely. unmatured: how many of the shadowed rows are
     not among them. rows, answers, pairs: judged ones with a value of the other, and with a label or a hidden
-    outcome; a row whose outcome is hidden is not one that lacks it: explored rows stand for it. fit: int64
+    outcome; a row whose outcome is hidden is not one that lacks it: explored rows stand for it. counted_ns:
+    int64 [n], of the day whose unit each is bet on with, see `trainer.looks`. fit: int64
     [n], the number of the fit that each of those is of. weight: of each, float64 [n], or 1 where nothing
     hides outcomes.
     """
@@ -45,6 +50,7 @@ class Comparison:
     rows: JoinedRows
     answers: CandidateRows
     pairs: Pairs
+    counted_ns: NDArray[np.int64]
     fit: NDArray[np.int64]
     weight: NDArray[np.float64] | float
     shadowed_account: Accounting
@@ -55,7 +61,7 @@ class Comparison:
         return sum_units(
             task.signature,
             self.rows.blocks,
-            self.rows.event_ns,
+            self.counted_ns,
             self.pairs,
             entity=task.entity,
             wanted=wanted,
@@ -66,7 +72,8 @@ class Comparison:
 class Reign:
     """What a champion served, as known at one moment; the rows before `matured_ns` have matured.
 
-    dropped_until_ns: of rows that the log wrote up to then some are gone; None where none is.
+    dropped_until_ns: of rows that the log wrote up to then some are gone; None where none is. looks: those
+    before.
     """
 
     task: Task
@@ -75,6 +82,7 @@ class Reign:
     served: JoinedRows
     matured_ns: int
     dropped_until_ns: int | None
+    looks: Sequence[Look]
 
     @classmethod
     def at(
@@ -84,6 +92,7 @@ class Reign:
         champion: ModelId,
         as_of_ns: int | None,
         *,
+        looks: Sequence[Look] = (),
         whole: bool = False,
     ) -> Reign:
         """As known at `as_of_ns`, the log's clock if not given.
@@ -97,7 +106,7 @@ class Reign:
             policy_digest=task.policy.digest,
         )
         # Every row of the days before this moment has matured: the last of them ended `maturity` ago.
-        matured_ns = day_start(query.as_of_ns + 1 - query.maturity_ns)
+        matured_ns = query.matured_start(query.as_of_ns + 1)
         served = read_rows(
             reader,
             task.signature,
@@ -108,7 +117,7 @@ class Reign:
             champion=champion.digest,
             hidden_by=task.hidden_by,
         )
-        return cls(task, champion, query, served, matured_ns, reader.dropped_until_ns())
+        return cls(task, champion, query, served, matured_ns, reader.dropped_until_ns(), looks)
 
     def lacks_rows_since(self, received_ns: int) -> bool:
         """Whether rows that were received from then on may be gone from the log."""
@@ -148,6 +157,13 @@ class Reign:
             rows=rows,
             answers=answers,
             pairs=pairs,
+            counted_ns=counted_ns(
+                self.looks,
+                rows.event_ns,
+                np.max([rows.written_ns, answers.written_ns, rows.recorded_ns], axis=0),
+                rows.observed_ns,
+                self.query.matured_start,
+            ),
             fit=fits.of[paired],
             weight=weight,
             shadowed_account=_account(scored.take(shadowed), fits.own_since_ns, ended_ns),

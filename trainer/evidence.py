@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sidecar.canonical_json import canonical_json, json_digest
 from sidecar.domain import Failure, ModelId
 from trainer.budget import ErrorShare
-from trainer.days import DAY_NS
+from trainer.days import DAY_NS, day_start
 from trainer.hidden_outcomes import HiddenOutcomes
 from trainer.interval import Day
 from trainer.join import UNACCOUNTED
@@ -45,6 +45,10 @@ class Query:
     as_of_ns: int
     maturity_ns: int
     policy_digest: str
+
+    def matured_start(self, moment_ns: int) -> int:
+        """The start of the first day that has not matured as a whole before this moment."""
+        return day_start(moment_ns - self.maturity_ns)
 
 
 @dataclass(frozen=True)

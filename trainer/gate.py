@@ -67,7 +67,8 @@ class Decision:
 
     reasons: a sentence each, with its figures. e_value: at the end of the last whole cycle; 1 before the
     first. wanted: the e-value that promotes, or rolls back. gain: the interval of one look, for the eye; it
-    decides nothing.
+    decides nothing. logged_ns: what had been logged by then was judged, see `LogReader.logged_ns`; the same
+    rows logged at other times are the same evidence. 0 where the evidence is of no log.
     """
 
     action: Action
@@ -81,6 +82,7 @@ class Decision:
     policy_digest: str
     decided_ns: int
     actor: str
+    logged_ns: int = 0
 
 
 def decide(evidence: Evidence, policy: Policy, *, decided_ns: int, actor: str) -> Decision:

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from trainer.betting import capital_at
 from trainer.budget import ErrorShare
 from trainer.comparison import Reign, days_of, stakes_of, stretches_of
-from trainer.days import DAY_NS, iso_day
+from trainer.days import DAY_NS, day_start, iso_day
 from trainer.evidence import (
     Accounting,
     Cycle,
@@ -24,6 +24,7 @@ from trainer.evidence import (
 from trainer.hidden_outcomes import count_hidden
 from trainer.interval import PER
 from trainer.latency import measure
+from trainer.looks import first_look, order_of
 from trainer.noise import measure_noise
 from trainer.representative import compare
 from trainer.slices import find_slices
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sidecar.domain import ModelId
+    from sidecar.registry import Look
     from sidecar.store.reader import LogReader
     from trainer.comparison import Comparison
-    from trainer.join import JoinedRows
+    from trainer.join import CandidateRows, JoinedRows
     from trainer.noise import Noise
     from trainer.policy import Policy
     from trainer.task import Task
@@ -52,12 +54,13 @@ class Known:
 
     shares: their parts of the error budget. stints: of their recipes in the shadow, their own the last; only
     rows received meanwhile, and days later than what each fit knew, are evidence. findings: open findings
-    on it, on the champion, or on no model.
+    on it, on the champion, or on no model. looks: those before, of any candidate.
     """
 
     shares: Mapping[str, ErrorShare] = field(default_factory=dict)
     stints: Mapping[str, tuple[Stint, ...]] = field(default_factory=dict)
     findings: Mapping[str, tuple[OpenFinding, ...]] = field(default_factory=dict)
+    looks: Sequence[Look] = ()
 
 
 def gather(
@@ -82,7 +85,7 @@ def gather(
     # fits do not lend the others their older rows.
     found: dict[str, Evidence] = {}
     for whole in sorted({len(each) > 1 for each in stints}):
-        reign = Reign.at(task, reader, champion, as_of_ns, whole=whole)
+        reign = Reign.at(task, reader, champion, as_of_ns, looks=known.looks, whole=whole)
         noise = measure_noise(reader, reign)
         for each in stints:
             if (len(each) > 1) is whole:
@@ -100,7 +103,7 @@ def describe(reign: Reign, found: Comparison, units: Units, known: Known, noise:
     tried, slices = find_slices(task.signature, rows.blocks, rows.event_ns, pairs, task.slices or ())
     own = found.fits.stints[-1]
     answered = judged[scored.valued[judged] & ~served.hidden[judged]]
-    timed = shadowed[scored.valued[shadowed]]
+    timed = _as_first_looked_at(reign, scored, shadowed[scored.valued[shadowed]])
     return Evidence(
         task=task.name,
         champion=reign.champion,
@@ -143,6 +146,12 @@ def describe(reign: Reign, found: Comparison, units: Units, known: Known, noise:
         ),
         noise=noise,
     )
+
+
+def _as_first_looked_at(reign: Reign, scored: CandidateRows, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of rows in the order of the events the order in which blocks are cut, see `trainer.looks`."""
+    written_ns = np.maximum(reign.served.written_ns, scored.written_ns)[rows]
+    return rows[order_of(first_look(reign.looks, reign.served.event_ns[rows], written_ns, day_start))]
 
 
 def _earlier(found: Comparison) -> tuple[EarlierFit, ...]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sidecar.codec import WRITTEN
 from sidecar.domain import Failure
 from sidecar.errors import NotFoundError, SignatureMismatchError
 from sidecar.signature import Blocks
@@ -53,6 +54,7 @@ _READ = (
     *_NO_KEYS,
     *("score", "decision", "propensity", "infer_ns", "cpu_ns"),
     *("numbers", "integers", "texts"),
+    WRITTEN,
 )
 _NO_SCORES: Columns = {
     "request_ids": np.empty(0, np.bytes_),
@@ -61,9 +63,10 @@ _NO_SCORES: Columns = {
     "decision": np.empty(0, np.bool_),
     "infer_ns": np.empty(0, np.int64),
     "cpu_ns": np.empty(0, np.int64),
+    WRITTEN: np.empty(0, np.int64),
 }
 _SCORED = tuple(_NO_SCORES)
-_MADE = {"failure": UNACCOUNTED, "score": np.nan, "decision": False, "infer_ns": 0, "cpu_ns": 0}
+_MADE = {"failure": UNACCOUNTED, "score": np.nan, "decision": False, "infer_ns": 0, "cpu_ns": 0, WRITTEN: 0}
 """What a candidate made of a row, and what stands there when it has no Score."""
 
 
@@ -75,8 +78,9 @@ class JoinedRows:
     float32 [n], decision: bool [n], infer_ns and cpu_ns: int64 [n], all the champion's. hidden: bool [n], the
     reply's action hid the outcome. propensity: float32 [n], see `ServedBatch`; 1 where no action hides it.
     label: float64 [n], 0 or 1, NaN where neither was known at as_of_ns, or the outcome is hidden. matured:
-    bool [n], event_ns + maturity <= as_of_ns. logged: int64 [n], rising in the order of the log. repeated:
-    bool [n], the request_id was served more than once, and this is the row received first.
+    bool [n], event_ns + maturity <= as_of_ns. logged: int64 [n], rising in the order of the log. written_ns:
+    int64 [n], see `LogStore.write`; observed_ns, recorded_ns: of its outcome, int64 [n], 0 without one.
+    repeated: bool [n], the request_id was served more than once, and this is the row received first.
     """
 
     as_of_ns: int
@@ -94,6 +98,9 @@ class JoinedRows:
     label: NDArray[np.float64]
     matured: NDArray[np.bool_]
     logged: NDArray[np.int64]
+    written_ns: NDArray[np.int64]
+    observed_ns: NDArray[np.int64]
+    recorded_ns: NDArray[np.int64]
     repeated: NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -161,6 +168,9 @@ class JoinedRows:
             label=self.label[rows],
             matured=self.matured[rows],
             logged=self.logged[rows],
+            written_ns=self.written_ns[rows],
+            observed_ns=self.observed_ns[rows],
+            recorded_ns=self.recorded_ns[rows],
             repeated=self.repeated[rows],
         )
 
@@ -170,7 +180,7 @@ class CandidateRows:
     """What a candidate made of n served rows, in their order.
 
     failure: object (str) [n], "" where the candidate gave a value, UNACCOUNTED where the row has no Score.
-    score, decision, infer_ns, cpu_ns as in `ScoreBatch`.
+    score, decision, infer_ns, cpu_ns as in `ScoreBatch`. written_ns: int64 [n], see `LogStore.write`.
     """
 
     failure: NDArray[np.object_]
@@ -178,6 +188,7 @@ class CandidateRows:
     decision: NDArray[np.bool_]
     infer_ns: NDArray[np.int64]
     cpu_ns: NDArray[np.int64]
+    written_ns: NDArray[np.int64]
 
     @property
     def entered(self) -> NDArray[np.bool_]:
@@ -204,7 +215,7 @@ class CandidateRows:
 
     @property
     def _columns(self) -> tuple[NDArray[Any], ...]:
-        return self.failure, self.score, self.decision, self.infer_ns, self.cpu_ns
+        return self.failure, self.score, self.decision, self.infer_ns, self.cpu_ns, self.written_ns
 
 
 def clock_ns(reader: LogReader) -> int:
@@ -248,9 +259,9 @@ def read_rows(
         keys = joined_columns(parts, _NO_KEYS)
         chosen = choose_rows(**keys)
         event_ns = keys["event_ns"][chosen.rows]
-        known = beside.submit(lambda: _labels(reported.result(), chosen.index, event_ns))
+        known = beside.submit(lambda: _known(reported.result(), chosen.index, event_ns))
         found = chosen_columns(parts, _no_rows(signature), chosen.rows)
-        label = known.result()
+        label, observed_ns, recorded_ns = known.result()
     hidden = is_hidden(found["decision"], found["propensity"], hidden_by)
     label[hidden] = np.nan
     return JoinedRows(
@@ -269,6 +280,9 @@ def read_rows(
         label=label,
         matured=event_ns + nanoseconds(maturity) <= now_ns,
         logged=chosen.rows,
+        written_ns=found[WRITTEN],
+        observed_ns=observed_ns,
+        recorded_ns=recorded_ns,
         repeated=chosen.repeated,
     )
 
@@ -309,15 +323,20 @@ def _outcomes(reader: LogReader, as_of_ns: int, since_ns: int | None) -> Outcome
         return another.outcomes(as_of_ns, None if since_ns is None else since_ns - EARLIEST_OUTCOME_NS)
 
 
-def _labels(outcomes: OutcomeTable, index: RequestIndex, event_ns: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of each row of the index, whose events were at event_ns."""
+def _known(
+    outcomes: OutcomeTable, index: RequestIndex, event_ns: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Of each row of the index, whose events were at event_ns: label, observed_ns and recorded_ns."""
     row_of = index.rows_of(outcomes.request_ids)
     meant = is_meant(outcomes.observed_ns, event_ns, row_of)
     # An outcome that is neither has no utility, so the row counts as one without an outcome.
     label = np.where((outcomes.label == 0) | (outcomes.label == 1), outcomes.label, np.nan)
     labels = np.full(len(event_ns), np.nan)
     labels[row_of[meant]] = label[meant]
-    return labels
+    observed_ns, recorded_ns = np.zeros((2, len(event_ns)), np.int64)
+    observed_ns[row_of[meant]] = outcomes.observed_ns[meant]
+    recorded_ns[row_of[meant]] = outcomes.recorded_ns[meant]
+    return labels, observed_ns, recorded_ns
 
 
 def _no_rows(signature: Signature) -> Columns:
@@ -330,4 +349,5 @@ def _no_rows(signature: Signature) -> Columns:
         "numbers": np.empty((0, len(signature.numbers)), np.float32),
         "integers": np.empty((0, len(signature.integers)), np.int64),
         "texts": np.empty((0, len(signature.texts)), object),
+        WRITTEN: np.empty(0, np.int64),
     }

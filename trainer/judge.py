@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sidecar.errors import ConfigError, NoChampionError, NotFoundError, SignatureMismatchError
 from sidecar.findings import FindingStore
 from sidecar.lifecycle import ModelState
+from sidecar.registry import Look
 from trainer.budget import error_shares
 from trainer.evidence import OpenFinding
 from trainer.gate import Action, decide
@@ -75,30 +77,31 @@ def judge(
             raise NotFoundError("no candidate is in the shadow; start one with `trainer shadow`")
         version = registry.find(only)
         raise NotFoundError(f"{version.model} is not in the shadow, it is {version.state}")
-    evidence = gather(
-        task,
-        reader,
-        champion,
-        [ref.model for ref in candidates],
-        as_of_ns=as_of_ns,
-        known=Known(
-            shares=error_shares(registry, champion.digest),
-            stints={
-                ref.model.digest: stints_of(registry, ref.model.digest, champion.digest) for ref in candidates
-            },
-            findings={
-                ref.model.digest: _concerning(findings, {"", champion.digest, ref.model.digest})
-                for ref in candidates
-            },
-        ),
+    known = Known(
+        shares=error_shares(registry, champion.digest),
+        stints={
+            ref.model.digest: stints_of(registry, ref.model.digest, champion.digest) for ref in candidates
+        },
+        findings={
+            ref.model.digest: _concerning(findings, {"", champion.digest, ref.model.digest})
+            for ref in candidates
+        },
+        looks=registry.looks(),
     )
+    with reader.as_logged() as log:
+        logged_ns = log.logged_ns
+        evidence = gather(
+            task, log, champion, [ref.model for ref in candidates], as_of_ns=as_of_ns, known=known
+        )
     decided_ns = time.time_ns()
-    return [(one, decide(one, task.policy, decided_ns=decided_ns, actor=actor)) for one in evidence]
+    decisions = [decide(one, task.policy, decided_ns=decided_ns, actor=actor) for one in evidence]
+    return [(one, replace(made, logged_ns=logged_ns)) for one, made in zip(evidence, decisions, strict=True)]
 
 
 def settle(registry: Registry, judged: Sequence[tuple[Evidence, Decision]], policy: Policy) -> None:
     """Keep every decision with its evidence, and take the rejected candidates out of the shadow."""
     for evidence, decision in judged:
+        registry.add_look(Look(evidence.query.as_of_ns, decision.logged_ns))
         save(registry, evidence, decision, policy)
         if decision.action is Action.REJECT and _in_shadow(registry, decision):
             act(registry, decision, policy)

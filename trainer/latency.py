@@ -1,9 +1,10 @@
 """Latency: whether at most one row in a hundred needs more CPU time than the budget allows.
 
 Slow rows come in bursts, when a neighbour takes the caches or a core, so a row is no unit here either.
-Blocks of `latency_block` rows in the order of the events are. The same bettors that judge the money bet
-against "one row in a hundred or more is over the budget" (they win when the candidate is fast enough), and
-against "at most one in a hundred is" (they win when it is too slow).
+Blocks of `latency_block` rows are, in the order of the events, or behind what was seen before if they come
+late (`trainer.looks`). The same bettors that judge the money bet against "one row in a hundred or more is
+over the budget" (they win when the candidate is fast enough), and against "at most one in a hundred is" (they
+win when it is too slow).
 
 A budget in microseconds suits a machine that is known. One in multiples of the champion's own p99, on the
 same rows, suits any; that p99 is itself uncertain, so the first bettors are given the lower end of its
@@ -96,7 +97,7 @@ class Speed:
 
 
 def measure_alone(policy: Policy, cpu_ns: NDArray[np.int64], reference_ns: NDArray[np.int64]) -> Speed | None:
-    """Hold n rows in the order of events against the budget.
+    """Hold n rows, in the order in which blocks are cut, against the budget; see `trainer.looks`.
 
     cpu_ns: int64 [n]. reference_ns: int64 [m], what rows took of the model whose p99 a budget in multiples is
     of; empty where there is none. None without rows, and where such a budget has no reference.
@@ -115,7 +116,7 @@ def measure(
     champion: tuple[NDArray[np.int64], NDArray[np.int64]],
     candidate: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> Latency | None:
-    """Compare the two on n rows in the order of events; None without rows.
+    """Compare the two on n rows, in the order in which blocks are cut; None without rows.
 
     champion, candidate: cpu_ns and infer_ns of each, int64 [n].
     """

@@ -78,6 +78,7 @@ def save(registry: Registry, evidence: Evidence | Probation, decision: Decision,
             evidence_json=evidence.canonical_json,
             policy_json=canonical_json(policy.to_json()),
             decided_ns=decision.decided_ns,
+            logged_ns=decision.logged_ns,
             actor=decision.actor,
         )
     )

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sidecar.errors import InvalidRequestError, NotFoundError
+from sidecar.registry import Look
 from trainer.evidence import Evidence
 from trainer.gate import Decision, decide
 from trainer.gather import Known, gather
+from trainer.looks import before
 from trainer.probation.facts import Probation
 from trainer.probation.measure import measure_probation
 from trainer.probation.verdict import judge_canary, judge_champion
@@ -62,16 +64,39 @@ def find_decision(decisions: Sequence[StoredDecision], name: str) -> StoredDecis
     raise NotFoundError(f"no decision {name!r}; `trainer audit` lists them")
 
 
-def replay(task: Task, reader: LogReader, stored: StoredDecision) -> Replay:
-    """Gather and decide again. Raises NotFoundError when the log is empty."""
+def replay(task: Task, reader: LogReader, stored: StoredDecision, looks: Sequence[Look]) -> Replay:
+    """Gather and decide again, from what had been logged then. looks: all that were ever taken.
+
+    Raises NotFoundError when the log was empty.
+    """
     facts = json.loads(stored.evidence_json)
+    with reader.as_logged(stored.logged_ns) as log:
+        kept, evidence, judged = _again(task, log, stored, facts, looks)
+    was = {
+        "policy": json.loads(stored.policy_json),
+        "decision": {"action": stored.action, "reasons": stored.reasons},
+        "evidence": kept.to_json(),
+    }
+    now = {
+        "policy": task.policy.to_json(),
+        "decision": {"action": judged.action, "reasons": list(judged.reasons)},
+        "evidence": evidence.to_json(),
+    }
+    return Replay(stored, judged, tuple(_differences("", _plain(was), _plain(now))))
+
+
+def _again(
+    task: Task, log: LogReader, stored: StoredDecision, facts: Mapping[str, Any], looks: Sequence[Look]
+) -> tuple[Evidence | Probation, Evidence | Probation, Decision]:
+    """The evidence as it was kept, gathered again, and judged again."""
     kept: Evidence | Probation
     evidence: Evidence | Probation
     if "readings" in facts:
         kept = Probation.from_json(facts)
+        then = Look(kept.evidence.query.as_of_ns, stored.logged_ns)
         evidence = measure_probation(
             task,
-            reader,
+            log,
             kept.newcomer,
             kept.former,
             share=kept.share,
@@ -79,35 +104,28 @@ def replay(task: Task, reader: LogReader, stored: StoredDecision) -> Replay:
             as_of_ns=kept.evidence.query.as_of_ns,
             received_since_ns=kept.evidence.received_since_ns,
             share_since_ns=kept.share_since_ns,
+            looks=before(looks, then),
         )
         judge = judge_champion if kept.of_champion else judge_canary
         judged = judge(evidence, task.policy, decided_ns=stored.decided_ns, actor=stored.actor)
     else:
         kept = Evidence.from_json(facts)
-        evidence = _gathered(task, reader, kept)
+        then = Look(kept.query.as_of_ns, stored.logged_ns)
+        evidence = _gathered(task, log, kept, before(looks, then))
         judged = decide(evidence, task.policy, decided_ns=stored.decided_ns, actor=stored.actor)
-    before = {
-        "policy": json.loads(stored.policy_json),
-        "decision": {"action": stored.action, "reasons": stored.reasons},
-        "evidence": kept.to_json(),
-    }
-    after = {
-        "policy": task.policy.to_json(),
-        "decision": {"action": judged.action, "reasons": list(judged.reasons)},
-        "evidence": evidence.to_json(),
-    }
-    return Replay(stored, judged, tuple(_differences("", _plain(before), _plain(after))))
+    return kept, evidence, judged
 
 
-def _gathered(task: Task, reader: LogReader, kept: Evidence) -> Evidence:
+def _gathered(task: Task, log: LogReader, kept: Evidence, looks: Sequence[Look]) -> Evidence:
     digest = kept.candidate.digest
     known = Known(
         shares={digest: kept.share},
         stints={digest: _stints(kept)},
         findings={digest: kept.findings},
+        looks=looks,
     )
     (evidence,) = gather(
-        task, reader, kept.champion, [kept.candidate], as_of_ns=kept.query.as_of_ns, known=known
+        task, log, kept.champion, [kept.candidate], as_of_ns=kept.query.as_of_ns, known=known
     )
     return evidence
 

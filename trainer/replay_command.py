@@ -35,7 +35,8 @@ def replay(context: click.Context, session: Session, task_path: Path, decision: 
     """
     task = load_task(task_path)
     with session.registry() as registry, session.reader() as reader:
-        found = make_again(task, reader, find_decision(registry.decisions(), decision))
+        stored = find_decision(registry.decisions(), decision)
+        found = make_again(task, reader, stored, registry.looks())
     data = {
         "decision": found.stored.sequence,
         "same": not found.differences,

@@ -24,7 +24,7 @@ from trainer.search_report import search_note
 from trainer.snapshot import find_snapshot, from_history, from_log, open_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sidecar.config import Config
     from sidecar.domain import Deployment, ModelId
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from trainer.evidence import Evidence
     from trainer.fit import Fitted
     from trainer.gate import Decision
+    from trainer.probation.conduct import Stand
     from trainer.snapshot import Snapshot
     from trainer.task import Task
 
@@ -94,19 +95,25 @@ class Run:
             self.decide(reader, summary)
         return summary
 
-    def probation(self, reader: LogReader) -> None:
-        """Judge a champion on probation and a canary, act on it, and say where nothing can be judged."""
+    def probation(self, reader: LogReader, told: Sequence[Stand] = ()) -> tuple[Stand, ...]:
+        """Judge a champion on probation and a canary, act on it, and say where nothing can be judged.
+
+        told: how they stood when that was last told; it is told again where it has changed. Returns how they
+        stand.
+        """
         deployed, found = self.registry.deployment(), []
         try:
             if deployed.standby or deployed.canary:
-                self.narrator.stage("Judge who newly answers calls")
+                self.narrator.wait("judging who newly answers calls")
                 found = conduct(self.task, self.registry, reader, actor=self.actor)
         finally:  # a lapse was acted upon even where the canary's judge fails
             tell(self.config.findings_path, self.registry, found, self.task.policy)
         for one in found:
-            self.narrator.note(one.words)
+            if one.stand not in told:
+                self.narrator.note(one.words)
             if one.deployment:
                 self._report_active(one.deployment)
+        return tuple(one.stand for one in found)
 
     def retrain(self, reader: LogReader) -> Summary:
         """Snapshot, fit, shadow."""

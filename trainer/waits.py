@@ -3,8 +3,9 @@
 A wait is what a call spends in the queue and in its run, by the wall clock. In a busy hour every call waits
 longer, so that no canary can be held to a budget by itself. But a hash of its id draws who answers a call:
 whatever slows them both meets the one's calls as likely as the other's. So calls of both, in the order in
-which they came, are cut into blocks, and what is bet on is a difference: the share of the canary's calls in
-the block that waited longer than the budget, less that share of the champion's.
+which they came (`trainer.looks` says where those stand that are logged late), are cut into blocks, and what
+is bet on is a difference: the share of the canary's calls in the block that waited longer than the budget,
+less that share of the champion's.
 
 Because chance draws who answers, the expectation of the difference in a block is the share of its calls that
 would be slow were they all the canary's, less the same of the champion. The same bettors as everywhere bet
@@ -17,6 +18,9 @@ own slows several together.
 
 A stake that follows the number of slow calls would see more with fewer calls, and err: it makes more of a
 quiet block than of one in which the champion stalls, and so ends a canary that is the better one on average.
+
+A call on which the canary failed waited for it, though the champion answered then: it is the canary's, and
+the time of the run that failed counts.
 
 What it cannot see: where both wait in one queue, a slow canary slows the champion's calls as well.
 """
@@ -33,7 +37,7 @@ from trainer.betting import log_capital
 from trainer.latency import ALLOWED, Quantiles, quantiles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -42,16 +46,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Calls:
-    """Calls that one model answered, each once, in any order.
+    """Calls that waited for one model, each once, in any order: it answered them, or failed to.
 
-    received_ns: int64 [n], by the machine's clock. waited_ns: int64 [n], in the queue and for the run.
+    look: int64 [n], the number of the look at which each first counted (see `trainer.looks`). received_ns:
+    int64 [n], by the machine's clock. waited_ns: int64 [n], in the queue, for the run, and before it for one
+    that failed.
     """
 
+    look: NDArray[np.int64]
     received_ns: NDArray[np.int64]
     waited_ns: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.received_ns)
+
+    @classmethod
+    def concat(cls, parts: Sequence[Calls]) -> Calls:
+        """All calls of the parts."""
+        return cls(
+            np.concatenate([one.look for one in parts]),
+            np.concatenate([one.received_ns for one in parts]),
+            np.concatenate([one.waited_ns for one in parts]),
+        )
 
 
 @dataclass(frozen=True)
@@ -104,7 +120,8 @@ def measure_waits(
     """
     if not len(canary) or not len(champion):
         return None
-    order = np.argsort(np.concatenate([canary.received_ns, champion.received_ns]), kind="stable")
+    received_ns = np.concatenate([canary.received_ns, champion.received_ns])
+    order = np.lexsort((received_ns, np.concatenate([canary.look, champion.look])))
     waited_ns = np.concatenate([canary.waited_ns, champion.waited_ns])[order]
     own = order < len(canary)
     excess, budget_us = None, policy.canary_wait_budget_us

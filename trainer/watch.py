@@ -13,7 +13,7 @@ import numpy as np
 from sidecar.bundle import open_bundle
 from sidecar.errors import BundleError
 from sidecar.store.reader import LogReader
-from trainer.days import day_start, hour_start, iso_day, nanoseconds
+from trainer.days import HOUR_NS, day_start, hour_start, iso_day, iso_minute, nanoseconds
 from trainer.join import clock_ns, read_rows
 from trainer.judge import champion_of, open_findings
 from trainer.retraining import Situation, due
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trainer.evidence import Evidence
+    from trainer.probation.conduct import Stand
     from trainer.run import Run
 
 NOTHING = 0
@@ -37,6 +38,7 @@ class Watch:
         self._evidence: Sequence[Evidence] = ()
         self._looked_ns = NOTHING
         self._timed_ns = NOTHING
+        self._stands: Sequence[Stand] = ()
 
     def __repr__(self) -> str:
         return f"<Watch of {self._run.task.name}, looked at {iso_day(self._looked_ns)}>"
@@ -46,7 +48,11 @@ class Watch:
         """How far it has looked, for a person who waits."""
         if self._looked_ns == NOTHING:
             return "nothing has matured yet"
-        return f"looked at all before {iso_day(self._looked_ns)}; the next look is when that day has matured"
+        looked = f"looked at all before {iso_day(self._looked_ns)}"
+        if self._someone_is_timed():
+            until = iso_minute(self._timed_ns + HOUR_NS)
+            return f"{looked}; who newly answers calls is timed again at {until} UTC"
+        return f"{looked}; the next look is when that day has matured"
 
     def look(self) -> bool:
         """Do what there is to do; False where there is nothing.
@@ -60,8 +66,7 @@ class Watch:
             now_ns = clock_ns(reader)
             matured_ns = day_start(now_ns + 1 - nanoseconds(run.task.maturity))
             if matured_ns > self._judged_ns:
-                run.probation(reader)
-                self._timed_ns = hour_start(now_ns + 1)
+                self._probation(reader, hour_start(now_ns + 1))
                 self._evidence = self._decide(reader) if run.registry.deployment().candidates else ()
                 self._judged_ns = matured_ns
             else:
@@ -76,12 +81,18 @@ class Watch:
         return True
 
     def _time(self, reader: LogReader, hour_ns: int) -> bool:
-        deployed = self._run.registry.deployment()
-        if hour_ns <= self._timed_ns or not (deployed.standby or deployed.canary):
+        if hour_ns <= self._timed_ns or not self._someone_is_timed():
             return False
-        self._run.probation(reader)
-        self._timed_ns = hour_ns
+        self._probation(reader, hour_ns)
         return True
+
+    def _someone_is_timed(self) -> bool:
+        deployed = self._run.registry.deployment()
+        return bool(deployed.standby or deployed.canary)
+
+    def _probation(self, reader: LogReader, hour_ns: int) -> None:
+        self._stands = self._run.probation(reader, self._stands)
+        self._timed_ns = hour_ns
 
     def _decide(self, reader: LogReader) -> Sequence[Evidence]:
         summary = Summary(self._run.task.name)

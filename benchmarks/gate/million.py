@@ -102,6 +102,7 @@ def write_log(path: Path) -> None:
                     decision=served > 0.5,  # noqa: PLR2004
                     propensity=np.ones(BATCH, np.float32),
                     queue_ns=nothing,
+                    failed_ns=nothing,
                     infer_ns=cpu_ns[0],
                     cpu_ns=cpu_ns[0],
                 )

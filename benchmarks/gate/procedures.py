@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trainer.betting import capital_paths
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 ERROR = 0.05
+DRAWN = 20
+"""Streams drawn at once, where delays are measured."""
+_STREAMS = 200
 _LOOK_FROM = 100
 _Z95 = 1.6448536269514722
 
@@ -41,3 +46,12 @@ def passed_by_t(rows: NDArray[np.float64], every: int = 1, least: int = _LOOK_FR
 def rows_until(found: NDArray[np.int64], share: float) -> float:
     """How many units until this share of the streams has passed."""
     return float(np.quantile(found, share, method="inverted_cdf"))
+
+
+def delays(draw: Callable[[], NDArray[np.float64]], rows: int, error: float = ERROR) -> dict[str, Any]:
+    """How many rows half of the streams take to pass, and 80 % of them.
+
+    draw: units of DRAWN streams, float64 [DRAWN, n], others each time; rows: of a unit.
+    """
+    found = np.concatenate([passed_at(draw(), error) for _ in range(_STREAMS // DRAWN)])
+    return {"streams": _STREAMS, "half": rows_until(found, 0.5) * rows, "most": rows_until(found, 0.8) * rows}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.gate.procedures import passed_at, rows_until
+from benchmarks.gate.procedures import DRAWN, delays, passed_at
 from benchmarks.gate.streams import bursts
 from trainer.latency import ALLOWED, beyond_units, block_shares, within_units
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SEED = 20_130_301
 STREAMS, ROWS = 1_000, 40_000
@@ -47,15 +50,9 @@ def rows_to_flag(over: float = 0.03) -> list[dict[str, Any]]:
 
 def _rows(block: int, over: float, rows: int, *, within: bool) -> dict[str, Any]:
     rng = np.random.default_rng([SEED, block, int(within)])
-    when = []
-    for _ in range(200 // 20):
-        shares = block_shares(rng.random((20, rows)) < over, block)
-        when.append(passed_at(within_units(shares) if within else beyond_units(shares)))
-    found = np.concatenate(when)
-    return {
-        "block": block,
-        "over": over,
-        "streams": 200,
-        "half": rows_until(found, 0.5) * block,
-        "most": rows_until(found, 0.8) * block,
-    }
+
+    def units() -> NDArray[np.float64]:
+        shares = block_shares(rng.random((DRAWN, rows)) < over, block)
+        return within_units(shares) if within else beyond_units(shares)
+
+    return {"block": block, "over": over, **delays(units, block)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.gate.procedures import ERROR, passed_at, passed_by_t, rows_until
+from benchmarks.gate.procedures import DRAWN, ERROR, delays, passed_at, passed_by_t
 from benchmarks.gate.streams import bursts
 from trainer.latency import ALLOWED, block_shares
 from trainer.latency import beyond_units as beyond_alone
@@ -110,21 +110,15 @@ def _limit(number: int, length: int) -> dict[str, Any]:
 def _until(number: int, champion: float, canary: float, *, within: bool) -> dict[str, Any]:
     """Calls of the canary until it is shown to be no slower, or ended; independent calls."""
     rng = np.random.default_rng([SEED, 200 + number])
-    when = []
-    for _ in range(200 // 20):
-        own = rng.random((20, 4 * CALLS)) < SHARE
+
+    def units() -> NDArray[np.float64]:
+        own = rng.random((DRAWN, 4 * CALLS)) < SHARE
         slow = rng.random(own.shape) < np.where(own, canary, champion)
         blocks = Blocks.of(slow, own, round(BLOCK / SHARE))
-        units, error = (within_units(blocks), ERROR) if within else (beyond_units(blocks), ERROR / SHARES)
-        when.append(passed_at(units, error))
-    found = np.concatenate(when)
-    return {
-        "champion": champion,
-        "canary": canary,
-        "streams": 200,
-        "half": rows_until(found, 0.5) * BLOCK,
-        "most": rows_until(found, 0.8) * BLOCK,
-    }
+        return within_units(blocks) if within else beyond_units(blocks)
+
+    error = ERROR if within else ERROR / SHARES
+    return {"champion": champion, "canary": canary, **delays(units, BLOCK, error)}
 
 
 def _ends(units: NDArray[np.float64]) -> int:

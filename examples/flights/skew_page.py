@@ -144,6 +144,7 @@ class Stage:
             decision=made.decision,
             propensity=np.ones(len(flights), np.float32),
             queue_ns=nothing,
+            failed_ns=nothing,
             infer_ns=nothing,
             cpu_ns=nothing,
         )

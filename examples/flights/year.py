@@ -96,6 +96,7 @@ def _answered(model: Model, flights: Flights, blocks: Blocks) -> ServedBatch:
         decision=answer.decision,
         propensity=np.ones(len(flights), np.float32),
         queue_ns=np.zeros(len(flights), np.int64),
+        failed_ns=np.zeros(len(flights), np.int64),
         infer_ns=infer_ns,
         cpu_ns=cpu_ns,
     )

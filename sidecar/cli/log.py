@@ -128,6 +128,7 @@ def _prediction(served: ServedRow) -> dict[str, Any]:
         "decision": bool(batch.decision[row]),
         "propensity": float(batch.propensity[row]),
         "queue_ns": int(batch.queue_ns[row]),
+        "failed_ns": int(batch.failed_ns[row]),
         "infer_ns": int(batch.infer_ns[row]),
         "cpu_ns": int(batch.cpu_ns[row]),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -123,22 +124,24 @@ class Champion:
             raise NoChampionError("no model is deployed; promote one, then call again")
         return self._serving
 
-    def run(self, answering: Answering, blocks: Blocks) -> tuple[Model, Prediction]:
-        """Score a call's rows; gives the model that answered, too.
+    def run(self, answering: Answering, blocks: Blocks) -> tuple[Model, Prediction, int]:
+        """Score a call's rows; gives the model that answered, too, and the time of a run that failed before.
 
         Raises ModelFailedError when its run fails and nobody answers otherwise, or that run fails as well.
         """
         fallback = answering.fallback
         if fallback is None:
-            return answering.model, answering.model.run(blocks)
+            return answering.model, answering.model.run(blocks), 0
+        start = time.perf_counter_ns()
         try:
             prediction = answering.model.run(blocks)
         except ModelFailedError:
+            failed_ns = time.perf_counter_ns() - start
             prediction = fallback.champion.run(blocks)
             fallback.counts.failed += 1
-            return fallback.champion, prediction
+            return fallback.champion, prediction, failed_ns
         fallback.counts.answered += 1
-        return answering.model, prediction
+        return answering.model, prediction, 0
 
     @property
     def canary_stats(self) -> CanaryStats | None:

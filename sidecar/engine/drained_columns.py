@@ -38,6 +38,7 @@ def served_batch(columns: Columns) -> ServedBatch:
         decision=np.frombuffer(columns.decision, np.bool_),
         propensity=_propensity(columns.propensity, rows),
         queue_ns=np.frombuffer(columns.queue_ns, np.int64),
+        failed_ns=_failed_ns(columns.failed_ns, rows),
         infer_ns=np.frombuffer(columns.infer_ns, np.int64),
         cpu_ns=np.frombuffer(columns.cpu_ns, np.int64),
     )
@@ -46,6 +47,11 @@ def served_batch(columns: Columns) -> ServedBatch:
 def _propensity(values: bytes, rows: int) -> NDArray[np.float32]:
     """None are handed over where each is 1."""
     return np.frombuffer(values, np.float32) if values else np.ones(rows, np.float32)
+
+
+def _failed_ns(values: bytes, rows: int) -> NDArray[np.int64]:
+    """None are handed over where each is 0."""
+    return np.frombuffer(values, np.int64) if values else np.zeros(rows, np.int64)
 
 
 def _matrix(values: bytes, dtype: type[np.generic], rows: int) -> NDArray[Any]:

@@ -99,7 +99,7 @@ class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer)
         request_ids = _row_ids(request_id, len(blocks))
         answering = named or serving.answering(request_id, blocks)
         decoded = time.perf_counter_ns()
-        model, prediction = self._champion.run(answering, blocks)
+        model, prediction, failed_ns = self._champion.run(answering, blocks)
         identity = model.bundle.model
         propensity = model.bundle.exploration.propensity(request_ids, prediction.decision)
         encoding = time.perf_counter_ns()
@@ -114,6 +114,7 @@ class OpenInferenceService(open_inference_pb2_grpc.GRPCInferenceServiceServicer)
                 prediction,
                 propensity,
                 queue_ns,
+                failed_ns,
             )
         )
         explored = is_explored(propensity)

@@ -80,7 +80,7 @@ class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
         blocks = signature.pack(_record(request.fields))
         answering = serving.answering(request_id, blocks)
         decoded = time.perf_counter_ns()
-        model, prediction = self._champion.run(answering, blocks)
+        model, prediction, failed_ns = self._champion.run(answering, blocks)
         identity = model.bundle.model
         propensity = model.bundle.exploration.propensity((request_id,), prediction.decision)
         encoding = time.perf_counter_ns()
@@ -97,6 +97,7 @@ class PredictionService(prediction_pb2_grpc.PredictionServiceServicer):
                 prediction,
                 propensity,
                 queue_ns,
+                failed_ns,
             )
         )
         explored = bool(propensity[0] < MOST_SHARE)

@@ -37,6 +37,7 @@ class Answered(NamedTuple):
     prediction: Prediction
     propensity: NDArray[np.float32]
     queue_ns: int
+    failed_ns: int
 
 
 class Ring:
@@ -149,6 +150,7 @@ def _batch(calls: Sequence[Answered], first_group: int) -> ServedBatch:
         decision=np.concatenate([call.prediction.decision for call in calls]),
         propensity=np.concatenate([call.propensity for call in calls]),
         queue_ns=spread([call.queue_ns for call in calls]),
+        failed_ns=spread([call.failed_ns for call in calls]),
         infer_ns=spread([call.prediction.infer_ns for call in calls]),
         cpu_ns=spread([call.prediction.cpu_ns for call in calls]),
     )

@@ -19,30 +19,36 @@ if TYPE_CHECKING:
 
     from sidecar.codec import Columns
 
-OUTCOME_COLUMNS = ("request_ids", "label", "value", "observed_ns")
+OUTCOME_COLUMNS = ("request_ids", "label", "value", "observed_ns", "recorded_ns")
 _IDS = 1 << 18
 """Requests at a time: bounds the texts."""
 _SEPARATOR = "\n"
 """No request id has one."""
 _OTHER = "2"
 """Stands for a label that is neither 0 nor 1."""
-_FROM = "FROM outcomes WHERE observed_ns BETWEEN ? AND ? AND request_id >= ? AND request_id < ?"
+_FROM = """
+    FROM outcomes
+    WHERE observed_ns BETWEEN ? AND ? AND recorded_ns <= ? AND request_id >= ? AND request_id < ?
+"""
 _NO_ROWS: Columns = {
     "request_ids": np.empty(0, np.bytes_),
     "label": np.empty(0, np.float64),
     "value": np.empty(0, np.float64),
     "observed_ns": np.empty(0, np.int64),
+    "recorded_ns": np.empty(0, np.int64),
 }
 
 
-def hot_outcomes(connection: sqlite3.Connection, first_ns: int, last_ns: int) -> Columns:
-    """OUTCOME_COLUMNS of all outcomes observed in that time; a request may have several.
+def hot_outcomes(
+    connection: sqlite3.Connection, first_ns: int, last_ns: int, recorded_until_ns: int
+) -> Columns:
+    """OUTCOME_COLUMNS of all outcomes observed in that time and recorded by then; a request may have several.
 
     Call it within a transaction: it asks several times.
     """
     parts = [_NO_ROWS]
     for first_id, end_id in itertools.pairwise(_steps(connection)):
-        parts += _part(connection, (first_ns, last_ns, first_id, end_id))
+        parts += _part(connection, (first_ns, last_ns, recorded_until_ns, first_id, end_id))
     return {name: np.concatenate([part[name] for part in parts]) for name in OUTCOME_COLUMNS}
 
 
@@ -60,9 +66,9 @@ def _steps(connection: sqlite3.Connection) -> Iterator[str | bytes]:
 
 
 def _part(connection: sqlite3.Connection, where: tuple[Any, ...]) -> list[Columns]:
-    ids, moments, labels, values = connection.execute(
+    ids, observed, recorded, labels, values = connection.execute(
         f"""
-        SELECT group_concat(request_id, ?), group_concat(observed_ns),
+        SELECT group_concat(request_id, ?), group_concat(observed_ns), group_concat(recorded_ns),
                group_concat(CASE label WHEN 0 THEN 0 WHEN 1 THEN 1 ELSE {_OTHER} END, ''), count(value)
         {_FROM}
         """,
@@ -76,7 +82,8 @@ def _part(connection: sqlite3.Connection, where: tuple[Any, ...]) -> list[Column
             "request_ids": np.array(ids.encode().split(_SEPARATOR.encode())),
             "label": _numbers(connection, "label", where) if _OTHER in labels else _flags(labels),
             "value": _numbers(connection, "value", where) if values else np.full(rows, np.nan),
-            "observed_ns": np.fromstring(moments, np.int64, sep=","),
+            "observed_ns": np.fromstring(observed, np.int64, sep=","),
+            "recorded_ns": np.fromstring(recorded, np.int64, sep=","),
         }
     ]
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sidecar.codec import pack_scores, pack_served
+from sidecar.codec import WRITTEN, pack_scores, pack_served
 from sidecar.domain import OutcomeReceipt, ScoreBatch
 from sidecar.errors import ConflictError, UnavailableError
 from sidecar.ledger import Ledger
@@ -59,6 +59,7 @@ class LogStore:
             raise
         self._runs = RunTable(self._connection, path)
         self._run: Run | None = None
+        self._written_ns = self._runs.logged_ns()
         self._origins: defaultdict[str, Origins] = defaultdict(dict)
 
     def new_ledger(self) -> Ledger:
@@ -97,16 +98,19 @@ class LogStore:
         """Write everything in one transaction; give a receipt for each sequence of outcomes.
 
         Served rows and scores are added as they come, an outcome only when its (request_id, observed_ns) is
-        new: the first one stays. Raises UnavailableError when nothing was written: no room, or locked.
+        new: the first one stays. All of it is written at one moment, later than that of any transaction
+        before, even where the machine's clock was set back: so whoever knows the newest moment in the log can
+        read later what was in it then. Raises UnavailableError when nothing was written: no room, or locked.
         """
         assert self._run is not None, "open_run comes first"
+        self._written_ns = max(time.time_ns(), self._written_ns + 1)
         with self._transaction():
             for batch in served:
                 if len(batch):
                     self._write_served(batch, self._run)
             for scored in _merged(scores):
                 self._write_scores(scored)
-            self._runs.count_written(self._run, sum(map(len, served)))
+            self._runs.count_written(self._run, sum(map(len, served)), self._written_ns)
             return [self._write_outcomes(call) for call in outcomes]
 
     def close(self) -> None:
@@ -132,7 +136,7 @@ class LogStore:
 
     def _insert(self, table: str, keys: dict[str, Cell], cells: dict[str, Cell]) -> None:
         size = sum(len(cell) for cell in cells.values() if not isinstance(cell, int))
-        row = {**keys, "written_ns": time.time_ns(), "bytes": size, **cells}
+        row = {**keys, WRITTEN: self._written_ns, "bytes": size, **cells}
         values = ", ".join(f":{column}" for column in row)
         self._connection.execute(
             f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})",
@@ -142,7 +146,6 @@ class LogStore:
     def _write_outcomes(self, outcomes: Sequence[Outcome]) -> OutcomeReceipt:
         stored = 0
         conflicts = []
-        now_ns = time.time_ns()
         for outcome in outcomes:
             key = (outcome.request_id, outcome.observed_ns)
             added = self._connection.execute(
@@ -152,7 +155,7 @@ class LogStore:
                 WHERE NOT EXISTS (SELECT 1 FROM sealed_outcomes WHERE request_id = ?1 AND observed_ns = ?2)
                 ON CONFLICT (request_id, observed_ns) DO NOTHING
                 """,
-                (*key, outcome.label, outcome.value, now_ns),
+                (*key, outcome.label, outcome.value, self._written_ns),
             )
             if added.rowcount:
                 stored += 1

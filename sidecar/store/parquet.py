@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sidecar.cells import beside, spread_words
+from sidecar.codec import WRITTEN
 from sidecar.errors import ConfigError
 from sidecar.store.layout import BLOCKS
-from sidecar.store.part import PackedColumns
+from sidecar.store.part import EVERYTHING, PackedColumns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 
     from sidecar.codec import Columns
     from sidecar.store.layout import Layout
+    from sidecar.store.part import Within
 
-FORMAT = 1
+FORMAT = 2
 _METADATA = b"model_sidecar"
 NAN_BITS = 0x7FC0_0000
 """The float32 that stands for missing."""
@@ -48,6 +50,7 @@ TIMES = {
     "event_ns": "event",
     "observed_ns": "observed",
     "recorded_ns": "recorded",
+    WRITTEN: "written",
 }
 RENAMED = {"request_ids": "request_id", "group": "inference_call"}
 _CODED = ("client", "failure", "detail")
@@ -56,7 +59,7 @@ _CODED = ("client", "failure", "detail")
 RESERVED = frozenset(
     {
         *("request_id", "inference_call", "client", "score", "decision", "propensity"),
-        *("queue_ns", "infer_ns", "cpu_ns"),
+        *("queue_ns", "failed_ns", "infer_ns", "cpu_ns"),
         *(f"{name}{suffix}" for name in TIMES.values() for suffix in ("_time", "_rest_ns")),
         *("task", "version", "digest", "champion", "champion_digest", "model", "day", "run"),
     }
@@ -141,13 +144,11 @@ def _rises(values: NDArray[np.int64]) -> bool:
     return bool(np.count_nonzero(np.diff(values) < 0) <= _SELDOM * len(values))
 
 
-def read_columns(
-    path: Path, names: Iterable[str], within: tuple[str, int, int] | None = None
-) -> list[PackedColumns]:
+def read_columns(path: Path, names: Iterable[str], within: Within = EVERYTHING) -> list[PackedColumns]:
     """Columns of a Parquet file by their name in the log, row group by row group.
 
-    within: a time column with the first and last nanosecond; only row groups that can have such rows are
-    read, and only such rows returned. Raises ConfigError for a file of another format.
+    within: of time columns; only row groups that can have such rows are read, and only such rows returned.
+    Raises ConfigError for a file of another format.
     """
     pa = pyarrow()
     wanted = tuple(names)
@@ -156,14 +157,13 @@ def read_columns(
     if said.get("format") != FORMAT:
         raise ConfigError(f"{path} is not a sealed file that this version reads; upgrade model-sidecar")
     blocks: dict[str, list[str]] = said["blocks"]
-    asked = dict.fromkeys((*wanted, within[0])) if within else dict.fromkeys(wanted)
+    asked = dict.fromkeys((*wanted, *within))
     coded = [name for name in (*blocks.get("texts", ()), *_CODED) if name in known.schema.names]
     with pa.parquet.ParquetFile(path, metadata=known, read_dictionary=coded) as file:
         physical = [called for name in asked for called in _called(name, blocks)]
         tables = [file.read_row_group(group, columns=physical) for group in _groups(file, within)]
     parts = (PackedColumns(wanted, len(table), partial(_column, pa, table, blocks)) for table in tables)
-    kept = (part.within(*within) if within else part for part in parts)
-    return [part for part in kept if part is not None]
+    return [kept for part in parts if (kept := part.within(within)) is not None]
 
 
 def _called(name: str, blocks: Mapping[str, list[str]]) -> list[str]:
@@ -173,20 +173,21 @@ def _called(name: str, blocks: Mapping[str, list[str]]) -> list[str]:
     return blocks[name] if name in blocks else [RENAMED.get(name, name)]
 
 
-def _groups(file: Any, within: tuple[str, int, int] | None) -> list[int]:
+def _groups(file: Any, within: Within) -> list[int]:
     """The row groups that can have rows within."""
-    every = range(file.metadata.num_row_groups)
-    if within is None:
-        return list(every)
-    name, first, last = within
-    place = file.schema_arrow.get_field_index(f"{TIMES[name]}_time")
-    chosen = []
-    for group in every:
-        known = file.metadata.row_group(group).column(place).statistics
-        can = known is None or not known.has_min_max
-        if can or (known.min_raw * _US <= last and (known.max_raw + 1) * _US > first):
-            chosen.append(group)
+    chosen = list(range(file.metadata.num_row_groups))
+    for name, (first, last) in within.items():
+        place = file.schema_arrow.get_field_index(f"{TIMES[name]}_time")
+        found = {group: file.metadata.row_group(group).column(place).statistics for group in chosen}
+        chosen = [group for group, known in found.items() if _can_be(known, first, last)]
     return chosen
+
+
+def _can_be(known: Any, first: int, last: int) -> bool:
+    """Whether a row group can have times from the first to the last; known: the statistics of its column."""
+    if known is None or not known.has_min_max:
+        return True
+    return bool(known.min_raw * _US <= last and (known.max_raw + 1) * _US > first)
 
 
 def _array(pa: Any, values: NDArray[Any]) -> Any:

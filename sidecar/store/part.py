@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from sidecar.domain import ModelId
 
 _NOWHERE = -1
+Within: TypeAlias = "Mapping[str, tuple[int, int]]"
+"""The first and the last value, by column, of the rows that are asked for."""
+EVERYTHING: Within = {}
 
 
 class PackedColumns(Mapping[str, "NDArray[Any]"]):
@@ -41,13 +44,15 @@ class PackedColumns(Mapping[str, "NDArray[Any]"]):
         self._unpack = unpack
         self._kept = kept
 
-    def within(self, column: str, first: int, last: int) -> Self | None:
-        """The rows with a value of `column`, which need not be among the names, from the first to the last.
+    def within(self, ranges: Within) -> Self | None:
+        """The rows whose values are in these ranges, of columns which need not be among the names.
 
         None when there is no such row.
         """
-        values = self._unpack(column)
-        inside = (values >= first) & (values <= last)
+        inside = np.ones(self.rows, np.bool_)
+        for column, (first, last) in ranges.items():
+            values = self._unpack(column)
+            inside &= (values >= first) & (values <= last)
         if inside.all():
             return self
         return self.only(inside) if inside.any() else None

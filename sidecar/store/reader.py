@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sidecar.codec import SCORE_COLUMNS, SERVED_COLUMNS, score_batch, served_batch, unpack_column
+from sidecar.codec import SCORE_COLUMNS, SERVED_COLUMNS, WRITTEN, score_batch, served_batch, unpack_column
 from sidecar.domain import ModelId
 from sidecar.errors import NotFoundError, UnavailableError
 from sidecar.store.hot_outcomes import OUTCOME_COLUMNS, hot_outcomes
 from sidecar.store.log import BUSY_SECONDS
-from sidecar.store.part import PackedColumns, Part, joined_columns
+from sidecar.store.part import EVERYTHING, PackedColumns, Part, joined_columns
 from sidecar.store.request_index import RequestIndex
 from sidecar.store.runs import Run, RunTable
 from sidecar.store.schema import read_format
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from sidecar.codec import Columns
     from sidecar.domain import ScoreBatch, ServedBatch
+    from sidecar.store.part import Within
 
 _INT64 = np.iinfo(np.int64)
 
@@ -39,13 +40,14 @@ class OutcomeTable:
     """One outcome for each request.
 
     request_ids: bytes (S, ASCII) [n]; label: float64 [n]; value: float64 [n], NaN where none is known;
-    observed_ns: int64 [n].
+    observed_ns, recorded_ns: int64 [n], when it was seen, and when it was written to the log.
     """
 
     request_ids: NDArray[np.bytes_]
     label: NDArray[np.float64]
     value: NDArray[np.float64]
     observed_ns: NDArray[np.int64]
+    recorded_ns: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.request_ids)
@@ -65,15 +67,18 @@ class LogReader:
 
     Each question is answered from one state of the log: a row that is sealed meanwhile is neither missed nor
     given twice. Only the columns that are asked for are read, and only batches and files that can have rows
-    of the time asked for. Raises NotFoundError when there is no log, ConfigError when the file is not a log
-    that this version reads. Every method raises UnavailableError when the log cannot be read, and
-    ConfigError when it has sealed rows and pyarrow is not installed.
+    of the time asked for. With a `logged_until_ns` it reads the log as it was when that was its `logged_ns`:
+    what was written later does not exist, and what retention dropped since is gone. Raises NotFoundError when
+    there is no log, ConfigError when the file is not a log that this version reads. Every method raises
+    UnavailableError when the log cannot be read, and ConfigError when it has sealed rows and pyarrow is not
+    installed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, logged_until_ns: int | None = None) -> None:
         if not path.exists():
             raise NotFoundError(f"no log at {path}; start the sidecar once, or name another home")
         self._path = path
+        self._until_ns = int(_INT64.max) if logged_until_ns is None else logged_until_ns
         with self._readable():
             self._connection = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None
@@ -101,8 +106,21 @@ class LogReader:
         self.close()
 
     def another(self) -> LogReader:
-        """A second reader of the same log, for another thread; the caller closes it."""
-        return LogReader(self._path)
+        """A second reader of the same, for another thread; the caller closes it."""
+        return LogReader(self._path, self._until_ns)
+
+    def as_logged(self, logged_ns: int | None = None) -> LogReader:
+        """Another reader, of the log as it was at this moment of its own, now if not given, and stays.
+
+        The caller closes it.
+        """
+        return LogReader(self._path, self.logged_ns if logged_ns is None else logged_ns)
+
+    @property
+    def logged_ns(self) -> int:
+        """When the newest of what it reads was written; 0 for an empty log. See `LogStore.write`."""
+        with self._readable():
+            return min(self._runs.logged_ns(), self._until_ns)
 
     def close(self) -> None:
         """Close the file."""
@@ -126,7 +144,7 @@ class LogReader:
         until_ns: int | None = None,
         champion: str | None = None,
     ) -> Iterator[Part]:
-        """The same rows as `served`, but only these of SERVED_COLUMNS."""
+        """The same rows as `served`, but only these of SERVED_COLUMNS, and WRITTEN."""
         first_ns = int(_INT64.min) if since_ns is None else int(since_ns)
         last_ns = int(_INT64.max) if until_ns is None else int(until_ns) - 1
         asked = tuple(dict.fromkeys(columns))
@@ -138,12 +156,13 @@ class LogReader:
             hot = self._hot(
                 f"""
                 SELECT model, rows, {_cells(SERVED_COLUMNS, names)} FROM served
-                WHERE last_event_ns >= ? AND first_event_ns <= ? AND model IN ({_marks(wanted)})
+                WHERE last_event_ns >= ? AND first_event_ns <= ? AND written_ns <= ?
+                  AND model IN ({_marks(wanted)})
                 ORDER BY sequence
                 """,
-                (first_ns, last_ns, *wanted),
+                (first_ns, last_ns, self._until_ns, *wanted),
             )
-        for model, _, found in _packed(files, hot, asked, within=("event_ns", first_ns, last_ns)):
+        for model, _, found in _packed(files, hot, asked, {"event_ns": (first_ns, last_ns)}):
             yield Part(models[model], None, found)
 
     def scores(self, candidate: str, champion: str) -> Iterator[ScoreBatch]:
@@ -160,7 +179,7 @@ class LogReader:
         *,
         written_since_ns: int | None = None,
     ) -> Iterator[Part]:
-        """The same rows as `scores`, but only these of SCORE_COLUMNS, and those written since a moment.
+        """The same rows as `scores`, but only these of SCORE_COLUMNS and WRITTEN, and those written since.
 
         None stands for any model.
         """
@@ -177,10 +196,10 @@ class LogReader:
                 f"""
                 SELECT candidate AS model, champion, rows, {_cells(SCORE_COLUMNS, names)} FROM scores
                 WHERE candidate IN ({_marks(candidates)}) AND champion IN ({_marks(champions)})
-                  AND written_ns >= ?
+                  AND written_ns BETWEEN ? AND ?
                 ORDER BY sequence
                 """,
-                (*candidates, *champions, since_ns),
+                (*candidates, *champions, since_ns, self._until_ns),
             )
         for model, of, found in _packed(files, hot, names):
             yield Part(models[model], models[of], found)
@@ -192,20 +211,24 @@ class LogReader:
         with self._one_state():
             files = self._sealed(KIND_OUTCOMES, None, "last_ns >= ? AND first_ns <= ?", (first_ns, last_ns))
             with self._readable():
-                hot = hot_outcomes(self._connection, first_ns, last_ns)
-        within = ("observed_ns", first_ns, last_ns)
+                hot = hot_outcomes(self._connection, first_ns, last_ns, self._until_ns)
+        within = {"observed_ns": (first_ns, last_ns)}
         found = joined_columns((part for file in files for part in file.read(OUTCOME_COLUMNS, within)), hot)
         return OutcomeTable(**_latest(found))
 
     def watermark_ns(self) -> int | None:
         """The greatest event_ns served; None when nothing was."""
-        ((hot, sealed),) = self._query(
-            """
-            SELECT (SELECT MAX(last_event_ns) FROM served),
-                   (SELECT MAX(last_ns) FROM sealed_files WHERE kind = 'served')
-            """
-        )
+        with self._one_state():
+            ((hot, sealed),) = self._query(
+                """
+                SELECT (SELECT MAX(last_event_ns) FROM served WHERE written_ns <= ?1),
+                       (SELECT MAX(last_ns) FROM sealed_files WHERE kind = 'served' AND last_written_ns <= ?1)
+                """,
+                (self._until_ns,),
+            )
+            cut = self._sealed(KIND_SERVED, None, "last_written_ns > ?", (self._until_ns,))
         known = [int(watermark) for watermark in (hot, sealed) if watermark is not None]
+        known += [int(part["event_ns"].max()) for file in cut for part in file.read(("event_ns",))]
         return max(known, default=None)
 
     def dropped_until_ns(self) -> int | None:
@@ -242,17 +265,25 @@ class LogReader:
         champions: Sequence[int] | None = None,
     ) -> list[SealedFile]:
         """The sealed files that can have rows asked for, oldest first."""
-        clauses, given = ["kind = ?", where], [kind, *values]
+        clauses, given = ["kind = ?", "first_written_ns <= ?", where], [kind, self._until_ns, *values]
         for column, numbers in (("model", models), ("champion", champions)):
             if numbers is not None:
                 clauses.append(f"{column} IN ({_marks(numbers)})")
                 given += numbers
         rows = self._query(
-            f"SELECT path, model, champion FROM sealed_files WHERE {' AND '.join(clauses)} ORDER BY file",
+            f"""
+            SELECT path, model, champion, last_written_ns FROM sealed_files
+            WHERE {" AND ".join(clauses)} ORDER BY file
+            """,
             given,
         )
         root = sealed_folder(self._path)
-        return [SealedFile(root / path, model or 0, champion or 0) for path, model, champion in rows]
+        column = "recorded_ns" if kind == KIND_OUTCOMES else WRITTEN
+        logged = {column: (int(_INT64.min), self._until_ns)}
+        return [
+            SealedFile(root / path, model or 0, champion or 0, logged if last_ns > self._until_ns else {})
+            for path, model, champion, last_ns in rows
+        ]
 
     def _hot(self, sql: str, values: Sequence[Any]) -> list[sqlite3.Row]:
         return list(self._query(sql, values))
@@ -288,7 +319,7 @@ def _packed(
     files: Sequence[SealedFile],
     hot: Sequence[sqlite3.Row],
     names: Sequence[str],
-    within: tuple[str, int, int] | None = None,
+    within: Within = EVERYTHING,
 ) -> Iterator[tuple[int, int, PackedColumns]]:
     """The numbers of model and champion (0 for none), and the columns; sealed rows, the older ones, first."""
     for file in files:
@@ -297,13 +328,13 @@ def _packed(
     for cells in hot:
         champion = cells["champion"] if "champion" in cells.keys() else 0  # noqa: SIM118 - rows iterate by value
         part = PackedColumns(names, cells["rows"], partial(unpack_column, cells))
-        kept = part if within is None else part.within(*within)
-        if kept is not None:
+        if (kept := part.within(within)) is not None:
             yield cells["model"], champion, kept
 
 
 def _cells(of: Mapping[str, tuple[str, ...]], names: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(cell for name in names for cell in of[name]))
+    known = {**of, WRITTEN: (WRITTEN,)}
+    return ", ".join(dict.fromkeys(cell for name in names for cell in known[name]))
 
 
 def _marks(values: Sequence[Any]) -> str:

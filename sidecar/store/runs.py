@@ -71,9 +71,17 @@ class RunTable:
         assert cursor.lastrowid is not None
         return Run(cursor.lastrowid, started_ns, None, 0, 0, 0, 0, 0)
 
-    def count_written(self, run: Run, rows: int) -> None:
-        """Count rows that the transaction adds to the log."""
-        self._connection.execute("UPDATE runs SET written = written + ? WHERE run = ?", (rows, run.number))
+    def count_written(self, run: Run, rows: int, logged_ns: int) -> None:
+        """Count rows that the transaction adds to the log at this moment, with whatever else it adds."""
+        self._connection.execute(
+            "UPDATE runs SET written = written + ?, logged_ns = ? WHERE run = ?",
+            (rows, logged_ns, run.number),
+        )
+
+    def logged_ns(self) -> int:
+        """When the newest rows, scores or outcomes were written; 0 where none ever was."""
+        (logged_ns,) = self._connection.execute("SELECT ifnull(MAX(logged_ns), 0) FROM runs").fetchone()
+        return int(logged_ns)
 
     def close_all(self, closed_ns: int) -> list[Path]:
         """Close the books of every open run from its ledger; give the ledgers that are no longer needed.

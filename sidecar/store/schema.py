@@ -13,7 +13,7 @@ from sidecar.errors import ConfigError, UnavailableError
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = 3
+FORMAT = 4
 """Kept in the file's `user_version`."""
 
 _OUTCOMES = """
@@ -87,13 +87,14 @@ def create_tables(connection: sqlite3.Connection) -> None:
             pk="model",
             not_null={"name", "version", "digest"},
         ).create_index(["digest", "name", "version"], unique=True)
-        run = {"started_ns": int, "closed_ns": int, "ledger": str}
+        # logged_ns: when it wrote last; see `LogStore.write`.
+        run = {"started_ns": int, "closed_ns": int, "logged_ns": int, "ledger": str}
         counters = {"offered": int, "dropped": int, "failed": int, "sampled_out": int, "written": int}
         database.table("runs").create(
             {"run": int, **run, **counters},
             pk="run",
-            not_null={"started_ns", "ledger", *counters},
-            defaults=dict.fromkeys(counters, 0),
+            not_null={"started_ns", "logged_ns", "ledger", *counters},
+            defaults=dict.fromkeys(("logged_ns", *counters), 0),
         )
         # written_ns: when the batch was written; bytes: how many its cells have.
         about = {"written_ns": int, "bytes": int}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sidecar.codec import SCORE_COLUMNS, SERVED_COLUMNS, unpack_columns
+from sidecar.codec import SCORE_COLUMNS, SERVED_COLUMNS, WRITTEN, unpack_columns
 from sidecar.domain import ModelId, to_ids
 from sidecar.errors import ConflictError, UnavailableError
 from sidecar.store.layout import Layouts
@@ -139,14 +139,13 @@ def _seal_batches(
 ) -> Sealed:
     model = models[group.model]
     served = group.kind == KIND_SERVED
-    names = SERVED_COLUMNS if served else SCORE_COLUMNS
+    names = (*(SERVED_COLUMNS if served else SCORE_COLUMNS), WRITTEN)
     parts: list[Columns] = []
-    written: list[int] = []
     for number in group.numbers:
         cells = connection.execute(f"SELECT * FROM {group.kind} WHERE sequence = ?", (number,)).fetchone()
-        written.append(cells["written_ns"])
         parts.append(unpack_columns(cells, names))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    first_written_ns, last_written_ns = int(columns[WRITTEN].min()), int(columns[WRITTEN].max())
     facts = {"task": model.name, "version": model.version, "digest": model.digest}
     layout: Layout | None = None
     if served:
@@ -156,7 +155,7 @@ def _seal_batches(
         assert group.champion is not None
         champion = models[group.champion]
         facts |= {"champion": champion.version, "champion_digest": champion.digest}
-        first_ns, last_ns = min(written), max(written)
+        first_ns, last_ns = first_written_ns, last_written_ns
     name = f"{group.numbers[0]:012d}-{group.numbers[-1]:012d}.parquet"
     path = root / partition(group.kind, group.day, model.digest) / name
     size = _write(to_table(columns, layout, facts), path)
@@ -172,8 +171,8 @@ def _seal_batches(
             champion=group.champion,
             first_ns=first_ns,
             last_ns=last_ns,
-            first_written_ns=min(written),
-            last_written_ns=max(written),
+            first_written_ns=first_written_ns,
+            last_written_ns=last_written_ns,
         )
         connection.executemany(
             f"DELETE FROM {group.kind} WHERE sequence = ?",

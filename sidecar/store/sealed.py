@@ -15,17 +15,18 @@ of them; and a tool that reads the folder sees no row twice. `sidecar.store.seal
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sidecar.errors import UnavailableError
 from sidecar.store.parquet import read_columns
+from sidecar.store.part import EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from sidecar.store.part import PackedColumns
+    from sidecar.store.part import PackedColumns, Within
 
 KIND_SERVED, KIND_SCORES, KIND_OUTCOMES = "served", "scores", "outcomes"
 _DIGEST_SHOWN = 12
@@ -49,20 +50,24 @@ def hidden(path: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class SealedFile:
-    """One file that counts. model, champion: numbers of the `models` table, 0 for none."""
+    """One file that counts. model, champion: numbers of the `models` table, 0 for none.
+
+    logged: which of its rows were in the log at the moment asked about, where not all were.
+    """
 
     path: Path
     model: int
     champion: int
+    logged: Within = field(default_factory=dict)
 
-    def read(self, names: Iterable[str], within: tuple[str, int, int] | None = None) -> list[PackedColumns]:
-        """Columns by their name in the log; see `read_columns`.
+    def read(self, names: Iterable[str], within: Within = EVERYTHING) -> list[PackedColumns]:
+        """Columns by their name in the log, of rows that were logged; see `read_columns`.
 
         Raises UnavailableError when the file is gone or damaged.
         """
         for path in (self.path, hidden(self.path), self.path):  # it may get its own name between two looks
             try:
-                return read_columns(path, names, within)
+                return read_columns(path, names, {**within, **self.logged})
             except FileNotFoundError:
                 continue
             except OSError as error:  # pyarrow's own errors on what it reads are among them

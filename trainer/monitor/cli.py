@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from sidecar.findings import Finding
+    from trainer.monitor.look import Look
+
 
 @click.command()
 @TASK
@@ -45,11 +48,26 @@ def monitor(session: Session, *, task_path: Path, as_of: datetime | None) -> Non
             as_of_ns=nanoseconds_of(as_of),
             progress=narrator.wait,
         )
-    new = []
+    new: list[Finding] = []
     if as_of is None:
         with FindingStore(session.config.findings_path) as findings:
-            for name, found in seen.findings.items():
-                new += findings.report(name, champion.model.digest, found, seen.as_of_ns)
+            new = _report(findings, champion.model.digest, seen)
     data = {**asdict(seen), "new": [one.key for one in new], "reported": as_of is None}
     views = look_views(seen, [one.text for one in new], task.costs.currency, kept=as_of is None)
     session.show(data, *views)
+
+
+def _report(findings: FindingStore, champion: str, seen: Look) -> list[Finding]:
+    """Keep what was seen, and close what was found of former champions, at whom nobody looks any more."""
+    former = {
+        (one.finding.monitor, one.finding.model)
+        for one in findings.open()
+        if one.finding.monitor in seen.findings and one.finding.model != champion
+    }
+    for name, model in former:
+        findings.report(name, model, [], seen.as_of_ns)
+    return [
+        one
+        for name, found in seen.findings.items()
+        for one in findings.report(name, champion, found, seen.as_of_ns)
+    ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sidecar.errors import NotFoundError
 from sidecar.lifecycle import ModelState
+from sidecar.registry import Look
 from trainer.gate import Action
 from trainer.judge import champion_of
 from trainer.probation.measure import measure_probation
@@ -16,12 +17,24 @@ from trainer.promote import act, save
 from trainer.stints import share_since_ns, since_ns
 
 if TYPE_CHECKING:
-    from sidecar.domain import Deployment
+    from collections.abc import Callable
+
+    from sidecar.domain import Canary, Deployment, ModelId
     from sidecar.registry import Registry
     from sidecar.store.reader import LogReader
     from trainer.gate import Decision
     from trainer.probation.facts import Probation
     from trainer.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """How a probation stands: whose, at which share of the calls, after how many days, and what is done."""
+
+    newcomer: ModelId
+    share: float
+    days: int
+    action: Action
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,11 @@ class Conducted:
     facts: Probation
     decision: Decision
     deployment: Deployment | None
+
+    @property
+    def stand(self) -> Stand:
+        """What is worth telling when it changes; figures among the words change with every look."""
+        return Stand(self.facts.newcomer, self.facts.share, self.facts.days, self.decision.action)
 
     @property
     def words(self) -> str:
@@ -67,43 +85,65 @@ def conduct(
     deployment = registry.deployment()
     if deployment.standby is None and deployment.canary is None:
         raise NotFoundError("no former champion stands by and no canary answers; there is nothing to judge")
-    decided_ns = time.time_ns()
-    found = []
-    if deployment.standby is not None:
-        facts = measure_probation(
-            task,
-            reader,
-            champion,
-            deployment.standby.model,
-            as_of_ns=as_of_ns,
-            received_since_ns=since_ns(registry, champion.digest, ModelState.CHAMPION),
-        )
-        decision = judge_champion(facts, task.policy, decided_ns=decided_ns, actor=actor)
-        found.append(_settled(task, registry, facts, decision, dry_run=dry_run))
-        if decision.action is Action.ROLL_BACK:
-            return found
-    if deployment.canary is not None:
-        canary = deployment.canary.ref.model
-        facts = measure_probation(
-            task,
-            reader,
-            canary,
-            champion,
-            share=deployment.canary.share,
-            drawn_by=deployment.canary.by,
-            as_of_ns=as_of_ns,
-            received_since_ns=since_ns(registry, canary.digest, ModelState.CANARY),
-            share_since_ns=share_since_ns(registry, canary.digest),
-        )
-        decision = judge_canary(facts, task.policy, decided_ns=decided_ns, actor=actor)
-        found.append(_settled(task, registry, facts, decision, dry_run=dry_run))
+    with reader.as_logged() as log:
+        look = _Look(task, registry, log, actor, time.time_ns(), as_of_ns, dry_run=dry_run)
+        found = []
+        if deployment.standby is not None:
+            found.append(look.at_champion(champion, deployment.standby.model))
+            if found[-1].decision.action is Action.ROLL_BACK:
+                return found
+        if deployment.canary is not None:
+            found.append(look.at_canary(deployment.canary, champion))
     return found
 
 
-def _settled(
-    task: Task, registry: Registry, facts: Probation, decision: Decision, *, dry_run: bool
-) -> Conducted:
-    if dry_run or decision.action is Action.HOLD:
-        return Conducted(facts, decision, None)
-    save(registry, facts, decision, task.policy)
-    return Conducted(facts, decision, act(registry, decision, task.policy))
+@dataclass(frozen=True)
+class _Look:
+    """One look at `log`, which must not grow meanwhile."""
+
+    task: Task
+    registry: Registry
+    log: LogReader
+    actor: str
+    decided_ns: int
+    as_of_ns: int | None
+    dry_run: bool
+
+    def at_champion(self, champion: ModelId, former: ModelId) -> Conducted:
+        facts = measure_probation(
+            self.task,
+            self.log,
+            champion,
+            former,
+            as_of_ns=self.as_of_ns,
+            received_since_ns=since_ns(self.registry, champion.digest, ModelState.CHAMPION),
+            looks=self.registry.looks(),
+        )
+        return self._settled(facts, judge_champion)
+
+    def at_canary(self, canary: Canary, champion: ModelId) -> Conducted:
+        newcomer = canary.ref.model
+        facts = measure_probation(
+            self.task,
+            self.log,
+            newcomer,
+            champion,
+            share=canary.share,
+            drawn_by=canary.by,
+            as_of_ns=self.as_of_ns,
+            received_since_ns=since_ns(self.registry, newcomer.digest, ModelState.CANARY),
+            share_since_ns=share_since_ns(self.registry, newcomer.digest),
+            looks=self.registry.looks(),
+        )
+        return self._settled(facts, judge_canary)
+
+    def _settled(self, facts: Probation, judge: Callable[..., Decision]) -> Conducted:
+        made = judge(facts, self.task.policy, decided_ns=self.decided_ns, actor=self.actor)
+        decision = replace(made, logged_ns=self.log.logged_ns)
+        if self.dry_run:
+            return Conducted(facts, decision, None)
+        self.registry.add_look(Look(facts.evidence.query.as_of_ns, decision.logged_ns))
+        if decision.action is Action.HOLD:
+            return Conducted(facts, decision, None)
+        save(self.registry, facts, decision, self.task.policy)
+        return Conducted(facts, decision, act(self.registry, decision, self.task.policy))

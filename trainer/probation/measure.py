@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sidecar.codec import WRITTEN
 from sidecar.store.joining import choose_rows
 from trainer.betting import restarted_capital
 from trainer.budget import ErrorShare
@@ -15,6 +16,7 @@ from trainer.days import DAY_NS, day_start, hour_start, iso_day
 from trainer.gather import Known, describe
 from trainer.interval import PER
 from trainer.latency import measure_alone
+from trainer.looks import first_look, order_of
 from trainer.noise import measure_noise
 from trainer.probation.facts import WHOLE, Probation, Reading
 from trainer.stints import Stint
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sidecar.domain import ModelId
+    from sidecar.registry import Look
     from sidecar.store.reader import LogReader
     from trainer.evidence import Accounting
     from trainer.policy import Policy
@@ -44,16 +47,18 @@ def measure_probation(
     as_of_ns: int | None = None,
     received_since_ns: int = 0,
     share_since_ns: int = 0,
+    looks: Sequence[Look] = (),
 ) -> Probation:
     """What was known at `as_of_ns` (the log's clock if not given) of rows received since `received_since_ns`.
 
     drawn_by: the field that a canary's calls are drawn by, None for their ids. share_since_ns: whole days
     after the first row received from then on count as days at this share. Both times by the machine's clock.
+    looks: those before, in whose order blocks of calls are cut (see `trainer.looks`).
     A latency budget in multiples is one of what the champion takes beside its canary, in the same days; a
     champion on probation has nobody beside it, so only a budget in microseconds binds it. Raises
     NotFoundError when nothing has been served.
     """
-    reign = Reign.at(task, reader, newcomer, as_of_ns)
+    reign = Reign.at(task, reader, newcomer, as_of_ns, looks=looks)
     served = reign.served
     found = reign.compare(reader, Stint(former, received_since_ns))
     known = Known(shares={former.digest: ErrorShare(0, 1)})
@@ -72,13 +77,19 @@ def measure_probation(
     # Clocks need no outcome, and who is slow is to be ended soon.
     timed_until_ns = hour_start(reign.query.as_of_ns + 1)
     timed = np.flatnonzero((served.received_ns >= received_since_ns) & (served.event_ns < timed_until_ns))
+    timed = timed[order_of(first_look(looks, served.event_ns[timed], served.written_ns[timed], hour_start))]
     beside, waits = _NO_ANSWERS, None
     if share < WHOLE and len(timed):
         span = _Span(int(served.event_ns[timed[0]]), timed_until_ns, received_since_ns)
         beside, own = (_answers_of(reader, model, span) for model in (former, newcomer))
+        # Those that it failed waited for it, whoever answered them then.
+        failed = beside.failed_ns > 0
         # What it is like to wait at another share, with another load, is another matter.
-        calls = (one.calls(share_since_ns) for one in (own, beside))
-        waits = measure_waits(policy, *calls, share=share, by_id=drawn_by is None)
+        answered, failing, others = (
+            one.calls(share_since_ns, looks) for one in (own, beside.take(failed), beside.take(~failed))
+        )
+        canary = Calls.concat([answered, failing])
+        waits = measure_waits(policy, canary, others, share=share, by_id=drawn_by is None)
     return Probation(
         share=share,
         share_since_ns=share_since_ns,
@@ -149,32 +160,50 @@ class _Span:
 class _Answers:
     """What a model answered in a span, each request once, in the order of events; all int64 [n]."""
 
+    event_ns: NDArray[np.int64]
     received_ns: NDArray[np.int64]
+    written_ns: NDArray[np.int64]
     group: NDArray[np.int64]
     cpu_ns: NDArray[np.int64]
+    failed_ns: NDArray[np.int64]
     waited_ns: NDArray[np.int64]
 
-    def calls(self, received_since_ns: int) -> Calls:
+    def take(self, rows: NDArray[np.bool_]) -> _Answers:
+        """The rows of a mask."""
+        return _Answers(*(getattr(self, one.name)[rows] for one in fields(self)))
+
+    def calls(self, received_since_ns: int, looks: Sequence[Look]) -> Calls:
         """Those received since then; the rows of one call were received and run together."""
         rows = np.flatnonzero(self.received_ns >= received_since_ns)
         together = np.stack([self.received_ns[rows], self.group[rows]])
         first = rows[np.unique(together, axis=1, return_index=True)[1]]
-        return Calls(self.received_ns[first], self.waited_ns[first])
+        look = first_look(looks, self.event_ns[first], self.written_ns[first], hour_start)
+        return Calls(look, self.received_ns[first], self.waited_ns[first])
 
 
-_NO_ANSWERS = _Answers(*(np.empty(0, np.int64) for _ in range(4)))
+_READ = (
+    *("request_ids", "event_ns", "received_ns", WRITTEN, "group", "cpu_ns"),
+    *("queue_ns", "failed_ns", "infer_ns"),
+)
+_NO_ANSWERS = _Answers(*(np.empty(0, np.int64) for _ in range(7)))
 
 
 def _answers_of(reader: LogReader, model: ModelId, span: _Span) -> _Answers:
-    wanted = ("request_ids", "event_ns", "received_ns", "group", "cpu_ns", "queue_ns", "infer_ns")
-    parts = reader.served_parts(wanted, since_ns=span.since_ns, until_ns=span.until_ns, champion=model.digest)
+    parts = reader.served_parts(_READ, since_ns=span.since_ns, until_ns=span.until_ns, champion=model.digest)
     found = [part.columns for part in parts]
     if not found:
         return _NO_ANSWERS
-    columns = {name: np.concatenate([one[name] for one in found]) for name in wanted}
+    columns = {name: np.concatenate([one[name] for one in found]) for name in _READ}
     since = np.flatnonzero(columns["received_ns"] >= span.received_since_ns)
     chosen = choose_rows(*(columns[name][since] for name in ("request_ids", "event_ns", "received_ns")))
     rows = since[chosen.rows]
     taken = {name: column[rows] for name, column in columns.items()}
-    waited_ns = taken["queue_ns"] + taken["infer_ns"]
-    return _Answers(taken["received_ns"], taken["group"], taken["cpu_ns"], waited_ns)
+    return _Answers(
+        event_ns=taken["event_ns"],
+        received_ns=taken["received_ns"],
+        written_ns=taken[WRITTEN],
+        group=taken["group"],
+        cpu_ns=taken["cpu_ns"],
+        failed_ns=taken["failed_ns"],
+        waited_ns=taken["queue_ns"] + taken["failed_ns"] + taken["infer_ns"],
+    )

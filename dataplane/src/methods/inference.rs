@@ -70,6 +70,7 @@ impl Thread {
         mut told: impl FnMut(usize, Result<Vec<u8>, Refusal>),
     ) {
         let mut common = ring.blank();
+        let began = monotonic_ns();
         let scored = match calls.as_slice() {
             [first, _, ..] => {
                 for call in &calls {
@@ -79,9 +80,13 @@ impl Thread {
             }
             _ => false,
         };
+        let failed_ns = if scored || calls.len() < 2 { 0 } else { monotonic_ns() - began };
         for (place, mut call) in calls.into_iter().enumerate() {
             let mut reply = Vec::with_capacity(256);
             if !scored {
+                if call.drawn().is_some() {
+                    call.answered.failed_ns = failed_ns;
+                }
                 let done = self.run(call, ring, &mut reply);
                 told(place, done.map(|()| reply));
                 continue;
@@ -104,14 +109,16 @@ impl Thread {
     }
 
     fn score_or_fall_back(&mut self, call: &mut Inference) -> Result<(), Refusal> {
-        let scored = self.score(&call.serving, call.role, &mut call.answered);
         let Some(counts) = call.drawn() else {
-            return scored;
+            return self.score(&call.serving, call.role, &mut call.answered);
         };
+        let began = monotonic_ns();
+        let scored = self.score(&call.serving, call.role, &mut call.answered);
         if scored.is_ok() {
             counts.answered();
             return scored;
         }
+        call.answered.failed_ns += monotonic_ns() - began;
         call.role = Role::Champion;
         self.score(&call.serving, call.role, &mut call.answered)?;
         counts.failed();

@@ -56,6 +56,11 @@ impl Columns {
     }
 
     #[getter]
+    fn failed_ns<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        integers(py, &self.0.failed_ns)
+    }
+
+    #[getter]
     fn infer_ns<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         integers(py, &self.0.infer_ns)
     }

@@ -76,7 +76,10 @@ pub struct Answered {
     pub event_ns: i64,
     /// From the message's arrival to the start of decoding.
     pub queue_ns: i64,
-    /// Where several requests were run together: one for each row, and the five fields above mean nothing.
+    /// What a canary's runs took that failed before the one that gave the answer; 0 where none did.
+    pub failed_ns: i64,
+    /// Where several requests were run together, none of them after a failure: one for each row, and the six fields
+    /// above mean nothing.
     pub members: Vec<Member>,
     /// The records.
     pub blocks: Blocks,
@@ -91,6 +94,7 @@ impl Answered {
     pub fn clear(&mut self) {
         self.model = None;
         self.request_id.clear();
+        self.failed_ns = 0;
         self.members.clear();
         self.blocks.clear();
         self.prediction.features.clear();

@@ -32,6 +32,8 @@ pub struct Columns {
     pub group: Vec<i64>,
     /// From the message's arrival to the start of decoding.
     pub queue_ns: Vec<i64>,
+    /// What a canary's runs took that failed before; empty where each is 0.
+    pub failed_ns: Vec<i64>,
     /// Of the whole inference call, on the wall clock.
     pub infer_ns: Vec<i64>,
     /// Of the whole inference call, on the thread's CPU clock.
@@ -65,6 +67,7 @@ impl Columns {
             event_ns: Vec::with_capacity(rows),
             group: Vec::with_capacity(rows),
             queue_ns: Vec::with_capacity(rows),
+            failed_ns: Vec::new(),
             infer_ns: Vec::with_capacity(rows),
             cpu_ns: Vec::with_capacity(rows),
             numbers: Vec::with_capacity(rows * fields(Kind::Number)),
@@ -80,6 +83,9 @@ impl Columns {
         }
         if !columns.propensity.is_empty() {
             columns.propensity.resize(rows, 1.0);
+        }
+        if !columns.failed_ns.is_empty() {
+            columns.failed_ns.resize(rows, 0);
         }
         columns
     }
@@ -114,6 +120,10 @@ impl Columns {
         spread(&mut self.received_ns, call.received_ns, rows);
         spread(&mut self.event_ns, call.event_ns, rows);
         spread(&mut self.queue_ns, call.queue_ns, rows);
+        if call.failed_ns > 0 {
+            self.failed_ns.resize(self.queue_ns.len() - rows, 0);
+            spread(&mut self.failed_ns, call.failed_ns, rows);
+        }
     }
 
     fn append_members(&mut self, members: &[Member]) {

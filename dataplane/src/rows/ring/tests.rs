@@ -52,6 +52,7 @@ fn answered(ring: &Ring, number: i64, rows: usize, model: &Arc<ModelInfo>) -> Bo
     call.request_id.push_str(&format!("r{number}"));
     call.client = client(number);
     (call.received_ns, call.event_ns, call.queue_ns) = (number, -number, number * 2);
+    call.failed_ns = if number % 2 == 0 { number * 3 } else { 0 };
     (call.prediction.infer_ns, call.prediction.cpu_ns) = (number * 10, number * 5);
     call.blocks.rows = rows;
     for row in 0..rows {
@@ -101,9 +102,11 @@ fn calls_become_columns_in_order() {
     assert_eq!(batch.queue_ns, [2, 2, 4]);
     assert_eq!((&batch.infer_ns[..], &batch.cpu_ns[..]), (&[10, 10, 20][..], &[5, 5, 10][..]));
     assert_eq!((&batch.score[..], &batch.decision[..]), (&[1.0, 2.0, 2.0][..], &[0, 0, 1][..]));
-    assert_eq!(batch.propensity, [1.0, 1.0, 0.75]);
+    assert_eq!((&batch.propensity[..], &batch.failed_ns[..]), (&[1.0, 1.0, 0.75][..], &[0, 0, 6][..]));
     ring.push(answered(&ring, 3, 2, &a));
-    assert!(ring.drain(100, NOW).served[0].propensity.is_empty(), "each is 1");
+    let usual = &ring.drain(100, NOW).served[0];
+    assert!(usual.propensity.is_empty(), "each is 1");
+    assert!(usual.failed_ns.is_empty(), "each is 0");
     assert_eq!(batch.features, [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
     assert_eq!(
         (&batch.numbers[..], &batch.integers[..]),

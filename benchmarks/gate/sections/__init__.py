@@ -1,0 +1,1 @@
+"""The sections of docs/gate.md, each from its part of the results."""

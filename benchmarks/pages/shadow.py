@@ -16,12 +16,14 @@ _USED = 0.005  # cores; what is less goes unmentioned
 
 def render_shadow(result: dict[str, Any]) -> str:
     """Throughput and p99 with and without a candidate, and who used the processor."""
+    rates = [row["open_rate"] for row in result["measurements"]]
     return page(
         "The shadow tax",
         "The native engine, recording, with one candidate shadowed and without: "
         f"medians of {result['rounds']} interleaved rounds (least to most). Requests a second at 4x8; p99 in "
-        f"microseconds in an open loop at {number(result['rate'])} requests/s, half of the capacity. Ratios "
-        "are of the same round, to the condition without a candidate. Pinned: the server may run on core "
+        f"microseconds in an open loop at {number(min(rates))} to {number(max(rates))} requests/s, half of "
+        "what was answered without a candidate at the start of the round. Ratios are of the same round, to "
+        "the condition without a candidate. Pinned: the server may run on core "
         f"{SERVER_CORE} only, load generator and worker on core {OTHER_CORE} only. Idle: the worker runs "
         "under SCHED_IDLE, otherwise with that niceness. In each case it rests after 0.3 ms of work.",
         _costs(result),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 import time
-from collections import defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from sidecar.domain import ModelId, Outcome, ServedBatch
     from sidecar.feature_origin import Origins
 
+_MODELS = 8
+"""Models whose features are known: those that answer now, and the ones just before."""
 BUSY_SECONDS = 5.0
 """How long a connection waits for another one's transaction."""
 _PAGE_BYTES = 16_384
@@ -60,7 +61,7 @@ class LogStore:
         self._runs = RunTable(self._connection, path)
         self._run: Run | None = None
         self._written_ns = self._runs.logged_ns()
-        self._origins: defaultdict[str, Origins] = defaultdict(dict)
+        self._origins: dict[str, Origins] = {}  # by digest, that of the newest batch last
 
     def new_ledger(self) -> Ledger:
         """A ledger at zero for the next run, beside the log."""
@@ -125,7 +126,13 @@ class LogStore:
             "first_event_ns": int(batch.event_ns.min()),
             "last_event_ns": int(batch.event_ns.max()),
         }
-        self._insert("served", keys, pack_served(batch, self._origins[batch.model.digest]))
+        self._insert("served", keys, pack_served(batch, self._origins_of(batch.model.digest)))
+
+    def _origins_of(self, digest: str) -> Origins:
+        origins = self._origins[digest] = self._origins.pop(digest, {})
+        if len(self._origins) > _MODELS:
+            del self._origins[next(iter(self._origins))]
+        return origins
 
     def _write_scores(self, batch: ScoreBatch) -> None:
         keys: dict[str, Cell] = {

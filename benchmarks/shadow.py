@@ -18,7 +18,7 @@ from benchmarks.lineup import bundle, sidecar
 from benchmarks.payload import infer
 from benchmarks.row_fates import row_fates
 from benchmarks.servers import Running, Server
-from benchmarks.throughput import MAIN
+from benchmarks.throughput import MAIN, measure_once
 from sidecar.config import Shadow
 
 if TYPE_CHECKING:
@@ -103,10 +103,7 @@ def measure(plan: Plan, only: Sequence[str] = ()) -> None:
 def _capacity(seconds: float) -> float:
     """Requests a second without a candidate, now: the machine is faster at some times than at others."""
     with Running(CONDITIONS[0].server) as running:
-        payload = infer(1)
-        reply = len(running.call(payload))
-        found = h2load.run(running.address, payload, running.folder, MAIN, seconds=seconds, reply_bytes=reply)
-    return found.rate
+        return float(measure_once(running, infer(1), MAIN, seconds)["rate"])
 
 
 def _measure_once(program: Path, condition: Condition, rate: float, seconds: float) -> dict[str, Any]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sidecar.bundle import Bundle
-    from sidecar.domain import BundleRef, ModelId
+    from sidecar.domain import BundleRef, Canary, ModelId
 
 __all__ = [
     "NOBODY",
@@ -173,7 +173,7 @@ class Registry:
             check_judged(version, champion, over)
             if canary is not None and canary.model != version.model:
                 raise ConflictError(f"{canary.model} is the canary; end that first")
-            _check_changes(versions, canary, share, by)
+            _check_changes(versions.deployment().canary, share, by)
             check_signature(version, champion)
             arrows.take(version, version.state, ModelState.CANARY, reason, part=(share, by))
             return versions.deployment()
@@ -346,11 +346,12 @@ class Registry:
         return str(absolute.relative_to(self.path.parent) if inside else absolute)
 
 
-def _check_changes(versions: Versions, canary: Version | None, share: float, by: str | None) -> None:
+def _check_changes(canary: Canary | None, share: float, by: str | None) -> None:
     """Raise ConflictError where the canary would begin anew with what it has.
 
     Its days would, and so would the bets on its callers' waits, whose error is spent once for each share.
     """
-    now = versions.deployment().canary
-    if canary is not None and now is not None and (now.share, now.by) == (share, by):
-        raise ConflictError(f"{canary.model} is the canary already, with {now.words}; nothing would change")
+    if canary is not None and (canary.share, canary.by) == (share, by):
+        raise ConflictError(
+            f"{canary.ref.model} is the canary already, with {canary.words}; nothing would change"
+        )

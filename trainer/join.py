@@ -23,8 +23,8 @@ from sidecar.store.joining import (
     CLOCK_SLACK_NS,
     EARLIEST_OUTCOME_NS,
     choose_entries,
+    choose_outcomes,
     choose_rows,
-    is_meant,
     spread,
 )
 from sidecar.store.part import chosen_columns, joined_columns
@@ -327,16 +327,14 @@ def _known(
     outcomes: OutcomeTable, index: RequestIndex, event_ns: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Of each row of the index, whose events were at event_ns: label, observed_ns and recorded_ns."""
-    row_of = index.rows_of(outcomes.request_ids)
-    meant = is_meant(outcomes.observed_ns, event_ns, row_of)
+    entry = choose_outcomes(outcomes.observed_ns, event_ns, index.rows_of(outcomes.request_ids))
     # An outcome that is neither has no utility, so the row counts as one without an outcome.
     label = np.where((outcomes.label == 0) | (outcomes.label == 1), outcomes.label, np.nan)
-    labels = np.full(len(event_ns), np.nan)
-    labels[row_of[meant]] = label[meant]
-    observed_ns, recorded_ns = np.zeros((2, len(event_ns)), np.int64)
-    observed_ns[row_of[meant]] = outcomes.observed_ns[meant]
-    recorded_ns[row_of[meant]] = outcomes.recorded_ns[meant]
-    return labels, observed_ns, recorded_ns
+    return (
+        spread(label, entry, np.nan),
+        spread(outcomes.observed_ns, entry, 0),
+        spread(outcomes.recorded_ns, entry, 0),
+    )
 
 
 def _no_rows(signature: Signature) -> Columns:

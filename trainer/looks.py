@@ -42,7 +42,7 @@ def first_look(
     [0, 1, 2, 1, 2]
     """
     logged_ns = np.array([one.logged_ns for one in looks], np.int64)
-    ended_ns = _newest(start(one.as_of_ns + 1) for one in looks)
+    ended_ns = _ended(looks, start)
     return np.maximum(
         np.searchsorted(logged_ns, written_ns), np.searchsorted(ended_ns, event_ns, side="right")
     )
@@ -72,8 +72,13 @@ def counted_ns(
         first_look(looks, event_ns, written_ns, start),
         np.searchsorted(_newest(one.as_of_ns for one in looks), observed_ns),
     )
-    judged_ns = np.append(0, _newest(start(one.as_of_ns + 1) for one in looks))
+    judged_ns = np.append(0, _ended(looks, start))
     return np.asarray(np.maximum(event_ns, judged_ns[first]))
+
+
+def _ended(looks: Sequence[Look], start: Callable[[int], int]) -> NDArray[np.int64]:
+    """Up to when rows had counted after each look."""
+    return _newest(start(one.as_of_ns + 1) for one in looks)
 
 
 def _newest(moments: Iterable[int]) -> NDArray[np.int64]:

@@ -36,22 +36,17 @@ def served_batch(columns: Columns) -> ServedBatch:
         features=_matrix(columns.features, np.float32, rows),
         score=np.frombuffer(columns.score, np.float32),
         decision=np.frombuffer(columns.decision, np.bool_),
-        propensity=_propensity(columns.propensity, rows),
+        propensity=_or_usual(columns.propensity, np.float32(1), rows),
         queue_ns=np.frombuffer(columns.queue_ns, np.int64),
-        failed_ns=_failed_ns(columns.failed_ns, rows),
+        failed_ns=_or_usual(columns.failed_ns, np.int64(0), rows),
         infer_ns=np.frombuffer(columns.infer_ns, np.int64),
         cpu_ns=np.frombuffer(columns.cpu_ns, np.int64),
     )
 
 
-def _propensity(values: bytes, rows: int) -> NDArray[np.float32]:
-    """None are handed over where each is 1."""
-    return np.frombuffer(values, np.float32) if values else np.ones(rows, np.float32)
-
-
-def _failed_ns(values: bytes, rows: int) -> NDArray[np.int64]:
-    """None are handed over where each is 0."""
-    return np.frombuffer(values, np.int64) if values else np.zeros(rows, np.int64)
+def _or_usual(values: bytes, usual: np.generic, rows: int) -> NDArray[Any]:
+    """None are handed over where each is as usual."""
+    return np.frombuffer(values, usual.dtype) if values else np.full(rows, usual)
 
 
 def _matrix(values: bytes, dtype: type[np.generic], rows: int) -> NDArray[Any]:

@@ -95,13 +95,18 @@ def choose_entries(scored: Columns, row_of: NDArray[np.int64], rows: int) -> NDA
     return entry
 
 
-def is_meant(
+def choose_outcomes(
     observed_ns: NDArray[np.int64], event_ns: NDArray[np.int64], row_of: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Whether each outcome is one of the row that has its request_id. row_of: that row, or NO_ROW."""
-    meant: NDArray[np.bool_] = row_of != NO_ROW
-    meant[meant] = observed_ns[meant] >= event_ns[row_of[meant]] - EARLIEST_OUTCOME_NS
-    return meant
+) -> NDArray[np.int64]:
+    """For each row, whose events were at event_ns, which outcome is its own, or NO_ENTRY. int64 [rows].
+
+    observed_ns: of the outcomes, one a request; row_of: the row that has its request_id, or NO_ROW.
+    """
+    known = np.flatnonzero(row_of != NO_ROW)
+    meant = known[observed_ns[known] >= event_ns[row_of[known]] - EARLIEST_OUTCOME_NS]
+    entry = np.full(len(event_ns), NO_ENTRY)
+    entry[row_of[meant]] = meant
+    return entry
 
 
 def spread(values: NDArray[Any], entry: NDArray[np.int64], other: object) -> NDArray[Any]:

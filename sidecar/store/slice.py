@@ -18,8 +18,8 @@ from sidecar.store.joining import (
     EARLIEST_OUTCOME_NS,
     NO_ENTRY,
     choose_entries,
+    choose_outcomes,
     choose_rows,
-    is_meant,
 )
 from sidecar.store.layout import unlike
 from sidecar.store.parquet import RENAMED, RESERVED, TIMES, pyarrow, to_table
@@ -146,10 +146,7 @@ def _append(table: Any, names: Mapping[str, str], arrays: Mapping[str, Any]) -> 
 def _outcomes(pa: Any, reader: LogReader, period: Period, rows: _Rows) -> dict[str, Any]:
     since_ns = None if period.since_ns is None else period.since_ns - EARLIEST_OUTCOME_NS
     found = reader.outcomes(period.as_of_ns, since_ns)
-    row_of = rows.index.rows_of(found.request_ids)
-    meant = is_meant(found.observed_ns, rows.event_ns, row_of)
-    entry = np.full(len(rows), NO_ENTRY)
-    entry[row_of[meant]] = np.flatnonzero(meant)
+    entry = choose_outcomes(found.observed_ns, rows.event_ns, rows.index.rows_of(found.request_ids))
     columns = {name: getattr(found, name) for name in ("label", "value", "observed_ns")}
     return _arrays(pa, columns, entry)
 

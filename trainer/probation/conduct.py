@@ -86,19 +86,19 @@ def conduct(
     if deployment.standby is None and deployment.canary is None:
         raise NotFoundError("no former champion stands by and no canary answers; there is nothing to judge")
     with reader.as_logged() as log:
-        look = _Look(task, registry, log, actor, time.time_ns(), as_of_ns, dry_run=dry_run)
+        judging = _Judging(task, registry, log, actor, time.time_ns(), as_of_ns, dry_run=dry_run)
         found = []
         if deployment.standby is not None:
-            found.append(look.at_champion(champion, deployment.standby.model))
+            found.append(judging.champion(champion, deployment.standby.model))
             if found[-1].decision.action is Action.ROLL_BACK:
                 return found
         if deployment.canary is not None:
-            found.append(look.at_canary(deployment.canary, champion))
+            found.append(judging.canary(deployment.canary, champion))
     return found
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Judging:
     """One look at `log`, which must not grow meanwhile."""
 
     task: Task
@@ -109,7 +109,7 @@ class _Look:
     as_of_ns: int | None
     dry_run: bool
 
-    def at_champion(self, champion: ModelId, former: ModelId) -> Conducted:
+    def champion(self, champion: ModelId, former: ModelId) -> Conducted:
         facts = measure_probation(
             self.task,
             self.log,
@@ -121,7 +121,7 @@ class _Look:
         )
         return self._settled(facts, judge_champion)
 
-    def at_canary(self, canary: Canary, champion: ModelId) -> Conducted:
+    def canary(self, canary: Canary, champion: ModelId) -> Conducted:
         newcomer = canary.ref.model
         facts = measure_probation(
             self.task,

@@ -185,7 +185,7 @@ _READ = (
     *("request_ids", "event_ns", "received_ns", WRITTEN, "group", "cpu_ns"),
     *("queue_ns", "failed_ns", "infer_ns"),
 )
-_NO_ANSWERS = _Answers(*(np.empty(0, np.int64) for _ in range(7)))
+_NO_ANSWERS = _Answers(*(np.empty(0, np.int64) for _ in fields(_Answers)))
 
 
 def _answers_of(reader: LogReader, model: ModelId, span: _Span) -> _Answers:

@@ -70,17 +70,17 @@ impl Thread {
         mut told: impl FnMut(usize, Result<Vec<u8>, Refusal>),
     ) {
         let mut common = ring.blank();
-        let began = monotonic_ns();
-        let scored = match calls.as_slice() {
+        let (scored, failed_ns) = match calls.as_slice() {
             [first, _, ..] => {
+                let began = monotonic_ns();
                 for call in &calls {
                     common.blocks.append(&call.answered.blocks);
                 }
-                self.score(&first.serving, first.role, &mut common).is_ok()
+                let scored = self.score(&first.serving, first.role, &mut common).is_ok();
+                (scored, if scored { 0 } else { monotonic_ns() - began })
             }
-            _ => false,
+            _ => (false, 0),
         };
-        let failed_ns = if scored || calls.len() < 2 { 0 } else { monotonic_ns() - began };
         for (place, mut call) in calls.into_iter().enumerate() {
             let mut reply = Vec::with_capacity(256);
             if !scored {

@@ -160,7 +160,7 @@ class Reign:
             counted_ns=counted_ns(
                 self.looks,
                 rows.event_ns,
-                np.max([rows.written_ns, answers.written_ns, rows.recorded_ns], axis=0),
+                np.maximum(np.maximum(rows.written_ns, answers.written_ns), rows.recorded_ns),
                 rows.observed_ns,
                 self.query.matured_start,
             ),

@@ -102,10 +102,10 @@ def choose_outcomes(
 
     observed_ns: of the outcomes, one a request; row_of: the row that has its request_id, or NO_ROW.
     """
-    known = np.flatnonzero(row_of != NO_ROW)
-    meant = known[observed_ns[known] >= event_ns[row_of[known]] - EARLIEST_OUTCOME_NS]
+    meant = row_of != NO_ROW
+    meant[meant] = observed_ns[meant] >= event_ns[row_of[meant]] - EARLIEST_OUTCOME_NS
     entry = np.full(len(event_ns), NO_ENTRY)
-    entry[row_of[meant]] = meant
+    entry[row_of[meant]] = np.flatnonzero(meant)
     return entry
 
 

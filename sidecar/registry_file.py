@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SCHEMA = 5
 BUSY_SECONDS = 10.0
+CACHE_KIB = 256
+"""Memory for pages of a file that a sidecar holds open and asks little of. SQLite's usual 2 MB each would
+fill over days, and look like a leak."""
 
 _APPEND_ONLY = ("transitions", "decisions", "looks", "audit")
 
@@ -109,6 +112,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")  # negative: so many KiB
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found != SCHEMA:
         connection.close()

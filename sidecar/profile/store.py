@@ -15,6 +15,7 @@ import sqlite_utils
 
 from sidecar.errors import ConfigError, UnavailableError
 from sidecar.profile.profile import Profile
+from sidecar.registry_file import CACHE_KIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -110,6 +111,7 @@ class ProfileStore:
                 "move it away"
             )
         self._connection.execute("PRAGMA synchronous = NORMAL")  # counts, which the log has row by row
+        self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")  # negative: so many KiB
 
     def _create(self) -> None:
         (tables,) = self._connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()

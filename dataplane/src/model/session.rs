@@ -1,6 +1,7 @@
 //! One exported graph, loaded once and run by many threads. `sidecar/session.py` is its twin.
 //!
-//! One intra-op thread, no spinning: a run costs its own thread and no other, so its CPU time is its cost.
+//! One intra-op thread, no spinning: a run costs its own thread and no other, so its CPU time is its cost. No arena:
+//! each session's would keep a megabyte or more, and a run is as quick without.
 
 use std::ffi::{CStr, CString, c_char};
 use std::fmt::Display;
@@ -156,6 +157,7 @@ impl<'a> Options<'a> {
         unsafe {
             checked(api, (api.SetIntraOpNumThreads)(raw, 1))?;
             checked(api, (api.SetInterOpNumThreads)(raw, 1))?;
+            checked(api, (api.DisableCpuMemArena)(raw))?;
             let (key, no) = (c"session.intra_op.allow_spinning", c"0");
             checked(api, (api.AddSessionConfigEntry)(raw, key.as_ptr(), no.as_ptr()))?;
             checked(api, (api.SetSessionLogSeverityLevel)(raw, 4))?;

@@ -15,8 +15,9 @@ The whole gate: each stream is about {a_day} payments a day, of 100 cards, some 
 that `trainer watch` calls gather evidence and decide, with a maturity of {maturity} days, until they promote
 or turn down, after 91 judged days whoever is undecided. A promotion at any look counts; an e-value of 40
 promotes, because one candidate by itself has half of an error of 5 %. They are asked at the end of every
-cycle, and every day where the bets have won and something else holds; in between the bets stand still. One
-outcome in a hundred never comes, and the shadow leaves out two rows in a thousand.
+cycle, and every day where the bets have won and something else holds; in between the bets stand still. The
+largest loss declared for a card's day is that of two payments of the largest amount, for as many rows as one
+may stand for. One outcome in a hundred never comes, and the shadow leaves out two rows in a thousand.
 
 Frauds are known after up to 30 days, good payments only when those are over. On six payments in ten the two
 models differ. One in five of these is fraud, and to block a good one costs a quarter of its amount, so that

@@ -13,11 +13,12 @@ LATE_NOTE = """\
 The whole gate: each stream is about {a_day} payments a day, of 100 cards, some of which pay twice, for up to
 {days} days. They are written into a log as a sidecar writes it, outcomes when they arrive, and the functions
 that `trainer watch` calls gather evidence and decide, with a maturity of {maturity} days, until they promote
-or turn down, after 91 judged days whoever is undecided. A promotion at any look counts; an e-value of 40
-promotes, because one candidate by itself has half of an error of 5 %. They are asked at the end of every
-cycle, and every day where the bets have won and something else holds; in between the bets stand still. The
-largest loss declared for a card's day is that of two payments of the largest amount, for as many rows as one
-may stand for. One outcome in a hundred never comes, and the shadow leaves out two rows in a thousand.
+or turn down, after 91 judged days whoever is undecided. A promotion at any look counts. An e-value of 40
+promotes, because one candidate by itself has half of an error of 5 %; what is guaranteed is that at most one
+in 40 who gain nothing is promoted. They are asked at the end of every cycle, and every day where the bets
+have won and something else holds; in between the bets stand still. The largest loss declared for a card's day
+is that of two payments of the largest amount, for as many rows as one may stand for. One outcome in a hundred
+never comes, and the shadow leaves out two rows in a thousand.
 
 Frauds are known after up to 30 days, good payments only when those are over. On six payments in ten the two
 models differ. One in five of these is fraud, and to block a good one costs a quarter of its amount, so that
@@ -60,7 +61,7 @@ def late(found: Mapping[str, Any]) -> str:
         [
             LATE_NOTE.format(**found),
             _tables([(name, _control(one, control), one) for name, control, one in kinds]),
-            f"{CONTROL_NOTE} {controls}",
+            f"{CONTROL_NOTE}\n{controls}",
         ]
     )
 
@@ -71,7 +72,7 @@ def hidden(found: Mapping[str, Any]) -> str:
     kinds = [(f"{one['share'] * 100:.0f} % explored", _control(one, control), one) for one in found["kinds"]]
     held, naive = (sum(one[name] for one in found["kinds"]) for name in ("guarded", "naive"))
     controls = HIDDEN_CONTROL.format(held=held, naive=naive)
-    return "\n\n".join([HIDDEN_NOTE, _tables(kinds), f"{CONTROL_NOTE} {controls}"])
+    return "\n\n".join([HIDDEN_NOTE, _tables(kinds), f"{CONTROL_NOTE}\n{controls}"])
 
 
 def _tables(kinds: Sequence[tuple[str, str, Mapping[str, Any]]]) -> str:

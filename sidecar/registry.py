@@ -16,7 +16,7 @@ from sidecar.errors import ConflictError, InvalidRequestError, NoChampionError, 
 from sidecar.lifecycle import ModelState, Reason, Transition, Version, check_arrow
 from sidecar.registry_activations import Activation, add_activation, newest_activation
 from sidecar.registry_arrows import NOBODY, Arrows, check_judged, check_signature
-from sidecar.registry_decisions import StoredDecision, add_decision, read_decisions
+from sidecar.registry_decisions import StoredDecision, add_decision, newest_decision, read_decisions
 from sidecar.registry_file import RegistryFile
 from sidecar.registry_looks import Look, add_look, read_looks
 from sidecar.registry_versions import Versions
@@ -305,6 +305,20 @@ class Registry:
         """All decisions, oldest first."""
         with self._file.read() as db:
             return read_decisions(db) if db else []
+
+    def newest_decision(
+        self, *, candidate: str = "", champion: str = "", actions: Sequence[str] = (), since_ns: int = 0
+    ) -> StoredDecision | None:
+        """The newest decision on these two (digests), of one of these actions, that was taken since then.
+
+        Whatever is left out may be any.
+        """
+        with self._file.read() as db:
+            if db is None:
+                return None
+            return newest_decision(
+                db, candidate=candidate, champion=champion, actions=actions, since_ns=since_ns
+            )
 
     def looks(self) -> list[Look]:
         """All looks at the log, in the order of what had been logged."""

@@ -10,6 +10,7 @@ from sidecar.audit_chain import append_link
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,9 @@ class StoredDecision:
     sequence: int = 0
 
 
+_COLUMNS = ", ".join(field.name for field in fields(StoredDecision))
+
+
 def add_decision(db: sqlite3.Connection, decision: StoredDecision) -> int:
     """Keep a decision for ever; returns its sequence."""
     values = {**asdict(decision), "reasons": json.dumps(decision.reasons)}
@@ -53,6 +57,29 @@ def add_decision(db: sqlite3.Connection, decision: StoredDecision) -> int:
 
 def read_decisions(db: sqlite3.Connection) -> list[StoredDecision]:
     """All decisions, oldest first."""
-    names = [field.name for field in fields(StoredDecision)]
-    rows = db.execute(f"SELECT {', '.join(names)} FROM decisions ORDER BY sequence")  # noqa: S608 - our own names
-    return [StoredDecision(**{**dict(row), "reasons": json.loads(row["reasons"])}) for row in rows]
+    return [_stored(row) for row in db.execute(f"SELECT {_COLUMNS} FROM decisions ORDER BY sequence")]  # noqa: S608 - our own names
+
+
+def newest_decision(
+    db: sqlite3.Connection, *, candidate: str, champion: str, actions: Sequence[str], since_ns: int
+) -> StoredDecision | None:
+    """The newest decision on these two, of one of these actions, since then; see `Registry.newest_decision`.
+
+    Of the others only what is asked for is looked at, and not what they rest on.
+    """
+    marks = ", ".join("?" * len(actions))
+    row = db.execute(
+        f"""
+        SELECT {_COLUMNS} FROM decisions WHERE sequence = (
+            SELECT MAX(sequence) FROM decisions
+            WHERE ? IN ('', candidate) AND ? IN ('', champion) AND decided_ns >= ?
+              {f"AND action IN ({marks})" if actions else ""}
+        )
+        """,  # noqa: S608 - our own names
+        (candidate, champion, since_ns, *actions),
+    ).fetchone()
+    return None if row is None else _stored(row)
+
+
+def _stored(row: sqlite3.Row) -> StoredDecision:
+    return StoredDecision(**{**dict(row), "reasons": json.loads(row["reasons"])})

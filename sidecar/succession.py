@@ -9,7 +9,7 @@ from sidecar.errors import BundleError
 from sidecar.lifecycle import ModelState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from sidecar.bundle import Bundle
@@ -31,8 +31,11 @@ def start_shadow(registry: Registry, digest: str, reason: Reason, *, override: b
         return version
     if version.state is ModelState.ADMITTED:
         bundle = open_bundle(version.path)
+        # To open a bundle takes as long as to read it whole, and nobody else may write to the registry while
+        # it is asked who goes. Bundles never change, so only one that comes at that moment is opened then.
+        opened = {ref.model.digest: _opened(ref.path) for ref in registry.deployment().candidates}
         return registry.supersede(
-            version.model.digest, reason, lambda candidates: earlier_fits(candidates, bundle)
+            version.model.digest, reason, lambda candidates: earlier_fits(candidates, bundle, opened)
         )
     return registry.move(
         version.model.digest,
@@ -43,16 +46,19 @@ def start_shadow(registry: Registry, digest: str, reason: Reason, *, override: b
     )
 
 
-def earlier_fits(candidates: Sequence[BundleRef], bundle: Bundle) -> list[ModelId]:
+def earlier_fits(
+    candidates: Sequence[BundleRef], bundle: Bundle, opened: Mapping[str, Bundle | None]
+) -> list[ModelId]:
     """Those of the candidates that are earlier fits of the same recipe, in their order.
 
-    One that was fitted on newer rows than `bundle` is no earlier one, whenever it came.
+    opened: bundles of candidates that were opened before, by digest, None where one could not be. One that
+    was fitted on newer rows than `bundle` is no earlier one, whenever it came.
     """
     until_ns = bundle.fitted_until_ns or 0
     return [
         ref.model
         for ref in candidates
-        if (other := _opened(ref.path))
+        if (other := opened[ref.model.digest] if ref.model.digest in opened else _opened(ref.path))
         and _same_recipe(other, bundle)
         and (other.fitted_until_ns or 0) <= until_ns
     ]

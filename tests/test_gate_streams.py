@@ -39,14 +39,6 @@ def test_rows_of_one_entity_are_no_units():
     assert found["by_row"] > 0.4
 
 
-def test_labels_that_are_late_or_hidden_do_not_promote():
-    for one in nulls.late_labels(streams=20):
-        assert one["gate"] <= 1
-        assert one["naive"] == 20
-    for one in exploration.false_promotions(streams=10):
-        assert (one["gate"], one["naive"]) == (0, 10)
-
-
 def test_what_is_hidden_takes_as_many_times_the_rows_as_an_explored_one_stands_for():
     found = {one["share"]: one for one in exploration.until_promoted(6, replace(BETTER, rows=600_000))}
     assert found[1.0]["half"] < found[0.2]["half"] < found[0.1]["half"] < 600_000

@@ -1,7 +1,9 @@
 """A recipe that is fitted anew: the new fit takes the place of the one before it, and its part."""
 
+import contextlib
 import itertools
 import shutil
+import sqlite3
 import threading
 import time
 from dataclasses import replace
@@ -17,7 +19,7 @@ from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from test_promote import WHY, judged, state
 from tiny_bundles import tiny_bundle
 
-from sidecar.bundle import RECIPE
+from sidecar.bundle import RECIPE, open_bundle
 from sidecar.errors import ConflictError, NoChampionError
 from sidecar.lifecycle import ModelState
 from sidecar.registry import Registry
@@ -175,8 +177,8 @@ def test_of_two_fits_that_come_at_once_one_takes_the_place_of_the_other(registry
     for bundle in bundles:
         register(registry, bundle.path, WHY)
 
-    def slowly(candidates, bundle):
-        found = earlier_fits(candidates, bundle)
+    def slowly(candidates, bundle, opened):
+        found = earlier_fits(candidates, bundle, opened)
         time.sleep(0.2)
         return found
 
@@ -194,6 +196,24 @@ def test_of_two_fits_that_come_at_once_one_takes_the_place_of_the_other(registry
     assert len(in_shadow(registry)) == 1
     states = sorted(state(registry, bundle.model) for bundle in bundles)
     assert states == [ModelState.SHADOW, ModelState.SUPERSEDED]
+
+
+def test_no_bundle_is_opened_while_nobody_else_may_write(registry, fit, monkeypatch):
+    first, other = shadowed(registry, fit("may")), shadowed(registry, fit("line", "line"))
+    admitted = fit("june")
+    register(registry, admitted.path, WHY)
+    opened = []
+
+    def open_beside_a_writer(path):
+        with contextlib.closing(sqlite3.connect(registry.path, timeout=0, isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+        opened.append(path.name)
+        return open_bundle(path)
+
+    monkeypatch.setattr("sidecar.succession.open_bundle", open_beside_a_writer)
+    start_shadow(registry, admitted.model.digest, WHY)
+    assert sorted(opened) == sorted([first.digest, other.digest, admitted.model.digest])
+    assert in_shadow(registry) == [other, admitted.model]
 
 
 def test_all_fits_of_a_recipe_have_one_part_of_the_error(registry, fit):

@@ -130,7 +130,7 @@ def promote_as_decided(registry: Registry, digest: str, actor: str, why: str) ->
     champion = registry.champion()
     if champion is None:
         raise NoChampionError("there is no champion to decide against; promote the first with --first")
-    decision = next((one for one in reversed(registry.decisions()) if one.candidate == digest), None)
+    decision = registry.newest_decision(candidate=digest)
     if decision is None:
         raise ConflictError(f"there is no decision on {digest[:12]}; run `trainer decide` first")
     if decision.champion != champion.model.digest:

@@ -19,6 +19,7 @@ from benchmarks.gate import (
     rollback,
     speed,
     waits,
+    whole,
 )
 from benchmarks.gate.page import PAGE, RESULT, render
 from benchmarks.machine import describe
@@ -32,7 +33,6 @@ def _nulls() -> dict[str, Any]:
         "independent": nulls.looked_at_every_row(),
         "seasonal": nulls.seasonal(),
         "clusters": nulls.in_clusters(),
-        "late": nulls.late_labels(),
     }
 
 
@@ -40,14 +40,12 @@ def _speed() -> dict[str, Any]:
     return {"null": speed.false_passes(), "pass": speed.rows_to_pass(), "flag": speed.rows_to_flag()}
 
 
-def _exploration() -> dict[str, Any]:
-    return {"null": exploration.false_promotions(), "better": exploration.until_promoted()}
-
-
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "nulls": _nulls,
     "power": lambda: {"rows": power.until_promoted()},
-    "exploration": _exploration,
+    "late": whole.late,
+    "hidden": whole.hidden,
+    "exploration": lambda: {"better": exploration.until_promoted()},
     "speed": _speed,
     "waits": waits.canaries,
     "refits": refits.recipes,

@@ -1,4 +1,4 @@
-"""Payments whose fraud is hidden where the champion blocks: drawn and weighed by the gate's own functions."""
+"""Payments whose fraud is hidden where the champion blocks: what exploring costs, and how long it takes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.gate.procedures import passed, passed_at, rows_until
+from benchmarks.gate.procedures import passed_at, rows_until
 from benchmarks.gate.streams import amounts
 from sidecar.exploration import Exploration, is_explored
 from sidecar.signature import Blocks, Field, Signature
@@ -37,37 +37,29 @@ COSTS = CostTable(
 
 @dataclass(frozen=True)
 class World:
-    """What matters of a stream of `rows` payments: those on which champion and candidate may differ.
+    """What matters of a stream of `rows` payments: those that the champion blocks.
 
-    passed: share of rows that the champion lets through and the candidate blocks; blocked: share that the
-    champion blocks. passed_fraud, blocked_fraud: how much of each is fraud. let_good, let_fraud: of the good
-    and of the fraud among the blocked, how much the candidate lets through.
+    blocked: their share; fraud: how much of them is fraud. let_good, let_fraud: of the good ones and of the
+    fraud, how much the candidate lets through.
     """
 
     rows: int
-    passed: float
-    passed_fraud: float
     blocked: float
-    blocked_fraud: float
+    fraud: float
     let_good: float
     let_fraud: float
 
 
-NULL = World(40_000, passed=0.05, passed_fraud=0.3, blocked=0.05, blocked_fraud=0.3, let_good=1, let_fraud=1)
-"""What the candidate wins on payments that the champion lets through, it loses on those that are hidden."""
-BETTER = World(
-    2_000_000, passed=0, passed_fraud=0, blocked=0.02, blocked_fraud=0.4, let_good=0.5, let_fraud=0.02
-)
+BETTER = World(2_000_000, blocked=0.02, fraud=0.4, let_good=0.5, let_fraud=0.02)
 """The candidate lets half of the good payments through that the champion blocks, and few of the frauds."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """Its rows that matter, in order. place: int64 [n], which of all rows each is."""
+    """The rows that the champion blocks, in order. place: int64 [n], which of all rows each is."""
 
     place: NDArray[np.int64]
     blocks: Blocks
-    champion: NDArray[np.bool_]
     candidate: NDArray[np.bool_]
     fraud: NDArray[np.bool_]
 
@@ -75,25 +67,26 @@ class Stream:
         """What the gate bets on, row by row: gains over their bound, explored at this share."""
         exploration = Exploration("act", share)
         ids = [f"{number}-{place}" for place in self.place.tolist()]
-        propensity = exploration.propensity(ids, self.champion)
-        hidden = self.champion & ~is_explored(propensity)
-        return self._paired(stands_for(propensity, hidden)) / (COSTS.row_bound(SIGNATURE) / share)
+        propensity = exploration.propensity(ids, self._champion)
+        return self._paired(stands_for(propensity, ~is_explored(propensity))) / (
+            COSTS.row_bound(SIGNATURE) / share
+        )
 
     def seen_all(self) -> NDArray[np.float64]:
         """The same if nothing were hidden."""
         return self._paired(np.ones(len(self.place))) / COSTS.row_bound(SIGNATURE)
 
-    def seen_alone(self) -> NDArray[np.float64]:
-        """The same of rows with an outcome alone, where nothing is explored: a usual mistake."""
-        return self.seen_all()[~self.champion]
-
     def cost_of(self, share: float) -> float:
         """What exploring at this share is expected to cost on this stream."""
         shown, kept = (
             COSTS.utility(SIGNATURE, self.blocks, decision, self.fraud.astype(np.float64))
-            for decision in (~self.champion, self.champion)
+            for decision in (~self._champion, self._champion)
         )
-        return share * float((kept - shown)[self.champion].sum())
+        return share * float((kept - shown).sum())
+
+    @property
+    def _champion(self) -> NDArray[np.bool_]:
+        return np.ones(len(self.place), np.bool_)
 
     def _paired(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
         nothing = np.zeros(len(self.place), np.int64)
@@ -102,7 +95,7 @@ class Stream:
             SIGNATURE,
             self.blocks,
             self.fraud.astype(np.float64),
-            decisions=(self.champion, self.candidate),
+            decisions=(self._champion, self.candidate),
             cpu_ns=(nothing, nothing),
             weight=weight,
         ).gain
@@ -110,30 +103,13 @@ class Stream:
 
 def draw(rng: Generator, world: World) -> Stream:
     """One stream."""
-    kind = rng.random(world.rows)
-    blocked = (kind >= world.passed) & (kind < world.passed + world.blocked)
-    place = np.flatnonzero(kind < world.passed + world.blocked)
-    champion = blocked[place]
-    fraud = rng.random(len(place)) < np.where(champion, world.blocked_fraud, world.passed_fraud)
+    place = np.flatnonzero(rng.random(world.rows) < world.blocked)
+    fraud = rng.random(len(place)) < world.fraud
     let = rng.random(len(place)) < np.where(fraud, world.let_fraud, world.let_good)
-    value = np.minimum(amounts(rng, (len(place),)), CAP).astype(np.float32)
+    value = amounts(rng, (len(place),), CAP).astype(np.float32)
     nothing = np.empty((len(place), 0))
     blocks = Blocks(value[:, None], nothing.astype(np.int64), nothing.astype(object))
-    return Stream(place, blocks, champion, ~champion | ~let, fraud)
-
-
-def false_promotions(streams: int = 200, world: World = NULL) -> list[dict[str, Any]]:
-    """Nothing is gained, looked at after every row, at each share; and by rows with an outcome alone."""
-    ours, naive = dict.fromkeys(SHARES, 0), 0
-    for number in range(streams):
-        stream = draw(np.random.default_rng([SEED, number]), world)
-        for share in SHARES:
-            ours[share] += bool(passed(stream.gains(share, number)[None])[0])
-        naive += bool(passed(stream.seen_alone()[None])[0])
-    return [
-        {"share": share, "streams": streams, "rows": world.rows, "gate": ours[share], "naive": naive}
-        for share in SHARES
-    ]
+    return Stream(place, blocks, ~let, fraud)
 
 
 def until_promoted(streams: int = 100, world: World = BETTER) -> list[dict[str, Any]]:

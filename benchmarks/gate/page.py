@@ -8,6 +8,7 @@ from benchmarks.environments import HERE, ROOT
 from benchmarks.gate.sections.checks import million, oracle
 from benchmarks.gate.sections.clocks import speed, waits
 from benchmarks.gate.sections.flights import flights
+from benchmarks.gate.sections.labels import hidden, late
 from benchmarks.gate.sections.money import exploration, nulls, power
 from benchmarks.gate.sections.succession import refits, rollback
 
@@ -40,12 +41,15 @@ without any the answer is "not identifiable".
 come together   need an e-value of 20 (n + 1), later ones more (`trainer/budget.py`). A recipe that is fitted
 anew counts once: its bets go on from fit to fit, and so does its part.
 
-Below, "gate" is this procedure run by the functions that the gate itself uses, and the control is what is
+Below, "gate" is the bets of this procedure alone, run by the functions that the gate itself uses. Where it
+says "the whole gate", logs are written, and evidence and verdicts are the gate's own. The control is what is
 often done instead. Each figure is a share of streams unless it says otherwise."""
 _PARTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "nulls": ("False promotions", nulls),
+    "late": ("Labels that come late", late),
+    "hidden": ("Outcomes that the champion hides", hidden),
     "power": ("Power", power),
-    "exploration": ("Outcomes that the champion hides", exploration),
+    "exploration": ("What exploring costs", exploration),
     "speed": ("Latency", speed),
     "waits": ("A canary's callers", waits),
     "refits": ("A recipe that is fitted anew", refits),

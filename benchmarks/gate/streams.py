@@ -18,16 +18,16 @@ PENNY_LOSS = 999.0
 _DIFFERS, _APART = 0.5, 0.2
 
 
-def amounts(rng: Generator, size: tuple[int, ...]) -> NDArray[np.float64]:
+def amounts(rng: Generator, size: tuple[int, ...], cap: float = AMOUNT_CAP) -> NDArray[np.float64]:
     """Heavy-tailed money: log-normal with median 80 and sigma 1.2, cut at the cap."""
-    return np.minimum(rng.lognormal(np.log(80), 1.2, size), AMOUNT_CAP)
+    return np.minimum(rng.lognormal(np.log(80), 1.2, size), cap)
 
 
-def mean_amount() -> float:
+def mean_amount(cap: float = AMOUNT_CAP) -> float:
     """The expectation of `amounts`."""
-    low, high = np.log(80), np.log(AMOUNT_CAP)
+    low, high = np.log(80), np.log(cap)
     kept = np.exp(low + 1.2**2 / 2) * ndtr((high - low - 1.2**2) / 1.2)
-    return float(kept + AMOUNT_CAP * ndtr((low - high) / 1.2))
+    return float(kept + cap * ndtr((low - high) / 1.2))
 
 
 def fraud_null(rng: Generator, streams: int, rows: int) -> NDArray[np.float64]:

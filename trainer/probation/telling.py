@@ -84,13 +84,9 @@ def _lapse(registry: Registry) -> StoredDecision | None:
     if champion is None or registry.standby() is not None:
         return None
     digest = champion.model.digest
-    reign_ns = since_ns(registry, digest, ModelState.CHAMPION)
-    ending = (
-        one
-        for one in reversed(registry.decisions())
-        if one.champion == digest
-        and one.action in (Action.LAPSE, Action.RELEASE)
-        and one.decided_ns >= reign_ns
+    last = registry.newest_decision(
+        champion=digest,
+        actions=(Action.LAPSE, Action.RELEASE),
+        since_ns=since_ns(registry, digest, ModelState.CHAMPION),
     )
-    last = next(ending, None)
     return last if last and last.action == Action.LAPSE else None

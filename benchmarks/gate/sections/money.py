@@ -1,4 +1,4 @@
-"""Promotions of who gains nothing, or something: the sections on money."""
+"""Promotions of who gains nothing, or something, by bets alone: the sections on money."""
 
 from __future__ import annotations
 
@@ -11,17 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EXPLORATION_NOTE = """\
-Payments of log-normal amounts, cut at USD 500; to block a good one costs USD 25. What the champion blocks is
-never seen to be fraud, unless it is explored. In the first table the candidate blocks payments that the
-champion lets through, and wins; and lets through as many that the champion blocks, and loses as much. In the
-second it lets half of the good ones through of the 2 % that the champion blocks, of which 40 % are fraud."""
+The bets alone, on single rows. Amounts are log-normal, cut at USD 500; to block a good payment costs USD 25.
+The candidate lets half of the good ones through of the 2 % that the champion blocks; two fifths are fraud."""
 PRICE_NOTE = """\
 An explored row is bet on against a bound 1 / share times as large, so about so many times the rows are
 needed. What exploring has cost by then hardly depends on the share: a small one only takes longer."""
-_NAIVE = {
-    "blocks more": "labels as they come",
-    "blocks less": "good when nothing was heard for a week",
-}
 
 
 def nulls(found: Mapping[str, Any]) -> str:
@@ -49,14 +43,8 @@ def nulls(found: Mapping[str, Any]) -> str:
     others = [
         [weeks, share(seasonal["gate"]), "1 %", f"{day}: the same bets, read after every day"],
         [shared, share(clusters["gate"]), "5 %", f"{row}: the same bets, on rows"],
-        *(_late(one) for one in found["late"]),
     ]
     return independent + "\n\n" + table(["Nothing is gained", "gate", "bar", "control"], others)
-
-
-def _late(one: Mapping[str, Any]) -> list[str]:
-    control = f"{one['naive']} of {one['streams']}: {_NAIVE[one['candidate']]}"
-    return [f"late labels, candidate {one['candidate']}", f"{one['gate']} of {one['streams']}", "0", control]
 
 
 def power(found: Mapping[str, Any]) -> str:
@@ -82,19 +70,7 @@ def power(found: Mapping[str, Any]) -> str:
 
 
 def exploration(found: Mapping[str, Any]) -> str:
-    """Both, where the champion hides outcomes."""
-    nulls = table(
-        ["Nothing is gained, looked at after every row", "gate", "bar", "rows without outcome left out"],
-        [
-            [
-                f"{one['share'] * 100:.0f} % explored ({one['streams']} streams of {one['rows']:,} rows)",
-                f"{one['gate']} of {one['streams']}",
-                "0",
-                f"{one['naive']} of {one['streams']}",
-            ]
-            for one in found["null"]
-        ],
-    )
+    """What it costs to explore where the champion hides outcomes."""
     better = found["better"]
     price = table(
         [
@@ -117,4 +93,4 @@ def exploration(found: Mapping[str, Any]) -> str:
     )
     gain = f"It earns USD {better[0]['gain_per_1000']:,.0f} more per 1,000 rows"
     note = f"{gain} ({better[0]['streams']} streams).\n{PRICE_NOTE}"
-    return f"{EXPLORATION_NOTE}\n\n{nulls}\n\n{price}\n\n{note}"
+    return f"{EXPLORATION_NOTE}\n\n{price}\n\n{note}"

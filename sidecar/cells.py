@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+Bytes: TypeAlias = "bytes | memoryview"
+"""A part of a cell. Parts are joined once: a copy on the way costs as much as a look at the column."""
 Value = TypeVar("Value", bound="Hashable")
 Number = TypeVar("Number", bound="np.generic")
 
@@ -46,6 +48,8 @@ _GLANCE = 32
 """Rows that are looked at before a whole column is."""
 _BLOCK = 2048
 """Rows that are laid side by side at a time."""
+_CUT_BYTES = 32_768
+"""Of rows that are cut into columns at a time."""
 _WHOLE_LIMIT = 2.0**24
 """Beyond it not every whole number is a float32."""
 
@@ -102,43 +106,70 @@ def unpack_integer_column(data: bytes, offset: int, rows: int) -> tuple[NDArray[
     return column, offset + _INT64_BYTES * exceptions
 
 
-def _pack_column(column: NDArray[np.integer]) -> tuple[bytes, ...]:
+def pack_codes(codes: NDArray[np.integer], count: int) -> bytes:
+    """An integers cell of one column of numbers from 0 up to `count` - 1."""
+    return b"".join(_pack_codes(codes, count))
+
+
+def _pack_codes(codes: NDArray[np.integer], count: int) -> tuple[Bytes, ...]:
+    if count == 1:
+        return (_HEAD.pack(0, 0, 0),)
+    if count <= _escape(1):  # most columns: no need to look
+        return _HEAD.pack(1, 0, 0), codes.astype(np.uint8).data
+    return _pack_column(codes)
+
+
+def _pack_column(column: NDArray[np.integer]) -> tuple[Bytes, ...]:
     base, most = int(column.min()), int(column.max())
     if most == base:
         return (_HEAD.pack(0, base, 0),)
-    if most - base < _escape(1):  # most columns; no exception could make it smaller
-        return _HEAD.pack(1, base, 0), (column - base if base else column).astype(np.uint8).tobytes()
-    column = column.astype(np.int64, copy=False)
+    if most - base < _escape(1):  # no exception could make it smaller
+        return _HEAD.pack(1, base, 0), (column - base if base else column).astype(np.uint8).data
+    column = column.astype("<i8", copy=False)
     above = column.view(np.uint64) - np.uint64(base & 0xFFFF_FFFF_FFFF_FFFF)  # exact: the difference fits
-    best = (len(column) * _INT64_BYTES, _INT64_BYTES, 0)
+    if most - base < _escape(4):
+        above = above.astype(np.uint32)
+    rows = len(column)
+    size, best = rows * _INT64_BYTES, _INT64_BYTES
     for width in _WIDTHS:
+        if size <= rows * width:
+            break
         exceptions = int(np.count_nonzero(above >= _escape(width)))
-        best = min(best, (len(column) * width + _INT64_BYTES * exceptions, width, exceptions))
-    _, width, exceptions = best
-    if width == _INT64_BYTES:
-        return (_HEAD.pack(_INT64_BYTES, 0, 0), column.astype("<i8").tobytes())
-    codes = np.minimum(above, np.uint64(_escape(width))).astype(f"<u{width}").tobytes()
-    if not exceptions:
-        return (_HEAD.pack(width, base, 0), codes)
-    return (
-        _HEAD.pack(width, base, exceptions),
-        codes,
-        column[above >= _escape(width)].astype("<i8").tobytes(),
-    )
+        size, best = min((size, best), (rows * width + _INT64_BYTES * exceptions, width))
+    if best == _INT64_BYTES:
+        return _HEAD.pack(_INT64_BYTES, 0, 0), np.ascontiguousarray(column).data
+    codes = above.astype(f"<u{best}")
+    if size == rows * best:
+        return _HEAD.pack(best, base, 0), codes.data
+    exceptional = np.flatnonzero(above >= _escape(best))
+    codes[exceptional] = _escape(best)
+    return _HEAD.pack(best, base, len(exceptional)), codes.data, column[exceptional].data
 
 
 def _escape(width: int) -> int:
     return (1 << (8 * width)) - 1
 
 
-def by_column(matrix: NDArray[Number]) -> NDArray[Number]:
-    """The columns of a matrix, each in one piece."""
-    return np.ascontiguousarray(matrix.T)
+class Room:
+    """Memory in which matrices are cut into columns, used again for the next batch.
 
+    Fresh memory of this size comes page by page from the kernel, which takes longer than all that is done
+    in it. Holds as much as the largest matrix of each name took.
+    """
 
-def pack_matrix(matrix: NDArray[np.float32]) -> bytes:
-    """A matrix cell."""
-    return b"".join(map(pack_float_column, by_column(matrix)))
+    def __init__(self) -> None:
+        self._held: dict[str, NDArray[np.uint8]] = {}
+
+    def by_column(self, name: str, matrix: NDArray[Number]) -> NDArray[Number]:
+        """The columns of a matrix, each in one piece; good until the next matrix of this name."""
+        held = self._held.get(name)
+        if held is None or held.nbytes < matrix.nbytes:
+            held = self._held[name] = np.empty(matrix.nbytes, np.uint8)
+        columns = held[: matrix.nbytes].view(matrix.dtype).reshape(matrix.shape[::-1])
+        rows = _CUT_BYTES // max(1, matrix.itemsize * matrix.shape[1]) + 1
+        for start in range(0, len(matrix), rows):  # so the part that is being cut stays in the cache
+            columns[:, start : start + rows] = matrix[start : start + rows].T
+        return columns
 
 
 def unpack_matrix(data: bytes, rows: int) -> NDArray[np.float32]:
@@ -161,12 +192,19 @@ def beside(columns: Sequence[NDArray[Any]], rows: int, kind: type[Number]) -> ND
     return matrix
 
 
-def pack_float_column(column: NDArray[np.float32]) -> bytes:
-    """One column of a matrix cell."""
-    bits = column.view("<u4")
-    if (bits == bits[0]).all():
-        return bytes([_CONSTANT]) + bits[:1].tobytes()
-    return _pack_whole(column, bits) or bytes([_PLAIN]) + column.tobytes()
+def pack_matrix(columns: NDArray[np.float32]) -> bytes:
+    """A matrix cell of columns, float32 [columns, rows], each in one piece."""
+    bits = columns.view("<u4")
+    glance = columns[:, :_GLANCE]  # most columns of measurements are known for what they are by it
+    constant = (bits[:, :_GLANCE] == bits[:, :1]).all(axis=1).tolist()
+    whole = (np.isnan(glance) | (np.rint(glance) == glance)).all(axis=1).tolist()
+    parts: list[Bytes] = []
+    for place, column in enumerate(columns):
+        if constant[place] and (bits[place] == bits[place, 0]).all():
+            parts += (bytes([_CONSTANT]), bits[place, :1].data)
+        else:
+            parts += (whole[place] and _pack_whole(column, bits[place])) or (bytes([_PLAIN]), column.data)
+    return b"".join(parts)
 
 
 def unpack_float_column(data: bytes, offset: int, rows: int) -> tuple[NDArray[np.float32], int]:
@@ -185,38 +223,28 @@ def unpack_float_column(data: bytes, offset: int, rows: int) -> tuple[NDArray[np
     return column, offset + width * rows
 
 
-def _pack_whole(column: NDArray[np.float32], bits: NDArray[np.uint32]) -> bytes | None:
+def _pack_whole(column: NDArray[np.float32], bits: NDArray[np.uint32]) -> tuple[Bytes, ...] | None:
     """The column as codes: 0 is missing, others are whole numbers from the least on; None if it is not so."""
-    if not _is_whole(column[:_GLANCE]).all():  # most columns of measurements end here
+    with np.errstate(invalid="ignore"):  # of NaN
+        least, most = float(np.fmin.reduce(column)), float(np.fmax.reduce(column))
+        if not (least > -_WHOLE_LIMIT and most < _WHOLE_LIMIT and most - least + 1 < _escape(2)):
+            return None
+        base = int(least)
+        width = 1 if most - least + 1 <= _escape(1) else 2
+        codes = np.fmax(column - np.float32(base - 1), np.float32(0)).astype(f"<u{width}")  # 0 for any NaN
+    back = codes.astype(np.float32)
+    back += np.float32(base - 1)
+    same = np.count_nonzero(back.view(np.uint32) == bits)  # -0.0 has bits of its own
+    if same < len(column) and same + np.count_nonzero(bits == NAN_BITS) < len(column):
         return None
-    missing = bits == NAN_BITS
-    filled = column
-    if has_missing := bool(missing.any()):
-        filled = column.copy()
-        np.copyto(filled, column[np.argmin(missing)], where=missing)
-    least, most = float(filled.min()), float(filled.max())
-    if not (least > -_WHOLE_LIMIT and most < _WHOLE_LIMIT and most - least + 1 < _escape(2)):
-        return None
-    whole = filled.astype(np.int32)
-    if (whole.astype(np.float32).view(np.uint32) != filled.view(np.uint32)).any():  # -0.0 has bits of its own
-        return None
-    base = int(least)
-    width = 1 if most - least + 1 <= _escape(1) else 2
-    codes = (whole - (base - 1)).astype(f"<u{width}")
-    if has_missing:
-        np.copyto(codes, 0, where=missing)
-    return bytes([_WHOLE]) + _WHOLE_HEAD.pack(width, base) + codes.tobytes()
-
-
-def _is_whole(values: NDArray[np.float32]) -> NDArray[np.bool_]:
-    whole: NDArray[np.bool_] = np.isnan(values) | (np.rint(values) == values)
-    return whole
+    return bytes([_WHOLE]), _WHOLE_HEAD.pack(width, base), codes.data
 
 
 def pack_words(words: Iterable[tuple[Sequence[object], NDArray[np.integer]]]) -> tuple[str, bytes]:
     """The values of each column, and which of them each row has."""
     columns = list(words)
-    return pack_json([values for values, _ in columns]), pack_integers(rows for _, rows in columns)
+    codes = (part for values, rows in columns for part in _pack_codes(rows, len(values)))
+    return pack_json([values for values, _ in columns]), b"".join(codes)
 
 
 def used_words(values: Sequence[str], rows: NDArray[np.integer]) -> tuple[Sequence[str], NDArray[np.integer]]:

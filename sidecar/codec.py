@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from sidecar.cells import (
+    Room,
     beside,
-    by_column,
     index,
+    pack_codes,
     pack_flags,
-    pack_float_column,
     pack_floats,
     pack_ids,
     pack_integers,
@@ -33,7 +33,6 @@ from sidecar.cells import (
     unpack_integers,
     unpack_matrix,
     unpack_words,
-    used_words,
 )
 from sidecar.domain import Failure, ScoreBatch, ServedBatch
 from sidecar.feature_cell import pack_features, unpack_features
@@ -136,17 +135,19 @@ WRITTEN = "written_ns"
 _FRAME = struct.Struct("<6I")
 
 
-def pack_served(batch: ServedBatch, origins: Origins) -> dict[str, Cell]:
+def pack_served(batch: ServedBatch, origins: Origins, room: Room) -> dict[str, Cell]:
     """The cells of `batch` (at least one row), all but its model; keys as in SERVED.
 
-    origins: of the model's features, as far as earlier batches showed them; added to.
+    origins: of the model's features, as far as earlier batches showed them; added to. room: to work in.
     """
     prefix, request_ids = pack_ids(batch.request_ids)
     clients, client_rows = pack_words([index(batch.client.tolist())])
     blocks = batch.blocks
     words = coded_texts(blocks)
     texts, text_rows = pack_words(words)
-    fields = RawFields(by_column(blocks.numbers), by_column(blocks.integers), words)
+    fields = RawFields(
+        room.by_column("numbers", blocks.numbers), room.by_column("integers", blocks.integers), words
+    )
     return {
         "rows": len(batch),
         "id_prefix": prefix,
@@ -155,27 +156,34 @@ def pack_served(batch: ServedBatch, origins: Origins) -> dict[str, Cell]:
         "client_rows": client_rows,
         "received_ns": pack_integers([batch.received_ns]),
         "event_lag_ns": pack_integers([batch.received_ns - batch.event_ns]),
-        "inference_calls": pack_integers([np.diff(batch.group, prepend=np.int64(0))]),
+        "inference_calls": pack_integers([_growth(batch.group)]),
         "queue_ns": pack_integers([batch.queue_ns]),
         "failed_ns": pack_integers([batch.failed_ns]),
         "infer_ns": pack_integers([batch.infer_ns]),
         "cpu_ns": pack_integers([batch.cpu_ns]),
         "score": pack_floats(batch.score),
         "decision": pack_flags(batch.decision),
-        "propensity": pack_matrix(batch.propensity[:, None]),
-        "numbers": b"".join(map(pack_float_column, fields.numbers)),
+        "propensity": pack_matrix(batch.propensity[None]),
+        "numbers": pack_matrix(fields.numbers),
         "integers": pack_integers(fields.integers),
         "texts": texts,
         "text_rows": text_rows,
-        "features": pack_features(batch.features, fields, origins),
+        "features": pack_features(room.by_column("features", batch.features), fields, origins),
     }
 
 
 def coded_texts(blocks: Blocks) -> Sequence[tuple[Sequence[str], NDArray[np.integer]]]:
-    """`coded` of the blocks, found out where it is not known, of texts that some row has."""
+    """`coded` of the blocks, found out where it is not known."""
     if blocks.coded is None:
         return [index(column) for column in blocks.texts.T.tolist()]
-    return [used_words(values, rows) for values, rows in blocks.coded]
+    return blocks.coded
+
+
+def _growth(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of each value what it is above the one before, above 0 the first."""
+    growth = values.copy()
+    growth[1:] -= values[:-1]
+    return growth
 
 
 def unpack_served(cells: Cells, model: ModelId) -> ServedBatch:
@@ -202,7 +210,7 @@ def pack_scores(batch: ScoreBatch) -> dict[str, Cell]:
         "score": pack_floats(batch.score),
         "decision": pack_flags(batch.decision),
         "failures": pack_json(batch.failures),
-        "failure_rows": pack_integers([batch.failure_rows]),
+        "failure_rows": pack_codes(batch.failure_rows, len(batch.failures)),
     }
 
 

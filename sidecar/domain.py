@@ -52,6 +52,7 @@ class ServedBatch:
     request_ids: bytes (S) [n], see `to_ids`. client: object (str) [n], who sent the row and in which version;
     "" where the caller does not say. group: int64 [n], equal for rows that ran in one inference call, so that
     a shadow can score them alike.
+    blocks: the raw fields; `coded`, where it is known, has no text that no row has.
     features: float32 [n, features]; score: float32 [n]; decision: bool [n], what the rule said.
     propensity: float32 [n], the chance that the reply took the action it did; where it is below a half the
     reply took the other action than the rule's (see `sidecar.exploration`).
@@ -88,7 +89,7 @@ class ServedBatch:
             received_ns=self.received_ns[rows],
             event_ns=self.event_ns[rows],
             group=self.group[rows],
-            blocks=self.blocks.take(rows),
+            blocks=self.blocks.take(rows).with_used_texts(),
             features=self.features[rows],
             score=self.score[rows],
             decision=self.decision[rows],
@@ -156,7 +157,12 @@ class ScoreBatch:
         if len(parts) == 1:
             return parts[0]
         failures = tuple(dict.fromkeys(failure for part in parts for failure in part.failures))
-        place = {failure: number for number, failure in enumerate(failures)}
+        of_part = [part.failure_rows for part in parts]
+        if len(failures) > 1:
+            place = {failure: number for number, failure in enumerate(failures)}
+            of_part = [
+                np.array([place[failure] for failure in part.failures])[part.failure_rows] for part in parts
+            ]
         return cls(
             model=parts[0].model,
             champion=parts[0].champion,
@@ -166,9 +172,7 @@ class ScoreBatch:
             infer_ns=np.concatenate([part.infer_ns for part in parts]),
             cpu_ns=np.concatenate([part.cpu_ns for part in parts]),
             failures=failures,
-            failure_rows=np.concatenate(
-                [np.array([place[failure] for failure in part.failures])[part.failure_rows] for part in parts]
-            ),
+            failure_rows=np.concatenate(of_part),
         )
 
     @classmethod

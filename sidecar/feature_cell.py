@@ -22,9 +22,9 @@ import numpy as np
 
 from sidecar.cells import (
     beside,
-    by_column,
-    pack_float_column,
+    pack_codes,
     pack_integers,
+    pack_matrix,
     unpack_float_column,
     unpack_integer_column,
 )
@@ -45,18 +45,14 @@ _FEWEST = 32
 
 
 def pack_features(features: NDArray[np.float32], fields: RawFields, origins: Origins) -> bytes:
-    """The cell. features: [rows, columns]; origins: of the model, and added to."""
-    rows, columns = features.shape
+    """The cell. features: by column, [features, rows]; origins: of the model, and added to."""
+    rows = features.shape[1]
     if rows < _FEWEST:
-        return b"".join(map(_own, by_column(features)))
-    # One column at a time, and all of its passes while it is in the cache.
-    cells = [
-        _pack_column(np.ascontiguousarray(features[:, place], "<f4"), fields, origins.get(place))
-        for place in range(columns)
-    ]
+        return b"".join(map(_own, features))
+    cells = [_pack_column(column, fields, origins.get(place)) for place, column in enumerate(features)]
     large = [place for place, cell in enumerate(cells) if len(cell) >= rows]  # a byte a row
     if large:
-        sought = by_column(features[:, large])
+        sought = features[large]
         for place, column, likely in zip(large, sought, likely_origins(sought, fields), strict=True):
             for origin in likely:
                 cell = _pack_as(column.view("<u4"), fields, origin)
@@ -103,7 +99,7 @@ def _pack_column(column: NDArray[np.float32], fields: RawFields, origin: Origin 
 
 
 def _own(column: NDArray[np.float32]) -> bytes:
-    return bytes([_OWN]) + pack_float_column(column)
+    return bytes([_OWN]) + pack_matrix(column[None])
 
 
 def _pack_as(bits: NDArray[np.uint32], fields: RawFields, origin: Origin) -> bytes | None:
@@ -116,9 +112,10 @@ def _pack_as(bits: NDArray[np.uint32], fields: RawFields, origin: Origin) -> byt
 def _pack_line(bits: NDArray[np.uint32], source: NDArray[np.float32], line: Line) -> bytes:
     missing = np.isnan(source)
     filler = int(bits[missing.argmax()])  # any value will do where none is missing
-    rest = (bits - _line(source, missing, line.offset, line.scale, filler)).view(np.int32)
-    head = _LINE_HEAD.pack(line.field, line.offset, line.scale, filler)
-    return bytes([_LINE]) + head + pack_integers([rest])
+    guess = _line(source, missing, line.offset, line.scale, filler)
+    exact = (guess == bits).all()
+    rest = pack_codes(bits, 1) if exact else pack_integers([(bits - guess).view(np.int32)])
+    return bytes([_LINE]) + _LINE_HEAD.pack(line.field, line.offset, line.scale, filler) + rest
 
 
 def _line(
@@ -131,7 +128,7 @@ def _line(
         with np.errstate(over="ignore"):
             line *= np.float32(scale)
     bits = line.view("<u4")
-    if missing.any():
+    if missing[missing.argmax()]:  # sooner known than `any`
         np.copyto(bits, np.uint32(filler), where=missing)
     return bits
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from sidecar.canonical_json import json_digest
+from sidecar.cells import used_words
 from sidecar.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -110,6 +111,12 @@ class Blocks:
         """The rows that a slice, index array or mask selects."""
         coded = None if self.coded is None else [(texts, of_row[rows]) for texts, of_row in self.coded]
         return Blocks(self.numbers[rows], self.integers[rows], self.texts[rows], coded)
+
+    def with_used_texts(self) -> Blocks:
+        """The same rows; `coded` has no text that no row has."""
+        if self.coded is None:
+            return self
+        return replace(self, coded=[used_words(texts, of_row) for texts, of_row in self.coded])
 
     @staticmethod
     def concat(parts: Sequence[Blocks]) -> Blocks:

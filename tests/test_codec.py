@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sidecar.cells import (
+    Room,
     pack_ids,
     pack_integers,
     pack_matrix,
@@ -154,7 +155,7 @@ SERVED_NAMES = (
 @settings(deadline=None, max_examples=50)
 @given(served())
 def test_served_rows_come_back_bit_for_bit(batch):
-    back = unpack_served(through_sqlite(pack_served(batch, {}), SERVED), CHAMPION)
+    back = unpack_served(through_sqlite(pack_served(batch, {}, Room()), SERVED), CHAMPION)
     assert back.model == CHAMPION
     assert_same(batch, back, SERVED_NAMES)
     assert batch.blocks.equals(back.blocks)
@@ -200,7 +201,7 @@ def test_work_comes_back_bit_for_bit(data, rows):
 @settings(deadline=None, max_examples=20)
 @given(served(), st.sampled_from(["", "checkout/1.4.2"]))
 def test_a_client_that_all_rows_share_costs_a_few_bytes(batch, client):
-    cells = pack_served(replace(batch, client=np.full(len(batch), client, object)), {})
+    cells = pack_served(replace(batch, client=np.full(len(batch), client, object)), {}, Room())
     assert (cells["clients"], len(cells["client_rows"])) == (f'[["{client}"]]', 13)
 
 
@@ -219,8 +220,58 @@ def test_signs_and_odd_bits_survive():
         np.float32
     )
     for column in (odd, odd[3:5], np.array([1, 2, -0.0], np.float32), odd[:1]):
-        matrix = column.reshape(-1, 1)
-        assert unpack_matrix(pack_matrix(matrix), len(column)).tobytes() == matrix.tobytes()
+        assert unpack_matrix(pack_matrix(column[None]), len(column)).tobytes() == column.tobytes()
+
+
+@pytest.mark.parametrize("bits", [0x7FC00001, 0xFFC00000, 0x7F800001, 0x80000000, 0x7F800000])
+def test_one_odd_value_among_whole_and_missing_ones(bits):
+    """Behind the rows that are looked at first, so that the column looks whole."""
+    column = (np.arange(1000) % 300).astype(np.float32)
+    column.view(np.uint32)[::17] = 0x7FC00000
+    assert len(pack_matrix(column[None])) < 2100
+    column.view(np.uint32)[777] = bits
+    assert unpack_matrix(pack_matrix(column[None]), 1000).tobytes() == column.tobytes()
+
+
+@pytest.mark.parametrize("base", [-(2**63), -40_000, 0, 2**40, 2**63 - 1 - 2**33])
+@pytest.mark.parametrize("spread", [1, 254, 255, 65_534, 65_535, 2**32 - 2, 2**32 - 1, 2**33])
+@pytest.mark.parametrize("exceptions", [0, 1, 30, 500])
+def test_integers_of_each_width_with_few_and_many_exceptions(base, spread, exceptions):
+    column = base + np.arange(1000, dtype=np.int64) % 200
+    column[200 : 200 + exceptions] = base + spread
+    packed = pack_integers([column])
+    assert len(packed) <= 13 + 1000 + 8 * max(1, exceptions)
+    assert np.array_equal(unpack_integers(packed, 1000)[0], column)
+
+
+def test_texts_that_no_kept_row_has_are_not_written():
+    rows = 100
+    codes = np.arange(rows, dtype=np.int32) % 4
+    words = ["a", "b", "c", "secret"]
+    texts = np.array(words, object)[codes].reshape(-1, 1)
+    raw = Blocks(np.zeros((rows, 0), np.float32), np.zeros((rows, 0), np.int64), texts, [(words, codes)])
+    zeros = np.zeros(rows, np.int64)
+    batch = ServedBatch(
+        model=CHAMPION,
+        request_ids=to_ids([f"r{row}" for row in range(rows)]),
+        client=np.full(rows, "", object),
+        received_ns=zeros,
+        event_ns=zeros,
+        group=zeros,
+        blocks=raw,
+        features=np.zeros((rows, 0), np.float32),
+        score=np.zeros(rows, np.float32),
+        decision=np.zeros(rows, bool),
+        propensity=np.ones(rows, np.float32),
+        queue_ns=zeros,
+        failed_ns=zeros,
+        infer_ns=zeros,
+        cpu_ns=zeros,
+    )
+    kept = batch.take(codes < 3)
+    cells = pack_served(kept, {}, Room())
+    assert cells["texts"] == '[["a","b","c"]]'
+    assert np.array_equal(unpack_served(cells, CHAMPION).blocks.texts, kept.blocks.texts)
 
 
 def test_one_slow_call_does_not_widen_a_column():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.cells import by_column, index
+from sidecar.cells import Room, index
 from sidecar.feature_cell import pack_features, unpack_features
 from sidecar.feature_origin import Line, Lookup, RawFields
 
@@ -24,8 +24,9 @@ def raw():
 
 
 def there_and_back(features, numbers, integers, words, origins=None):
-    fields = RawFields(by_column(numbers), by_column(integers), words)
-    cell = pack_features(features, fields, {} if origins is None else origins)
+    room = Room()
+    fields = RawFields(room.by_column("numbers", numbers), room.by_column("integers", integers), words)
+    cell = pack_features(room.by_column("features", features), fields, {} if origins is None else origins)
     back = unpack_features(cell, len(features), numbers, list(integers.T), [rows for _, rows in words])
     assert back.dtype == np.float32
     assert back.tobytes() == features.tobytes()
@@ -101,6 +102,17 @@ def test_odd_values_in_field_and_feature():
     ).view(np.float32)
     for feature in (numbers[:, 0], numbers[:, 0] * np.float32(0.5), numbers[:, 0] - np.float32(3)):
         there_and_back(feature.reshape(-1, 1), numbers, INTEGERS, WORDS)
+
+
+def test_a_room_is_good_for_larger_and_smaller_batches_after_each_other():
+    room = Room()
+    for rows in (700, 3, 4096, 1, 700):
+        for name, matrix in (("numbers", NUMBERS), ("integers", INTEGERS), ("none", NUMBERS[:, :0])):
+            part = matrix[:rows]
+            columns = room.by_column(name, part)
+            assert columns.flags.c_contiguous
+            assert (columns.dtype, columns.shape) == (part.dtype, part.shape[::-1])
+            assert columns.tobytes() == part.T.tobytes()
 
 
 @pytest.mark.parametrize("rows", [1, 2, 31, 32, 33])

@@ -196,8 +196,8 @@ def test_a_file_that_is_no_log_of_this_format_is_refused(path, opened):
     database.execute("CREATE TABLE other (x)")
     with pytest.raises(ConfigError, match="another kind"):
         opened(path)
-    database.execute("PRAGMA user_version = 5")
-    with pytest.raises(ConfigError, match=f"format 5, this version reads format {FORMAT}; upgrade"):
+    database.execute(f"PRAGMA user_version = {FORMAT + 1}")
+    with pytest.raises(ConfigError, match=f"this version reads format {FORMAT}; upgrade"):
         opened(path)
     database.close()
 

@@ -42,7 +42,7 @@ class Chunk:
     @property
     def blocks(self) -> Blocks:
         """The raw rows."""
-        return self.batch.blocks.take(slice(self.start, self.stop))
+        return self.batch.blocks.take(slice(self.start, self.stop)).with_used_texts()
 
     @property
     def group(self) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sidecar.cells import Room
 from sidecar.codec import WRITTEN, pack_scores, pack_served
 from sidecar.domain import OutcomeReceipt, ScoreBatch
 from sidecar.errors import ConflictError, UnavailableError
@@ -62,6 +63,7 @@ class LogStore:
         self._run: Run | None = None
         self._written_ns = self._runs.logged_ns()
         self._origins: dict[str, Origins] = {}  # by digest, that of the newest batch last
+        self._room = Room()
 
     def new_ledger(self) -> Ledger:
         """A ledger at zero for the next run, beside the log."""
@@ -126,7 +128,7 @@ class LogStore:
             "first_event_ns": int(batch.event_ns.min()),
             "last_event_ns": int(batch.event_ns.max()),
         }
-        self._insert("served", keys, pack_served(batch, self._origins_of(batch.model.digest)))
+        self._insert("served", keys, pack_served(batch, self._origins_of(batch.model.digest), self._room))
 
     def _origins_of(self, digest: str) -> Origins:
         origins = self._origins[digest] = self._origins.pop(digest, {})
@@ -181,13 +183,16 @@ class LogStore:
 
     def _number_of(self, model: ModelId) -> int:
         key = (model.name, model.version, model.digest)
-        self._connection.execute(
-            "INSERT INTO models (name, version, digest) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", key
-        )
-        (number,) = self._connection.execute(
+        known = self._connection.execute(
             "SELECT model FROM models WHERE name = ? AND version = ? AND digest = ?", key
         ).fetchone()
-        return int(number)
+        if known is None:
+            added = self._connection.execute(
+                "INSERT INTO models (name, version, digest) VALUES (?, ?, ?)", key
+            )
+            assert added.lastrowid is not None
+            return added.lastrowid
+        return int(known[0])
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

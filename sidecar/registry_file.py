@@ -18,7 +18,7 @@ from sidecar.lifecycle import ModelState
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCHEMA = 5
+SCHEMA = 6
 BUSY_SECONDS = 10.0
 CACHE_KIB = 256
 """Memory for pages of a file that a sidecar holds open and asks little of. SQLite's usual 2 MB each would

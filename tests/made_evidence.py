@@ -12,6 +12,7 @@ from trainer.evidence import FAILURE_KINDS, Accounting, Cycle, Evidence, Quality
 from trainer.gate import Policy, decide
 from trainer.hidden_outcomes import HiddenOutcomes
 from trainer.interval import Day
+from trainer.late_outcomes import LateOutcomes
 from trainer.latency import Latency, Quantile, Quantiles
 
 POLICY = Policy(latency_budget_us=150, largest_unit_loss=100, cycle_days=1, deadline_days=30, min_rows=500)
@@ -101,6 +102,7 @@ def evidence(**changes) -> Evidence:
         judged=accounting(1200),
         unmatured=200,
         labelled=1200,
+        late=LateOutcomes(240, 0, 960, 0),
         joined=1200,
         losses=40,
         representation=None,

@@ -16,7 +16,9 @@ from trainer.budget import ErrorShare
 from trainer.days import DAY_NS, iso_day
 from trainer.evidence import Evidence, OpenFinding
 from trainer.gather import Known, gather
+from trainer.late_outcomes import LateOutcomes
 from trainer.stints import Stint
+from trainer.vetoes import doubts
 
 DAYS = 6
 LIVE = traffic(30, DAYS, rows_a_day=100)
@@ -152,6 +154,26 @@ def test_labels_of_one_kind_only_are_noticed(tmp_path):
     found = evidence_of(log(tmp_path, known=positive)).representation
     assert found.distance > found.by_chance
     assert evidence_of(log(tmp_path / "all")).representation is None
+
+
+def test_outcomes_that_come_after_the_maturity_are_counted_by_their_kind(tmp_path):
+    assert evidence_of(log(tmp_path)).late.late_positive == 0
+    late = (LIVE.label == 1) & (ROWS % 3 == 0)  # after 14 hours, where the task says 12
+    slow = replace(LIVE, known_ns=LIVE.known_ns + np.where(late, DAY_NS // 3, 0))
+    (tmp_path / "slow").mkdir()
+    path = write_log(
+        tmp_path / "slow" / "log.db",
+        [served(LIVE, CHAMPION_SCORE, ROWS)],
+        [scored(LIVE, CANDIDATE_SCORE, ROWS, CANDIDATE)],
+        [outcomes(slow)],
+    )
+    found = evidence_of(path)
+    judged = LIVE.event_ns < found.judged.until_ns
+    positive = judged & (LIVE.label == 1)
+    counts = (positive.sum(), (judged & late).sum(), (judged & (LIVE.label == 0)).sum(), 0)
+    assert found.late == LateOutcomes(*(int(count) for count in counts))
+    assert found.labelled == judged.sum()
+    assert any("maturity is too short" in doubt for doubt in doubts(found, task.policy))
 
 
 def test_every_missing_score_is_counted_by_its_kind(tmp_path):

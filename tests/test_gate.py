@@ -28,6 +28,7 @@ from trainer.budget import ErrorShare
 from trainer.evidence import OpenFinding
 from trainer.gate import Action, choose, lacking
 from trainer.interval import Day
+from trainer.late_outcomes import LateOutcomes
 from trainer.representative import Representation
 from trainer.slices import Slice
 
@@ -67,6 +68,18 @@ BRANCHES = {
     "just enough coverage": ({"judged": accounting(1200, shed=12)}, Action.PROMOTE, "earns more"),
     "few labels": ({"labelled": 1139}, Action.HOLD, "94.92% of 1,200 matured rows"),
     "just enough labels": ({"labelled": 1140}, Action.PROMOTE, "earns more"),
+    "frauds are heard of late": (
+        {"late": LateOutcomes(240, 21, 960, 0)},
+        Action.HOLD,
+        "21 of 240 positive outcomes (8.75%) came later than 1 day after the event, 5.00% may; declare a",
+    ),
+    "good ones are heard of late": (
+        {"late": LateOutcomes(240, 0, 960, 70)},
+        Action.HOLD,
+        "maturity is too short: 70 of 960 negative outcomes",
+    ),
+    "late by chance": ({"late": LateOutcomes(240, 20, 960, 60)}, Action.PROMOTE, "earns more"),
+    "no outcome of a kind": ({"late": LateOutcomes(0, 0, 1200, 0)}, Action.PROMOTE, "earns more"),
     "no whole cycle": ({"cycles": ()}, Action.HOLD, "No whole cycle has matured"),
     "few rows": ({"joined": 499}, Action.HOLD, "499 of 500"),
     "few decisions differ": ({"days": days(*GAINS, changed=16)}, Action.HOLD, "192 of 200"),

@@ -47,8 +47,7 @@ def test_late_labels_promote_nobody_who_gains_nothing_and_those_who_look_too_soo
     assert found.gate.days == DAYS
     assert found.naive.promoted
     assert found.naive.days < 60
-    # A caller who reports too soon, and a maturity that is declared accordingly, look complete.
-    assert found.guarded is (name == "blocks more")
+    assert found.guarded
 
 
 def test_hidden_labels_promote_nobody_who_gains_nothing_and_those_who_leave_them_out():

@@ -21,6 +21,7 @@ from trainer.days import DAY_NS, day_start
 from trainer.hidden_outcomes import HiddenOutcomes
 from trainer.interval import Day
 from trainer.join import UNACCOUNTED
+from trainer.late_outcomes import LateOutcomes
 from trainer.latency import Latency, Quantile, Quantiles
 from trainer.noise import Noise
 from trainer.representative import Representation
@@ -178,7 +179,8 @@ class Evidence:
     first_scored_ns: event time of the first row received, of those that were read, with a Score of the
     candidate; None without any. trained_until_ns: the newest event it was fitted on, None where not known.
     received_since_ns: by the machine's clock, when both came to stand where they do; 0 where not known.
-    unmatured: shadowed rows too young to be judged. labelled: judged rows with a label. joined: of those,
+    unmatured: shadowed rows too young to be judged. labelled: judged rows with a label. late: of those, the
+    ones whose outcome came after the maturity. joined: of those,
     rows the candidate gave a value for. losses: joined rows, decided differently, that lost money. days:
     judged days, for the eye; their decisions include the hidden ones. cycles: what decides. slices_tried: how
     many slices were compared to find `slices`. champion_quality, candidate_quality: None without joined rows.
@@ -204,6 +206,7 @@ class Evidence:
     judged: Accounting
     unmatured: int
     labelled: int
+    late: LateOutcomes
     joined: int
     losses: int
     representation: Representation | None
@@ -274,6 +277,7 @@ class Evidence:
             "judged": Accounting,
             "stakes": Stakes,
             "hidden": HiddenOutcomes,
+            "late": LateOutcomes,
             "representation": Representation,
             "champion_quality": Quality,
             "candidate_quality": Quality,

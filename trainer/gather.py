@@ -23,6 +23,7 @@ from trainer.evidence import (
 )
 from trainer.hidden_outcomes import count_hidden
 from trainer.interval import PER
+from trainer.late_outcomes import count_late
 from trainer.latency import measure
 from trainer.looks import first_look, order_of
 from trainer.noise import measure_noise
@@ -124,6 +125,7 @@ def describe(reign: Reign, found: Comparison, units: Units, known: Known, noise:
         judged=account,
         unmatured=found.unmatured,
         labelled=int(np.count_nonzero(served.labelled[judged])),
+        late=count_late(served, judged, reign.query.maturity_ns),
         joined=int(np.count_nonzero(~rows.hidden)),
         losses=int(np.count_nonzero(pairs.changed & (pairs.gain < 0))),
         representation=compare(

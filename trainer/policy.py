@@ -26,8 +26,9 @@ class Policy:
     rows that lost money.
 
     Completeness. min_coverage: share of the champion's rows that the candidate gave a value for.
-    min_labelled: share of matured rows whose outcome is known. max_label_distance: how far (0 to 1, distance
-    of Kolmogorov and Smirnov) the champion's scores of the rows without a label may lie from the others'.
+    min_labelled: share of matured rows whose outcome is known, and of the outcomes of each kind that came by
+    the maturity. max_label_distance: how far (0 to 1, distance of Kolmogorov and Smirnov) the champion's
+    scores of the rows without a label may lie from the others'.
 
     Speed. latency_budget_us: at most one row in a hundred may need more CPU time. latency_budget_times: the
     same, as a multiple of what the champion's own slowest row in a hundred needs; one of the two is declared.

@@ -15,7 +15,8 @@ from scipy.special import chdtri
 
 from sidecar.domain import Failure
 from trainer.betting import e_value, log_e_value
-from trainer.days import iso_day
+from trainer.days import DAY_NS, iso_day
+from trainer.late_outcomes import too_many
 from trainer.latency import ALLOWED
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def doubts(evidence: Evidence, policy: Policy) -> list[str]:
         *_noise(evidence),
         *_identification(evidence),
         *incomplete(evidence, policy),
+        *_maturity(evidence, policy),
         *_representation(evidence, policy),
         *_independence(evidence, policy),
         *(
@@ -210,6 +212,20 @@ def bounds(evidence: Evidence) -> Iterator[str]:
             f"largest_unit_loss of {currency} {stakes.unit_bound:,.0f}, one of them {stakes.unit_most:,.0f}; "
             "declare more."
         )
+
+
+def _maturity(evidence: Evidence, policy: Policy) -> Iterator[str]:
+    late, days = evidence.late, evidence.query.maturity_ns / DAY_NS
+    for kind, came_late, of in (
+        ("positive", late.late_positive, late.positive),
+        ("negative", late.late_negative, late.negative),
+    ):
+        if too_many(came_late, of, 1 - policy.min_labelled):
+            yield (
+                f"The task's maturity is too short: {came_late:,} of {of:,} {kind} outcomes "
+                f"({came_late / of:.2%}) came later than {days:g} day{'s' * (days != 1)} after the event, "
+                f"{1 - policy.min_labelled:.2%} may; declare a longer one."
+            )
 
 
 def _representation(evidence: Evidence, policy: Policy) -> Iterator[str]:

@@ -104,7 +104,9 @@ def late_null(name: str, number: int) -> Found:
         control = replace(traffic, task=replace(_unguarded(task), maturity=timedelta(0)))
     else:  # good when nothing was heard for a week
         control = replace(
-            traffic, task=replace(task, maturity=PATIENCE), report=impatient(payments, PATIENCE)
+            traffic,
+            task=replace(_unguarded(task), maturity=PATIENCE),
+            report=impatient(payments, PATIENCE),
         )
     return _found(traffic, control)
 
@@ -131,7 +133,7 @@ def hidden_better(share: float, number: int) -> Ending:
 
 
 def _unguarded(task: Task) -> Task:
-    """The same without the verdicts on labels that lack."""
+    """The same without the verdicts on labels that lack or come late."""
     policy = replace(task.policy, min_labelled=_LESS_THAN_NOTHING, max_label_distance=1)
     return replace(task, policy=policy)
 

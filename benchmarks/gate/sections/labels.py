@@ -31,10 +31,9 @@ lets through, and wins; and lets the other half through, and loses as much. Thre
 costs a fifth of its amount to block, and amounts are cut at USD 500."""
 CONTROL_NOTE = "The controls go the same way through log, evidence and gate."
 LATE_CONTROL = """\
-"Labels as they come" is a task that declares a maturity of nothing, without the verdicts on labels that lack
-(with them, {held} of the {naive} are held). "Good when nothing was heard for a week" is a caller who reports
-so, and corrects it when the fraud is known, and a task that declares a maturity of seven days, with every
-verdict: what the gate is told of maturity must be true."""
+"Labels as they come" is a task that declares a maturity of nothing. "Good when nothing was heard for a week"
+is a caller who reports so, and corrects it when the fraud is known, and a task that declares a maturity of
+seven days. Both are without the verdicts on labels that lack or come late; with them, {held} are held."""
 HIDDEN_CONTROL = """\
 "Rows without outcome left out" is the same log under a task that does not say what hides outcomes, without
 the verdicts on labels that lack (with them, {held} of the {naive} are held)."""
@@ -55,8 +54,8 @@ _STOOD = {
 def late(found: Mapping[str, Any]) -> str:
     """Labels that come late."""
     kinds = [(f"candidate {one['candidate']}", _CONTROLS[one["candidate"]], one) for one in found["kinds"]]
-    more = found["kinds"][0]
-    controls = LATE_CONTROL.format(held=more["guarded"], naive=more["naive"])
+    held = " and ".join(f"{one['guarded']} of the {one['naive']}" for one in found["kinds"])
+    controls = LATE_CONTROL.format(held=held)
     return "\n\n".join(
         [
             LATE_NOTE.format(**found),

@@ -22,6 +22,7 @@ DAYS, ROWS = 60, 1_500
 FIELDS = [row(x=number % 7 - 3.0) for number in range(ROWS)]
 IDS = [f"r{number}" for number in range(ROWS)]
 LAST = "long-after"
+SOON_NS = 60 * 10**9
 
 
 def positive(number: int) -> bool:
@@ -29,16 +30,20 @@ def positive(number: int) -> bool:
     return FIELDS[number]["x"] <= 0
 
 
+def event_ns(number: int) -> int:
+    return START_NS + number % DAYS * DAY_NS + number
+
+
 def serve(target):
     """Do as the replies say: only where they say pass does anybody learn what became of it."""
     records = [
-        Record(fields, key, START_NS + number % DAYS * DAY_NS + number)
+        Record(fields, key, event_ns(number))
         for number, (fields, key) in enumerate(zip(FIELDS, IDS, strict=True))
     ]
     with Client(target, deadline=60) as client:
         replies = list(client.predict_many(records))
         client.record_outcomes(
-            Outcome(reply.request_id, float(positive(number)), None, START_NS + DAYS * DAY_NS)
+            Outcome(reply.request_id, float(positive(number)), None, event_ns(number) + SOON_NS)
             for number, reply in enumerate(replies)
             if not reply.decision
         )

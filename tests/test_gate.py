@@ -71,7 +71,7 @@ BRANCHES = {
     "frauds are heard of late": (
         {"late": LateOutcomes(240, 21, 960, 0)},
         Action.HOLD,
-        "21 of 240 positive outcomes (8.75%) came later than 1 day after the event, 5.00% may; declare a",
+        "21 of 240 positive outcomes (8.75%) came later than 24 hours after the event, 5.00% may; declare",
     ),
     "good ones are heard of late": (
         {"late": LateOutcomes(240, 0, 960, 70)},

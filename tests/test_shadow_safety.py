@@ -63,15 +63,20 @@ def is_trigger(number: int) -> bool:
     return number % TRIGGER_EVERY == TRIGGER_EVERY - 1
 
 
+def event_ns(number: int) -> int:
+    return START_NS + number % DAYS * DAY_NS + number
+
+
 def record(caller: int, number: int) -> Record:
     """Traffic over whole days, with trouble in it now and then."""
     fields = row(x=x_of(number), trigger=TRIGGER if is_trigger(number) else number)
-    return Record(fields, f"{caller}-{number}", START_NS + number % DAYS * DAY_NS + number)
+    return Record(fields, f"{caller}-{number}", event_ns(number))
 
 
 def outcome(answer: Answer) -> Outcome:
     """What the healthy candidate, whose weight has the other sign, would have bet on."""
-    return Outcome(answer.reply.request_id, float(x_of(answer.number) <= 0), None, START_NS + DAYS * DAY_NS)
+    soon_ns = event_ns(answer.number) + 60 * 10**9
+    return Outcome(answer.reply.request_id, float(x_of(answer.number) <= 0), None, soon_ns)
 
 
 def status_of(home: Path) -> dict:

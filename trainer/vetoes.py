@@ -15,7 +15,7 @@ from scipy.special import chdtri
 
 from sidecar.domain import Failure
 from trainer.betting import e_value, log_e_value
-from trainer.days import DAY_NS, iso_day
+from trainer.days import HOUR_NS, iso_day
 from trainer.late_outcomes import too_many
 from trainer.latency import ALLOWED
 
@@ -215,7 +215,7 @@ def bounds(evidence: Evidence) -> Iterator[str]:
 
 
 def _maturity(evidence: Evidence, policy: Policy) -> Iterator[str]:
-    late, days = evidence.late, evidence.query.maturity_ns / DAY_NS
+    late, hours = evidence.late, evidence.query.maturity_ns / HOUR_NS
     for kind, came_late, of in (
         ("positive", late.late_positive, late.positive),
         ("negative", late.late_negative, late.negative),
@@ -223,7 +223,7 @@ def _maturity(evidence: Evidence, policy: Policy) -> Iterator[str]:
         if too_many(came_late, of, 1 - policy.min_labelled):
             yield (
                 f"The task's maturity is too short: {came_late:,} of {of:,} {kind} outcomes "
-                f"({came_late / of:.2%}) came later than {days:g} day{'s' * (days != 1)} after the event, "
+                f"({came_late / of:.2%}) came later than {hours:g} hours after the event, "
                 f"{1 - policy.min_labelled:.2%} may; declare a longer one."
             )
 

@@ -1,7 +1,9 @@
 import shutil
 import sqlite3
+from dataclasses import replace
 
 import pytest
+from made_decision import DECISION
 from tiny_bundles import tiny_bundle
 
 from sidecar.audit_chain import GENESIS
@@ -12,23 +14,7 @@ WHY = Reason("tests", "to see")
 
 
 def stored(candidate: str, action: str = "hold") -> StoredDecision:
-    return StoredDecision(
-        candidate=candidate,
-        champion="c" * 64,
-        action=action,
-        reasons=["It is early.", "Wait."],
-        e_value=1.5,
-        wanted=40.0,
-        budget=0.025,
-        budget_left=0.025,
-        evidence_digest="e" * 64,
-        policy_digest="p" * 64,
-        evidence_json="{}",
-        policy_json="{}",
-        decided_ns=7,
-        logged_ns=6,
-        actor="gate",
-    )
+    return replace(DECISION, candidate=candidate, action=action, reasons=["It is early.", "Wait."])
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ import multiprocessing
 import sqlite3
 import threading
 import time
-from dataclasses import replace
 
 import pytest
 from tiny_bundles import tiny_bundle
@@ -17,29 +16,10 @@ from sidecar.errors import (
     SignatureMismatchError,
     UnavailableError,
 )
-from sidecar.registry import NOBODY, ModelState, Reason, Registry, StoredDecision
+from sidecar.registry import NOBODY, ModelState, Reason, Registry
 from sidecar.signature import Field, Kind, Signature
 
 WHY = Reason("tests", "to see")
-
-
-DECISION = StoredDecision(
-    candidate="c" * 64,
-    champion="d" * 64,
-    action="hold",
-    reasons=["too few days", "gain 1.5 ± 2"],
-    e_value=3.25,
-    wanted=40.0,
-    budget=0.025,
-    budget_left=0.025,
-    evidence_digest="e" * 64,
-    policy_digest="f" * 64,
-    evidence_json='{"rows": 3}',
-    policy_json='{"cycle_days": 7}',
-    decided_ns=12,
-    logged_ns=11,
-    actor="gate",
-)
 
 
 @pytest.fixture
@@ -286,41 +266,6 @@ def test_the_last_word_counts_when_the_clock_was_set_back(registry, monkeypatch)
     monkeypatch.setattr(time, "time_ns", lambda: 1)
     registry.record_activation(5, "two", "")
     assert registry.activation(5).sidecar == "two"
-
-
-def test_decisions_are_kept_as_they_were(registry):
-    assert [registry.save_decision(DECISION), registry.save_decision(DECISION)] == [1, 2]
-    assert registry.decisions() == [replace(DECISION, sequence=1), replace(DECISION, sequence=2)]
-
-
-@pytest.mark.parametrize(
-    ("asked", "found"),
-    [
-        ({}, 4),
-        ({"candidate": "c1"}, 3),
-        ({"champion": "d1"}, 2),
-        ({"candidate": "c1", "champion": "d1"}, 1),
-        ({"actions": ("lapse", "release")}, 3),
-        ({"champion": "d1", "actions": ("lapse", "release")}, 2),
-        ({"champion": "d1", "actions": ("lapse",), "since_ns": 11}, None),
-        ({"since_ns": 13}, 3),
-        ({"candidate": "c3"}, None),
-    ],
-)
-def test_the_newest_decision_is_that_of_whom_one_asks_about(registry, asked, found):
-    assert registry.newest_decision(**asked) is None
-    for candidate, champion, action, decided_ns in [
-        ("c1", "d1", "lapse", 10),
-        ("c2", "d1", "release", 12),
-        ("c1", "d2", "lapse", 13),
-        ("c2", "d2", "hold", 11),  # the machine's clock was set back
-    ]:
-        registry.save_decision(
-            replace(DECISION, candidate=candidate, champion=champion, action=action, decided_ns=decided_ns)
-        )
-    newest = registry.newest_decision(**asked)
-    assert (newest and newest.sequence) == found
-    assert newest is None or newest in registry.decisions()
 
 
 def test_the_database_itself_keeps_the_rules(registry):

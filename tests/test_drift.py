@@ -137,6 +137,21 @@ def test_a_windows_change_for_the_other_side_is_no_second_one():
     assert not any(one.evidence["measure"] == "standard deviations" for each in found for one in each)
 
 
+@pytest.mark.parametrize("rows", [3_000, 5_000, 24_038])
+def test_values_that_training_never_had_are_no_number_of_standard_deviations_where_it_had_one_only(rows):
+    rng = np.random.default_rng(rows)
+    blocks, score, decision = scored(blocks_of(rows, rng))
+    blocks.integers[:] = -1
+    event_ns = START_NS - np.arange(rows, 0, -1)
+    constant = make_reference(SIGNATURE, blocks, event_ns, score, decision)
+    watch = Watch(constant, Drift())
+    for hour in range(2):
+        watch.take(START_NS + hour * HOUR_NS, profile(constant.layout, 2000, rng))
+    items = {one.what: one.text for one in name_findings(watch, "m", IMPORTANCE) if one.subject == "items"}
+    assert "100.0%" in items["range"]
+    assert "deviations" not in items["shift"]
+
+
 def rhythmic(hour, rng, rows=600, extra=0.0):
     """Traffic with a daily and a weekly cycle in the level of one number."""
     blocks = blocks_of(rows, rng)

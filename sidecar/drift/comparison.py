@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sidecar.profile.reference import Reference
 
 _LEAST_EXPECTED = 5.0
+_ROUNDING = 1e-9
+"""A variance that is a smaller part of the mean square is none: all values lie in one bin."""
 _INTEGRAL = frozenset({"i"})
 
 
@@ -147,7 +149,8 @@ class Comparer:
         divisor = np.maximum(here, 1.0)
         mean = np.add.reduceat(counts * self._scores, self._starts) / divisor
         square = np.add.reduceat(counts * self._scores**2, self._starts) / divisor
-        return mean, np.maximum(square - mean**2, 0.0), here
+        variance = square - mean**2
+        return mean, np.where(variance > _ROUNDING * square, variance, 0.0), here
 
     def _shape(
         self,

@@ -7,23 +7,14 @@ it and counted, hour by hour, and the monitor looks at each day with its default
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from benchmarks.drift.replay import Champion, Served
 from benchmarks.environments import ROOT, WORK
 from sidecar.config import Drift
-from sidecar.drift.naming import name_findings
-from sidecar.drift.scale import HOUR_NS
-from sidecar.drift.watch import Watch
-from sidecar.profile.profile import count_rows
-from sidecar.profile.reference import read_reference
-from sidecar.session import load_model
-
-if TYPE_CHECKING:
-    from sidecar.findings import Finding
+from sidecar.drift.scale import DAY_NS
 
 UNTIL = "2013-03-16"
 
@@ -34,57 +25,14 @@ def measure() -> dict[str, Any]:
     from flights_data import load_flights, new_york_ns  # noqa: PLC0415 - the example is a folder of scripts
     from task import task  # noqa: PLC0415
 
-    from trainer.fit import fit_candidate  # noqa: PLC0415 - not needed to render
-    from trainer.snapshot import from_history  # noqa: PLC0415
-
     cut_ns = new_york_ns(UNTIL)
-    folder = WORK / "drift"
-    snapshot = from_history(task, cut_ns, root=folder / "snapshots")
-    bundle = fit_candidate(task, task.champion, snapshot, bundles=folder / "bundles").bundle
-    reference = read_reference(Path(bundle.path), bundle.signature)
-    assert reference is not None, "a fitted bundle has a training profile"
-    model = load_model(bundle.path)
+    champion = Champion.fitted(task, cut_ns, WORK / "drift")
     later = load_flights().between(cut_ns, 2**62)
-    blocks = bundle.signature.pack_columns(later.columns)
-    prediction = model.run(blocks)
-    watch, importance = Watch(reference, Drift()), bundle.manifest["importance"]
-    hours = later.event_ns // HOUR_NS * HOUR_NS
-    begins = np.flatnonzero(np.diff(hours, prepend=-1)).tolist()
-    findings: list[dict[str, Any]] = []
-    former: list[Finding] = []
-    open_now: dict[tuple[str, str], dict[str, Any]] = {}
-    for begin, end in zip(begins, [*begins[1:], len(hours)], strict=True):
-        rows = slice(begin, end)
-        profile = count_rows(
-            reference.layout, blocks.take(rows), prediction.score[rows], prediction.decision[rows]
-        )
-        watch.take(int(hours[begin]), profile)
-        former = name_findings(watch, "", importance, former)
-        now = {(one.subject, one.what): one for one in former}
-        for key in open_now.keys() - now.keys():
-            open_now.pop(key)["closed"] = _day(int(hours[begin]))
-        for key in now.keys() - open_now.keys():
-            one = now[key]
-            open_now[key] = {
-                "subject": one.subject,
-                "what": one.what,
-                "since": _day(one.since_ns),
-                "opened": _day(int(hours[begin])),
-                "closed": None,
-                "text": one.text,
-                "psi": one.evidence["psi"],
-                "importance": one.evidence["importance"],
-                "compared_with": one.evidence["compared_with"],
-            }
-            findings.append(open_now[key])
+    served = Served.by(champion, later.columns, later.event_ns)
     return {
-        "model": str(bundle.model),
+        "model": str(champion.bundle.model),
         "rows": len(later),
-        "training_rows": reference.profile.rows,
-        "days": len(np.unique(hours // (24 * HOUR_NS))),
-        "findings": findings,
+        "training_rows": champion.reference.profile.rows,
+        "days": len(np.unique(served.hour_ns // DAY_NS)),
+        "findings": served.watched(Drift()),
     }
-
-
-def _day(at_ns: int) -> str:
-    return f"{datetime.fromtimestamp(at_ns / 1e9, UTC):%Y-%m-%d}"

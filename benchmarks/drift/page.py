@@ -1,4 +1,4 @@
-"""docs/drift.md and docs/drift-flights.md, from result files and from nothing else."""
+"""docs/drift.md, from result files and from nothing else."""
 
 from __future__ import annotations
 
@@ -61,6 +61,8 @@ def render(results: Mapping[str, dict[str, Any] | None]) -> str:
         _path(results),
         "## What it does not see",
         _LIMITS,
+        "## On real rows",
+        _REAL,
         _measured(results),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -87,6 +89,10 @@ _LIMITS = """\
   between reference and now.
 * A field whose hours already vary much in training must move further before it is told.
 * What differs from earlier weeks, but not from training, is the new normal after four weeks."""
+
+_REAL = """\
+What it said of real rows day by day, and whether a person would agree: the
+[flights of 2013](drift-flights.md) and [a bank's calls, 2008 to 2010](drift-bank.md)."""
 
 
 def _percent(part: float, whole: float) -> str:
@@ -206,62 +212,3 @@ def _measured(results: Mapping[str, dict[str, Any] | None]) -> str:
         "training rows, because each report goes through all of them. alibi-detect knows no missing numbers, "
         "so they are the training median there.\n\n```sh\npython -m benchmarks.drift run\n```"
     )
-
-
-def render_flights(results: Mapping[str, dict[str, Any] | None]) -> str:
-    """docs/drift-flights.md."""
-    found = results["flights"]
-    parts = [GENERATED, "# Real drift: flights out of New York, 2013"]
-    if found:
-        about = (
-            f"The demo's first champion, {found['model']}, fitted on the {found['training_rows']:,} flights "
-            f"before 16 March, and the {found['rows']:,} flights of the {found['days']} days after "
-            f"it, looked "
-            "at with default settings. An hour has fewer flights than `min_rows`, so these are looks "
-            "at days, "
-            "with the training rows and the same weekday of earlier weeks."
-        )
-        parts += [
-            about,
-            f"{len(found['findings'])} findings opened.",
-            table(
-                ["field", "what", "since", "opened", "closed", "PSI", "weight", "it said"],
-                [
-                    [
-                        one["subject"],
-                        one["what"],
-                        one["since"],
-                        one["opened"],
-                        one["closed"] or "open",
-                        f"{one['psi']:.3f}",
-                        f"{one['importance']:.3f}",
-                        one["text"],
-                    ]
-                    for one in found["findings"]
-                ],
-            ),
-            _AGREE,
-            "```sh\npython -m benchmarks.drift run flights\n```",
-        ]
-    return "\n\n".join(part.rstrip() for part in parts) + "\n"
-
-
-_AGREE = """\
-## Would a person agree?
-
-Judged by hand, with what is known of the year.
-
-* **Yes, and it matters.** Warmer and more humid than any day of training from April (temp) and May (dewp) on:
-  the model was fitted on a winter, and its score leaves its range at the end of May. Destinations that
-  training never had, from late May (summer routes). Larger and younger aircraft from July and September.
-* **Yes, and no reason to act.** Days of very high pressure or very dry air: new to the model, gone in a week.
-  The mix of origins and carriers over Labor Day and Christmas. Rain above training's heaviest on 8 May.
-* **Hardly.** Longer distances from April on are true (1,005 to 1,059 miles) and small. The departure times of
-  Thanksgiving week.
-* **No.** `weekday` from 4 November: New York's clocks went back, so days cut at midnight UTC hold other local
-  hours. Days are cut in UTC because a sidecar knows no other.
-
-These flights were looked at while the monitor was made, so this page is no test of it: a first version opened
-hundreds of findings here. What came of that is the margin over training's strangest window, names that stay,
-and findings that close only when they have been gone for a week. The synthetic rows were not used for these.
-"""

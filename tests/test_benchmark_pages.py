@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.drift.__main__ import PAGES, rendered
 from benchmarks.lineup import GRPCIO, VARIANTS
 from benchmarks.pages.claims import Claim, best, render_claims
 from benchmarks.pages.markdown import number, table
@@ -83,3 +84,8 @@ def test_the_pages_in_docs_are_those_of_the_results():
     if not any(FULL.results.glob("*.json")):
         pytest.skip("nothing has been measured")
     assert written == rendered
+
+
+def test_the_drift_pages_in_docs_are_those_of_the_results():
+    for name, text in rendered().items():
+        assert (PAGES / name).read_text() == text

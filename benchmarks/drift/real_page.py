@@ -183,7 +183,7 @@ Judged by hand, with the months above and the days behind them.
 
 * **Yes, and it matters.** `poutcome`, `pdays` and `previous` from 17 November 2008: the bank now calls
   clients whom it had called before, 28.5 % of them on the 18th, and training had not one. It is one event
-  told five times, and told last: the weight is 0, because the model was fitted where these fields never
+  told five times, and ranked last: the weight is 0, because the model was fitted where these fields never
   varied. A weight says what the model makes of a field, not what there is in it. Of the 1,511 later clients
   whose earlier campaign had been a success 64.7 % subscribed, of the 12,921 without an earlier outcome
   17.5 %: the reason to fit anew.

@@ -3,7 +3,9 @@
 Days are the units, and neighbouring days resemble each other, so the error of a mean over n days is larger
 than its spread says: by (1 + r) / (1 - r) in the variance, r being the correlation of a day with the one
 before (effective sample size of an AR(1) series; D. S. Wilks, Statistical Methods in the Atmospheric
-Sciences, ch. 5).
+Sciences, ch. 5). A day's own rows stray as well, which is nearly all that a day of few rows shows; so the
+variance of a day's sum has a part that grows with its rows, and one with their square (as in a random-effects
+model of one factor; S. R. Searle, G. Casella and C. E. McCulloch, Variance Components, ch. 3).
 """
 
 from __future__ import annotations
@@ -27,11 +29,17 @@ MOST_CORRELATION = 0.8
 
 @dataclass(frozen=True, eq=False)
 class Daily:
-    """A sum over rows and their number, for each UTC day that has rows. start_ns: int64 [days], in order."""
+    """Sums over the rows of each UTC day that has some. start_ns: int64 [days], in order.
+
+    sums: of weight times value. counts, squares: of the weights and of their squares; the number of rows
+    where each stands for itself. within: of weight times the squared distance from the day's mean.
+    """
 
     start_ns: NDArray[np.int64]
     sums: NDArray[np.float64]
     counts: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    within: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -46,16 +54,24 @@ class Daily:
         """The days of rows; all [n]. weight: how many rows each stands for; itself when not given."""
         days, place = np.unique(event_ns // DAY_NS, return_inverse=True)
         each = np.ones(len(values)) if weight is None else weight
-        return cls(
-            days * DAY_NS,
-            np.bincount(place, weights=each * values, minlength=len(days)).astype(np.float64),
-            np.bincount(place, weights=each, minlength=len(days)).astype(np.float64),
-        )
+
+        def summed(of: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.bincount(place, weights=of, minlength=len(days)).astype(np.float64)
+
+        sums, counts = summed(each * values), summed(each)
+        apart = values - (sums / counts)[place]
+        return cls(days * DAY_NS, sums, counts, summed(each**2), summed(each * apart**2))
 
     def between(self, since_ns: int, until_ns: int) -> Daily:
         """The days that begin in [since_ns, until_ns)."""
         inside = (self.start_ns >= since_ns) & (self.start_ns < until_ns)
-        return Daily(self.start_ns[inside], self.sums[inside], self.counts[inside])
+        return Daily(
+            self.start_ns[inside],
+            self.sums[inside],
+            self.counts[inside],
+            self.squares[inside],
+            self.within[inside],
+        )
 
     @property
     def mean(self) -> float:
@@ -102,21 +118,36 @@ def compare(before: Daily, now: Daily) -> Shift | None:
         return None
     correlation = _correlation(before)
     inflation = (1 + correlation) / (1 - correlation)
-    change, count, residual = now.mean - before.mean, len(before), before.residual
-    # Of one day's mean, for days of equally many rows.
-    spread = count / (count - 1) * float(residual @ residual) / float(before.counts @ before.counts)
-    variance = (
-        inflation
-        * spread
-        * sum(float(part.counts @ part.counts) / float(part.counts.sum()) ** 2 for part in (before, now))
-    )
+    change, spread = now.mean - before.mean, _Spread.of(before)
+    variance = inflation * (spread.of_mean(before) + spread.of_mean(now))
     if variance == 0:
         p = 1.0 if change == 0 else 0.0
     else:
         # Correlated days are worth fewer independent ones.
-        freedom = max(count / inflation - 1, 1.0)
+        freedom = max(len(before) / inflation - 1, 1.0)
         p = 2 * float(stdtr(freedom, -abs(change) / math.sqrt(variance)))
     return Shift(before.mean, now.mean, len(before), len(now), correlation, p, _since_ns(before, now))
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """The variance of a row within its day, and that of the days' own levels."""
+
+    rows: float
+    days: float
+
+    @classmethod
+    def of(cls, days: Daily) -> _Spread:
+        freedom = float((days.counts - days.squares / days.counts).sum())
+        rows = float(days.within.sum()) / freedom if freedom > 0 else 0.0
+        total = len(days) / (len(days) - 1) * float(days.residual @ days.residual)
+        between = total - rows * float(days.squares.sum())
+        return cls(rows, max(between, 0.0) / float(days.counts @ days.counts))
+
+    def of_mean(self, days: Daily) -> float:
+        """The variance of the mean over the rows of days that do not resemble each other."""
+        of_sum = self.rows * float(days.squares.sum()) + self.days * float(days.counts @ days.counts)
+        return of_sum / float(days.counts.sum()) ** 2
 
 
 def _correlation(days: Daily) -> float:

@@ -20,6 +20,8 @@ _OF_PEERS = {
     "mlserver": ("mlserver", "grpcio", "onnxruntime"),
     "kserve": ("kserve", "grpcio", "onnxruntime"),
 }
+_MEASURED = (":!benchmarks/results", ":!docs")
+"""All but what measuring itself writes."""
 _PINNED = re.compile(r"^([a-z0-9-]+)==([^ \\;]+)", re.MULTILINE)
 
 
@@ -28,9 +30,9 @@ def describe() -> dict[str, Any]:
     return {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _said("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"),
-        "changed": bool(_said("git", "-C", str(ROOT), "status", "--porcelain")),
+        "changed": bool(_said("git", "-C", str(ROOT), "status", "--porcelain", "--", *_MEASURED)),
         "machine": {
-            "processor": _first(Path("/proc/cpuinfo"), r"model name\s*:\s*(.+)"),
+            "processor": _processor(Path("/proc/cpuinfo")),
             "virtual": "hypervisor" in Path("/proc/cpuinfo").read_text(),
             "cores": os.cpu_count(),
             "memory_gb": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
@@ -48,13 +50,21 @@ def describe() -> dict[str, Any]:
     }
 
 
+def _processor(cpuinfo: Path) -> str:
+    """Its name; and family and model, for a virtual machine's name often leaves out which one it is."""
+    name, family, model = (
+        _first(cpuinfo, rf"^{key}\s*:\s*(.+)$") for key in ("model name", "cpu family", "model")
+    )
+    return name if "unknown" in (family, model) else f"{name} (family {family}, model {model})"
+
+
 def _locked(peer: str, names: tuple[str, ...]) -> dict[str, str]:
     found = dict(_PINNED.findall((HERE / "peers" / f"{peer}.txt").read_text()))
     return {name: found[name] for name in names}
 
 
 def _first(file: Path, pattern: str) -> str:
-    found = re.search(pattern, file.read_text())
+    found = re.search(pattern, file.read_text(), re.MULTILINE)
     return found[1].strip() if found else "unknown"
 
 

@@ -1,6 +1,7 @@
 """The gate's procedure on small samples of the streams of docs/gate.md, and the page from its results."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -60,3 +61,7 @@ def test_bursts_pass_where_rows_are_units_and_not_where_blocks_are():
 
 def test_the_page_says_what_the_results_say():
     assert PAGE.read_text() == render(json.loads(RESULT.read_text()))
+
+
+def test_no_sentence_of_the_page_has_a_gap():
+    assert not re.search(r"[^|\s] {2,}[^|\s]", PAGE.read_text())

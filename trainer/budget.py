@@ -97,14 +97,14 @@ def _arrivals(
             if step.champion == champion and first_fits.get(step.candidate, step.candidate) in arrived:
                 found.append(None)
             continue
-        digest = first_fits.get(step.digest, step.digest)
-        in_shadow.pop(digest, None)
+        # A fit that is registered is not yet in the place of the one that it will go on from.
+        in_shadow.pop(step.digest, None)
         if step.to_state is ModelState.SHADOW:
-            in_shadow[digest] = None
+            in_shadow[step.digest] = None
         elif step.to_state is ModelState.CHAMPION:
             serving = step.digest
         if serving == champion:
-            new = [one for one in in_shadow if one not in arrived]
-            arrived |= dict.fromkeys(new)
-            found += new
+            new = dict.fromkeys(first_fits.get(one, one) for one in in_shadow)
+            found += [one for one in new if one not in arrived]
+            arrived |= new
     return found

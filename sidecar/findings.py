@@ -16,6 +16,7 @@ import sqlite_utils
 
 from sidecar.canonical_json import canonical_json
 from sidecar.errors import ConfigError, UnavailableError
+from sidecar.small_file import open_small_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Kept in the file's `user_version`."""
-_BUSY_SECONDS = 10.0
 _KEY = ("monitor", "model", "subject", "what")
 
 
@@ -78,9 +78,7 @@ class FindingStore:
         with self._usable():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o640)  # figures of what customers sent
-            self._connection = sqlite3.connect(
-                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
+            self._connection = open_small_file(path)
         self._connection.row_factory = sqlite3.Row
         try:
             with self._usable():

@@ -8,7 +8,7 @@ arrow taken. The database itself refuses a second champion, and refuses to chang
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from sidecar.audit_chain import GENESIS, Audit, Entry, read_entries, verify_chain
 from sidecar.domain import NOTHING_DEPLOYED, Deployment
@@ -16,7 +16,14 @@ from sidecar.errors import ConflictError, InvalidRequestError, NoChampionError, 
 from sidecar.lifecycle import ModelState, Reason, Transition, Version, check_arrow
 from sidecar.registry_activations import Activation, add_activation, newest_activation
 from sidecar.registry_arrows import NOBODY, Arrows, check_judged, check_signature
-from sidecar.registry_decisions import StoredDecision, add_decision, newest_decision, read_decisions
+from sidecar.registry_decisions import (
+    Judged,
+    StoredDecision,
+    add_decision,
+    newest_decision,
+    read_decisions,
+    read_judged,
+)
 from sidecar.registry_file import RegistryFile
 from sidecar.registry_looks import Look, add_look, read_looks
 from sidecar.registry_versions import Versions
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NOBODY",
     "Activation",
+    "Judged",
     "Look",
     "ModelState",
     "Reason",
@@ -40,6 +48,8 @@ __all__ = [
     "Transition",
     "Version",
 ]
+
+_Decided = TypeVar("_Decided", StoredDecision, Judged)
 
 
 class Registry:
@@ -327,14 +337,11 @@ class Registry:
 
     def history(self) -> list[Transition | StoredDecision]:
         """Transitions and decisions in the order in which they were written."""
-        with self._file.read() as db:
-            if db is None:
-                return []
-            rows: dict[tuple[str, int], Transition | StoredDecision] = {
-                ("transitions", step.sequence): step for step in self._versions(db).transitions()
-            }
-            rows |= {("decisions", one.sequence): one for one in read_decisions(db)}
-            return [rows[entry.kind, entry.row] for entry in read_entries(db)]
+        return self._in_order(read_decisions)
+
+    def course(self) -> list[Transition | Judged]:
+        """The same as `history`, but of decisions only whom they were on."""
+        return self._in_order(read_judged)
 
     def entries(self) -> list[Entry]:
         """The chain that ties transitions and decisions, oldest first."""
@@ -345,6 +352,18 @@ class Registry:
         """Whether transitions and decisions are as they were written, by the chain that ties them."""
         with self._file.read() as db:
             return verify_chain(db) if db else Audit(0, GENESIS, ())
+
+    def _in_order(
+        self, decisions: Callable[[sqlite3.Connection], list[_Decided]]
+    ) -> list[Transition | _Decided]:
+        with self._file.read() as db:
+            if db is None:
+                return []
+            rows: dict[tuple[str, int], Transition | _Decided] = {
+                ("transitions", step.sequence): step for step in self._versions(db).transitions()
+            }
+            rows |= {("decisions", one.sequence): one for one in decisions(db)}
+            return [rows[entry.kind, entry.row] for entry in read_entries(db)]
 
     def _versions(self, db: sqlite3.Connection) -> Versions:
         return Versions(db, self.path.parent)

@@ -40,6 +40,18 @@ class StoredDecision:
     sequence: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Whom a decision was on, and against whom (digests), without what it rests on.
+
+    sequence: that of the decision.
+    """
+
+    candidate: str
+    champion: str
+    sequence: int
+
+
 _COLUMNS = ", ".join(field.name for field in fields(StoredDecision))
 
 
@@ -58,6 +70,12 @@ def add_decision(db: sqlite3.Connection, decision: StoredDecision) -> int:
 def read_decisions(db: sqlite3.Connection) -> list[StoredDecision]:
     """All decisions, oldest first."""
     return [_stored(row) for row in db.execute(f"SELECT {_COLUMNS} FROM decisions ORDER BY sequence")]  # noqa: S608 - our own names
+
+
+def read_judged(db: sqlite3.Connection) -> list[Judged]:
+    """Whom all decisions were on, oldest first. What they rest on, most of the file, is not read."""
+    rows = db.execute("SELECT candidate, champion, sequence FROM decisions ORDER BY sequence")
+    return [Judged(**dict(row)) for row in rows]
 
 
 def newest_decision(

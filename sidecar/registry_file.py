@@ -14,15 +14,12 @@ import sqlite_utils
 
 from sidecar.errors import ConfigError, UnavailableError
 from sidecar.lifecycle import ModelState
+from sidecar.small_file import open_small_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCHEMA = 6
-BUSY_SECONDS = 10.0
-CACHE_KIB = 256
-"""Memory for pages of a file that a sidecar holds open and asks little of. SQLite's usual 2 MB each would
-fill over days, and look like a leak."""
 
 _APPEND_ONLY = ("transitions", "decisions", "looks", "audit")
 
@@ -109,10 +106,9 @@ def _connect(path: Path) -> sqlite3.Connection:
 
     Raises ConfigError when the file was written by another version of this program.
     """
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = open_small_file(path)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")  # negative: so many KiB
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found != SCHEMA:
         connection.close()

@@ -8,7 +8,7 @@ from tiny_bundles import tiny_bundle
 
 from sidecar.audit_chain import GENESIS
 from sidecar.lifecycle import ModelState, Reason
-from sidecar.registry import Registry, StoredDecision
+from sidecar.registry import Judged, Registry, StoredDecision
 
 WHY = Reason("tests", "to see")
 
@@ -75,10 +75,19 @@ def test_what_was_written_is_intact_and_in_order(path):
     assert history[6].reasons == ["It is early.", "Wait."]
 
 
+def test_the_course_is_the_history_without_what_decisions_rest_on(path):
+    with Registry(path) as registry:
+        history, course = registry.history(), registry.course()
+    assert course == [
+        Judged(one.candidate, one.champion, one.sequence) if isinstance(one, StoredDecision) else one
+        for one in history
+    ]
+
+
 def test_an_empty_registry_is_intact(tmp_path):
     with Registry(tmp_path / "none.db") as registry:
         assert registry.verify().head == GENESIS
-        assert registry.history() == []
+        assert registry.history() == registry.course() == []
         registry.create()
         assert registry.verify().faults == ()
 

@@ -26,7 +26,7 @@ from made_evidence import (
 
 from trainer.budget import ErrorShare
 from trainer.evidence import OpenFinding
-from trainer.gate import Action, choose, lacking
+from trainer.gate import Action, choose, decide, lacking
 from trainer.interval import Day
 from trainer.late_outcomes import LateOutcomes
 from trainer.representative import Representation
@@ -212,6 +212,13 @@ def test_decision_says_what_it_rests_on():
     assert decision.wanted == 40
     assert decision.e_value == pytest.approx(np.mean([math.exp(one) for one in cycles(*GAINS)[-1].winning]))
     assert decision == judge()
+
+
+def test_an_error_of_no_whole_percent_is_said_as_it_is():
+    policy = replace(POLICY, error=0.025)
+    (reason,) = decide(evidence(), policy, decided_ns=0, actor="tests").reasons
+    assert "of an error of 2.5%" in reason
+    assert "97.5% interval" in reason
 
 
 def test_the_e_value_has_to_reach_what_the_budget_leaves():

@@ -1,6 +1,7 @@
 """The gate's procedure on small samples of the streams of docs/gate.md, and the page from its results."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from benchmarks.gate import exploration, nulls, speed
 from benchmarks.gate.exploration import BETTER
 from benchmarks.gate.page import PAGE, RESULT, render
 from benchmarks.gate.procedures import passed, passed_at, passed_by_t
+from benchmarks.gate.sections.labels import late
 from benchmarks.gate.streams import bursts, fraud_gain, fraud_null, pennies, signs
 from trainer.latency import block_shares, within_units
 
@@ -60,3 +62,15 @@ def test_bursts_pass_where_rows_are_units_and_not_where_blocks_are():
 
 def test_the_page_says_what_the_results_say():
     assert PAGE.read_text() == render(json.loads(RESULT.read_text()))
+
+
+@pytest.mark.parametrize(("lost", "words"), [(0, "all 361 and"), (1, "360 of the 361 and")])
+def test_the_page_says_how_many_of_the_late_controls_are_held(lost, words):
+    found = json.loads(RESULT.read_text())["late"]
+    first, *others = found["kinds"]
+    kinds = [{**first, "naive": 361, "guarded": 361 - lost}, *others]
+    assert f"with them, {words}" in late({**found, "kinds": kinds})
+
+
+def test_no_sentence_of_the_page_has_a_gap():
+    assert not re.search(r"[^|\s] {2,}[^|\s]", PAGE.read_text())

@@ -230,6 +230,18 @@ def test_all_fits_of_a_recipe_have_one_part_of_the_error(registry, fit):
     assert shares[newcomer.digest] == ErrorShare(2, 3)
 
 
+def test_a_part_stays_though_the_next_fit_was_admitted_before_the_reign_in_which_it_came(registry, fit):
+    first, other, third = (shadowed(registry, fit(name, name)) for name in ("forest", "line", "boosting"))
+    second = register(registry, fit("forest-june", "forest").path, WHY)
+    promote_by_override(registry, third.digest, "tester", "because")
+    save(registry, *judged(third, other), POLICY)
+    together = {first.digest: ErrorShare(0, 2), other.digest: ErrorShare(0, 2)}
+    assert error_shares(registry, third.digest) == together
+    start_shadow(registry, second.model.digest, WHY)
+    assert state(registry, first) is ModelState.SUPERSEDED
+    assert error_shares(registry, third.digest) == {**together, second.model.digest: ErrorShare(0, 2)}
+
+
 def test_a_recipe_whose_fit_was_rejected_begins_anew(registry, fit):
     champion = registry.champion().model
     first = shadowed(registry, fit("may"))

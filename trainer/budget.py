@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidecar.lifecycle import ModelState
-from sidecar.registry import StoredDecision
+from sidecar.registry import Judged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from sidecar.lifecycle import Transition
     from sidecar.registry import Registry
 
 
@@ -51,10 +52,11 @@ class ErrorShare:
 
 def error_shares(registry: Registry, champion: str) -> dict[str, ErrorShare]:
     """The part of every version that was ever in the shadow while `champion` (a digest) made the replies."""
-    first_fits = _first_fits(registry)
+    course = registry.course()
+    first_fits = _first_fits(course)
     groups: list[list[str]] = []
     together = False
-    for digest in _arrivals(registry, champion, first_fits):
+    for digest in _arrivals(course, champion, first_fits):
         if digest is None:
             together = False
             continue
@@ -70,16 +72,18 @@ def error_shares(registry: Registry, champion: str) -> dict[str, ErrorShare]:
     return shares | fits
 
 
-def _first_fits(registry: Registry) -> dict[str, str]:
+def _first_fits(course: Sequence[Transition | Judged]) -> dict[str, str]:
     """Of every version that took another's place in the shadow, the first that stood there (digests)."""
     found: dict[str, str] = {}
-    for step in registry.transitions():
-        if step.successor:
+    for step in course:
+        if not isinstance(step, Judged) and step.successor:
             found[step.successor] = found.get(step.digest, step.digest)
     return found
 
 
-def _arrivals(registry: Registry, champion: str, first_fits: Mapping[str, str]) -> list[str | None]:
+def _arrivals(
+    course: Sequence[Transition | Judged], champion: str, first_fits: Mapping[str, str]
+) -> list[str | None]:
     """Who came into the champion's shadow, in order, by digest; None where a decision was taken.
 
     Who took another's place goes by the digest of the first that stood there.
@@ -88,19 +92,19 @@ def _arrivals(registry: Registry, champion: str, first_fits: Mapping[str, str]) 
     in_shadow: dict[str, None] = {}
     arrived: dict[str, None] = {}
     found: list[str | None] = []
-    for step in registry.history():
-        if isinstance(step, StoredDecision):
+    for step in course:
+        if isinstance(step, Judged):
             if step.champion == champion and first_fits.get(step.candidate, step.candidate) in arrived:
                 found.append(None)
             continue
-        digest = first_fits.get(step.digest, step.digest)
-        in_shadow.pop(digest, None)
+        # A fit that is registered is not yet in the place of the one that it will go on from.
+        in_shadow.pop(step.digest, None)
         if step.to_state is ModelState.SHADOW:
-            in_shadow[digest] = None
+            in_shadow[step.digest] = None
         elif step.to_state is ModelState.CHAMPION:
             serving = step.digest
         if serving == champion:
-            new = [one for one in in_shadow if one not in arrived]
-            arrived |= dict.fromkeys(new)
-            found += new
+            new = dict.fromkeys(first_fits.get(one, one) for one in in_shadow)
+            found += [one for one in new if one not in arrived]
+            arrived |= new
     return found

@@ -179,12 +179,12 @@ class Evidence:
     first_scored_ns: event time of the first row received, of those that were read, with a Score of the
     candidate; None without any. trained_until_ns: the newest event it was fitted on, None where not known.
     received_since_ns: by the machine's clock, when both came to stand where they do; 0 where not known.
-    unmatured: shadowed rows too young to be judged. labelled: judged rows with a label; late: how many
-    of those came after the maturity. joined: labelled rows the candidate gave a value for. losses: joined
-    rows, decided differently, that lost money. days:
-    judged days, for the eye; their decisions include the hidden ones. cycles: what decides. slices_tried: how
-    many slices were compared to find `slices`. champion_quality, candidate_quality: None without joined rows.
-    latency: None without a value. noise: None where no copy of the champion scored any row.
+    unmatured: shadowed rows too young to be judged. labelled: judged rows with a label; late: how many of
+    their outcomes came after the maturity. joined: labelled rows the candidate gave a value for. losses:
+    joined rows, decided differently, that lost money. days: judged days, for the eye; their decisions include
+    the hidden ones. cycles: what decides. slices_tried: how many slices were compared to find `slices`.
+    champion_quality, candidate_quality: None without joined rows. latency: None without a value. noise: None
+    where no copy of the champion scored any row.
     """
 
     task: str

@@ -45,11 +45,11 @@ def stands_for(propensity: NDArray[np.float32], hidden: NDArray[np.bool_]) -> ND
 class HiddenOutcomes:
     """Judged rows by what their reply did to the outcome.
 
-    by: the action that hides it. hidden: rows whose reply took that action; without_chance: of these, those
-    that could not have been explored; changed: of these, those that the candidate decided differently.
-    explored: rows whose rule decided that action and whose reply took the other; explored_labelled: of these,
-    those with a label. heaviest: the most rows that one with a label stands for. cost_per_1000: money per
-    1,000 judged decisions that the explored rows earned less than the rule's own action would have.
+    by: the action that hides it. hidden: rows whose reply took that action; of these without_chance could not
+    have been explored, and on changed the candidate decided differently. explored: rows whose rule decided
+    that action and whose reply took the other; explored_labelled: of these, those with a label. heaviest: the
+    most rows that one with a label stands for. cost_per_1000: money per 1,000 judged decisions that the
+    explored rows earned less than the rule's own action would have.
     """
 
     by: str

@@ -123,12 +123,12 @@ class JoinedRows:
             return self._as_logged
         return self.index.rows_of(request_ids)
 
-    @property
+    @cached_property
     def labelled(self) -> NDArray[np.bool_]:
         """Rows that count: matured, with a label. bool [n]."""
         return self.matured & ~np.isnan(self.label)
 
-    @property
+    @cached_property
     def weight(self) -> NDArray[np.float64]:
         """How many rows each stands for, see `stands_for`. float64 [n]."""
         return stands_for(self.propensity, self.hidden)

@@ -31,15 +31,15 @@ error with a chance of at most `error`, however often one looks. It is read at t
 What the guarantee rests on, and how each is watched:
 
 * *No unit loses more than declared.* What a unit could lose is known from the two models' decisions before
-any outcome;   one unit that could lose more is enough, and the gate holds.
+  any outcome; one unit that could lose more is enough, and the gate holds.
 * *A unit's expectation, given the past, is what is asked about.* With an entity, days whose totals vary more
-than   independent entities would let them make the gate hold. Without one, whole days are units.
+  than independent entities would let them make the gate hold. Without one, whole days are units.
 * *What is judged stands for the rest.* Only days that have matured entirely count; rows without a label are
-compared with the others;   where an action hides the outcome, explored rows stand for those that hid it, and
-without any the answer is "not identifiable".
+  compared with the others; where an action hides the outcome, explored rows stand for those that hid it, and
+  without any the answer is "not identifiable".
 * *Every candidate is counted.* All that are tried against one champion share its error; the first n that
-come together   need an e-value of 20 (n + 1), later ones more (`trainer/budget.py`). A recipe that is fitted
-anew counts once: its bets go on from fit to fit, and so does its part.
+  come together need an e-value of 20 (n + 1), later ones more (`trainer/budget.py`). A recipe that is fitted
+  anew counts once: its bets go on from fit to fit, and so does its part.
 
 Below, "gate" is the bets of this procedure alone, run by the functions that the gate itself uses. Where it
 says "the whole gate", logs are written, and evidence and verdicts are the gate's own. The control is what is

@@ -15,7 +15,7 @@ import sqlite_utils
 
 from sidecar.errors import ConfigError, UnavailableError
 from sidecar.profile.profile import Profile
-from sidecar.registry_file import CACHE_KIB
+from sidecar.small_file import open_small_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Kept in the file's `user_version`."""
-_BUSY_SECONDS = 10.0
 _ARRAYS = {"counts": "<i8", "sums": "<f8", "squares": "<f8", "whole": "<i8", "least": "<f8", "most": "<f8"}
 """How each part of a profile lies in its column: its bytes as these numbers."""
 
@@ -42,9 +41,7 @@ class ProfileStore:
         with self._usable():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o640)  # categories are what customers sent
-            self._connection = sqlite3.connect(
-                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
+            self._connection = open_small_file(path)
         try:
             with self._usable():
                 self._prepare()
@@ -111,7 +108,6 @@ class ProfileStore:
                 "move it away"
             )
         self._connection.execute("PRAGMA synchronous = NORMAL")  # counts, which the log has row by row
-        self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")  # negative: so many KiB
 
     def _create(self) -> None:
         (tables,) = self._connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()

@@ -69,8 +69,8 @@ def footnotes(found: Evaluation, left_out: Mapping[str, str]) -> list[str]:
     first, last, known = iso_day(span.since_ns), iso_day(span.until_ns - 1), iso_day(span.as_of_ns)
     rows = (
         f"{first} to {last}: {coverage.served:,} rows served on whole UTC days that had matured by {known}, "
-        f"{coverage.labelled_share:.2%} with an outcome. Intervals: {found.confidence:.0%}, whole days are "
-        "the units."
+        f"{coverage.labelled_share:.2%} with an outcome. Intervals: {100 * found.confidence:g}%, whole days "
+        "are the units."
     )
     lines = [rows, *(_hidden(found) if censoring.declared else _censored(censoring))]
     for one in found.versions:

@@ -33,10 +33,11 @@ CONTROL_NOTE = "The controls go the same way through log, evidence and gate."
 LATE_CONTROL = """\
 "Labels as they come" is a task that declares a maturity of nothing. "Good when nothing was heard for a week"
 is a caller who reports so, and corrects it when the fraud is known, and a task that declares a maturity of
-seven days. Both are without the verdicts on labels that lack or come late; with them, {held} are held."""
+seven days. Both are without the verdicts on labels that lack or come late;
+with them, {held} are held."""
 HIDDEN_CONTROL = """\
 "Rows without outcome left out" is the same log under a task that does not say what hides outcomes, without
-the verdicts on labels that lack (with them, {held} of the {naive} are held)."""
+the verdicts on labels that lack (with them, {held} are held)."""
 _CONTROLS = {
     "blocks more": "labels as they come",
     "blocks less": "good when nothing was heard for a week",
@@ -54,7 +55,7 @@ _STOOD = {
 def late(found: Mapping[str, Any]) -> str:
     """Labels that come late."""
     kinds = [(f"candidate {one['candidate']}", _CONTROLS[one["candidate"]], one) for one in found["kinds"]]
-    held = " and ".join(f"{one['guarded']} of the {one['naive']}" for one in found["kinds"])
+    held = " and ".join(_guarded(one["guarded"], one["naive"]) for one in found["kinds"])
     controls = LATE_CONTROL.format(held=held)
     return "\n\n".join(
         [
@@ -69,8 +70,8 @@ def hidden(found: Mapping[str, Any]) -> str:
     """Labels that the champion hides."""
     control = "rows without outcome left out"
     kinds = [(f"{one['share'] * 100:.0f} % explored", _control(one, control), one) for one in found["kinds"]]
-    held, naive = (sum(one[name] for one in found["kinds"]) for name in ("guarded", "naive"))
-    controls = HIDDEN_CONTROL.format(held=held, naive=naive)
+    guarded, naive = (sum(one[name] for one in found["kinds"]) for name in ("guarded", "naive"))
+    controls = HIDDEN_CONTROL.format(held=_guarded(guarded, naive))
     return "\n\n".join([HIDDEN_NOTE, _tables(kinds), f"{CONTROL_NOTE}\n{controls}"])
 
 
@@ -119,6 +120,11 @@ def _of(one: Mapping[str, Any], name: str) -> str:
 
 def _control(one: Mapping[str, Any], words: str) -> str:
     return f"{_of(one, 'naive')}, day {one['naive_days']:.0f}: {words}"
+
+
+def _guarded(guarded: int, naive: int) -> str:
+    """How many of the promoted controls the guards would have held."""
+    return f"all {naive}" if guarded == naive else f"{guarded} of the {naive}"
 
 
 def _held(held: Mapping[str, int]) -> str:

@@ -158,7 +158,7 @@ class Client:
         """Report what really happened after a prediction; returns once it is stored.
 
         label: 1 or 0. value: money it moved. observed_ns: when it became known; the time of arrival when
-        None. Give it where a call may be repeated: only then is the repetition known as a duplicate.
+        None. A repetition counts as of the first time in any case; with it, it is also not stored again.
         """
         return self._record([outcome_message(request_id, label, value, observed_ns)], None)
 

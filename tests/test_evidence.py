@@ -176,6 +176,13 @@ def test_outcomes_that_come_after_the_maturity_are_counted_by_their_kind(tmp_pat
     assert any("maturity is too short" in doubt for doubt in doubts(found, task.policy))
 
 
+def test_outcomes_that_are_sent_again_change_nothing(tmp_path):
+    path = log(tmp_path)
+    evidence = evidence_of(path)
+    write_log(path, [], [], [outcomes(replace(LIVE, known_ns=LIVE.known_ns + DAY_NS))])
+    assert evidence_of(path) == evidence
+
+
 def test_every_missing_score_is_counted_by_its_kind(tmp_path):
     kinds = [kind for kind in Failure if kind is not Failure.NONE]
     batches = [scored(LIVE, CANDIDATE_SCORE, ROWS[:400], CANDIDATE)]

@@ -158,6 +158,22 @@ def test_a_correction_wins_from_when_it_was_observed(store, path):
         assert len(reader.outcomes(as_of_ns=0)) == 0
 
 
+def test_an_outcome_that_is_reported_again_is_no_later_one(store, path):
+    store.write(
+        [], [], [[Outcome("a", 0.0, None, 100), Outcome("b", 1.0, 2.5, 100), Outcome("c", 1.0, None, 9)]]
+    )
+    store.write([], [], [[Outcome("a", 1.0, None, 200), Outcome("b", 1.0, 2.5, 200)]])
+    store.write([], [], [[Outcome("a", 1.0, None, 300), Outcome("b", 1.0, 2.5, 300)]])
+    with LogReader(path) as reader:
+        table = reader.outcomes()
+        assert to_texts(table.request_ids) == ["a", "b", "c"]
+        assert (table.label.tolist(), table.observed_ns.tolist()) == ([1.0, 1.0, 1.0], [200, 100, 9])
+        assert table.recorded_ns[1] == table.recorded_ns[2] < table.recorded_ns[0]
+    store.write([], [], [[Outcome("a", 0.0, None, 400), Outcome("b", 1.0, 3.5, 400)]])
+    with LogReader(path) as reader:  # corrected back, and by another value: those are later ones
+        assert reader.outcomes().observed_ns.tolist() == [400, 400, 9]
+
+
 def test_sql_finds_a_request(store, path):
     store.write([served(["a", "b"])], [], [])
     database = sqlite3.connect(path)

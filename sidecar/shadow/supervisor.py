@@ -104,9 +104,6 @@ class ShadowSupervisor:
                 candidate.join()
         return self.collect()
 
-    def _new(self, ref: BundleRef, role: Role) -> Candidate:
-        return Candidate(ref, role, self._engine, self._settings, self._finished.append)
-
     def _roles(self, deployment: Deployment) -> list[tuple[Role, BundleRef]]:
         roles = [(Role.CANDIDATE, ref) for ref in deployment.candidates]
         if deployment.champion and deployment.canary:

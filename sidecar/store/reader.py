@@ -205,7 +205,11 @@ class LogReader:
             yield Part(models[model], models[of], found)
 
     def outcomes(self, as_of_ns: int | None = None, since_ns: int | None = None) -> OutcomeTable:
-        """For each request the outcome observed last, of those with since_ns <= observed_ns <= as_of_ns."""
+        """For each request the outcome observed last, of those with since_ns <= observed_ns <= as_of_ns.
+
+        Where it only says once more what was said just before, it is as it was when that was said first:
+        whoever reports an outcome again does not make it a later one.
+        """
         last_ns = int(_INT64.max) if as_of_ns is None else int(as_of_ns)
         first_ns = int(_INT64.min) if since_ns is None else int(since_ns)
         with self._one_state():
@@ -342,7 +346,7 @@ def _marks(values: Sequence[Any]) -> str:
 
 
 def _latest(outcomes: Columns) -> Columns:
-    """Of each request only the outcome observed last."""
+    """Of each request only the outcome observed last; of those in a row that say the same, the first."""
     ids = outcomes["request_ids"]
     if (ids[1:] > ids[:-1]).all():  # as SQLite has them, most often
         return outcomes
@@ -351,5 +355,11 @@ def _latest(outcomes: Columns) -> Columns:
         return outcomes
     of = index.numbers()
     order = np.lexsort((outcomes["observed_ns"], of))
-    rows = np.sort(order[np.append(of[order][1:] != of[order][:-1], True)])
+    ends = np.append(of[order][1:] != of[order][:-1], True)
+    begins = np.append(True, ends[:-1])
+    for name in ("label", "value"):
+        said = outcomes[name][order].view(np.int64)  # so that a value that lacks equals itself
+        begins[1:] |= said[1:] != said[:-1]
+    first = np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))
+    rows = np.sort(order[first[ends]])
     return {name: values[rows] for name, values in outcomes.items()}

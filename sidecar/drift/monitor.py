@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sidecar.drift.naming import MONITOR, name_findings
-from sidecar.drift.scale import KEPT_NS, SCALES
+from sidecar.drift.scale import SCALES, history_ns
 from sidecar.drift.watch import Watch
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ class DriftMonitor:
         reference = self._references[serving]
         if serving not in self._watched:
             watch = Watch(reference, self._settings)
-            self._watched[serving] = _Watched(watch, self._importance(serving), newest_ns - KEPT_NS)
+            since_ns = history_ns(self._profiles.rows(serving), self._settings.min_rows)
+            self._watched[serving] = _Watched(watch, self._importance(serving), since_ns)
         watched = self._watched[serving]
         until_ns = newest_ns
         quiet = time.monotonic() - self._heard > QUIET_SECONDS
@@ -139,11 +140,10 @@ class DriftMonitor:
 
     def _report(self, model: str, watched: _Watched) -> None:
         names = watched.watch.reference.layout.names
-        for scale in watched.watch.scales:
-            if scale.look is not None:
-                by_name = zip(names, scale.look.stability.tolist(), strict=True)
-                self._stability = {(model, name): value for name, value in by_name}
-                break
+        look = watched.watch.newest_look
+        if look is not None:
+            by_name = zip(names, look.stability.tolist(), strict=True)
+            self._stability = {(model, name): value for name, value in by_name}
         found = name_findings(watched.watch, model, watched.importance, watched.found)
         watched.found = found
         self._tell(self._findings.report(MONITOR, model, found, watched.next_ns))

@@ -47,7 +47,6 @@ class _Open:
     """One open test of a subject."""
 
     look: Look
-    scale: str
     baseline: int
     aspect: Aspect
     since_ns: int
@@ -83,7 +82,6 @@ def name_findings(
         by_subject.setdefault(subject, []).append(
             _Open(
                 look,
-                scale.scale.name,
                 baseline,
                 Aspect(aspect),
                 int(scale.streaks.since_ns[at]),
@@ -145,7 +143,7 @@ def _of_subject(
             "psi": round(stability, 4),
             "importance": weight,
             "rank": round(weight * max(stability, 0.0), 6),
-            "scale": one.scale,
+            "scale": one.look.scale.name,
             "window_ns": one.look.start_ns,
             "rows": one.look.window.rows,
             "compared_with": one.words,
@@ -176,7 +174,7 @@ def _special(reference: Reference, subject: int, one: _Open) -> tuple[str, Conve
         return "constant", None
     if not layout.numeric[subject]:
         return "", None
-    spread = reference.spread.get((one.scale, "training"))
+    spread = reference.spread_for(one.look.scale.spreads, "training")
     natural = 0.0 if spread is None else float(spread.excess[subject, Aspect.SHIFT])
     now = moments(window, subject, int(filled.sum()))
     former = moments(baseline, subject, int(filled_before.sum()))

@@ -32,8 +32,7 @@ class SubjectFacts:
 def describe_subjects(found: Survey) -> list[SubjectFacts]:
     """Score and decision first, then fields as they matter: importance times stability index."""
     layout = found.reference.layout
-    look = next(iter(found.looks.values()), None)
-    facts = []
+    look, facts = found.look, []
     for place, subject in enumerate(layout.subjects):
         slots = slice(int(layout.starts[place]), int(layout.starts[place]) + subject.slots)
         now, before = found.profile.counts[slots], found.reference.profile.counts[slots]

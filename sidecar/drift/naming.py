@@ -172,13 +172,14 @@ def _special(reference: Reference, subject: int, one: _Open) -> tuple[str, Conve
     one_value = not layout.numeric[subject] or window.least[subject] == window.most[subject]
     if np.count_nonzero(filled) == 1 and one_value and share_before < _MOSTLY:
         return "constant", None
-    if not layout.numeric[subject]:
+    each = layout.subjects[subject]
+    if not isinstance(each, Number):
         return "", None
     spread = reference.spread_for(one.look.scale.spreads, "training")
     natural = 0.0 if spread is None else float(spread.excess[subject, Aspect.SHIFT])
     now = moments(window, subject, int(filled.sum()))
     former = moments(baseline, subject, int(filled_before.sum()))
-    found = find_conversion(now, former, natural)
+    found = find_conversion(now, former, natural, each.unit)
     return ("unit" if found else ""), found
 
 

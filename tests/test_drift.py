@@ -11,6 +11,7 @@ from scipy import stats
 
 from sidecar.config import Drift
 from sidecar.drift import unit as units
+from sidecar.drift import weight
 from sidecar.drift.comparison import Aspect, Comparer
 from sidecar.drift.level import Level, strange
 from sidecar.drift.naming import name_findings
@@ -168,6 +169,26 @@ def test_what_matters_to_the_model_stands_first():
         named = name_findings(watch, "m", {first: 0.99, second: 0.01})
         subjects = [one.subject for one in named]
         assert subjects.index(first) < subjects.index(second)
+
+
+def test_what_is_not_known_of_a_field_ranks_it_as_fields_are_on_average():
+    def all_three(blocks):
+        blocks.numbers[:, 0] += 30
+        blocks.numbers[:, 1] += 20
+        blocks.integers[:, 0] += 6
+
+    rng = np.random.default_rng(0)
+    watch = Watch(REFERENCE, Drift())
+    for hour in range(2):
+        watch.take(START_NS + hour * HOUR_NS, profile(LAYOUT, 2000, rng, all_three))
+    importance = {"seconds": 0.99, "price": 0.01, "channel": 0.0}
+    found = [one for one in name_findings(watch, "m", importance) if one.subject not in ("score", "decision")]
+    subjects = [one.subject for one in found]
+    assert subjects.index("items") < subjects.index("price")
+    items = next(one.evidence for one in found if one.subject == "items")
+    assert items["importance"] is None
+    assert items["rank"] == pytest.approx(items["psi"] / 3, rel=1e-4)
+    assert doctest.testmod(weight).failed == 0
 
 
 def test_too_few_rows_are_not_looked_at():

@@ -90,7 +90,7 @@ def _findings(found: Iterable[Mapping[str, Any]]) -> str:
                 one["opened"],
                 one["closed"] or "open",
                 f"{one['psi']:.3f}",
-                f"{one['importance']:.3f}",
+                "unknown" if one["importance"] is None else f"{one['importance']:.3f}",
                 one["text"],
             ]
             for one in found

@@ -37,7 +37,7 @@ def drift(config: Config, *, model: str, html: Path | None, as_json: bool) -> No
 
     psi: the population stability index of the newest hour or day with enough rows, less what chance gives; 0
     is no change, 0.1 is much. new: values outside everything that training had. weight: how much the field
-    matters to the model.
+    matters to the model, empty where it never varied in training, so that nothing is known of it.
     """
     with closing(Registry(config.registry_path)) as registry:
         if not model:

@@ -10,6 +10,7 @@ import numpy as np
 from sidecar.drift.comparison import Aspect
 from sidecar.drift.unit import find_conversion, moments
 from sidecar.drift.watch import TRAINING
+from sidecar.drift.weight import weight_of
 from sidecar.findings import Finding
 from sidecar.profile.layout import Decision, Number, Text
 from sidecar.session import DECISION, SCORE
@@ -69,8 +70,8 @@ def name_findings(
 ) -> list[Finding]:
     """The findings that are open, those first that matter most: importance times stability index.
 
-    importance: of raw fields, by name; score and decision count as 1. former: what the last look named; a
-    finding keeps its name while it goes on.
+    importance: of raw fields, by name; see `weight_of` for one that is not in it. Score and decision count as
+    1. former: what the last look named; a finding keeps its name while it goes on.
     """
     named_before: dict[str, set[str]] = {}
     for one in former:
@@ -132,7 +133,8 @@ def _of_subject(
             told[special] = strongest
             kinds[special] = of_values
     name = layout.subjects[subject].name
-    weight = importance.get(name, 0.0) if subject < len(layout.subjects) - 2 else 1.0
+    of_the_model = subject >= len(layout.subjects) - 2
+    weight = 1.0 if of_the_model else weight_of(name, importance)
     findings = []
     for what, one in told.items():
         stability = float(one.look.stability[subject])
@@ -141,7 +143,7 @@ def _of_subject(
             "measure": _MEASURES[one.aspect],
             "z": round(one.z, 2),
             "psi": round(stability, 4),
-            "importance": weight,
+            "importance": 1.0 if of_the_model else importance.get(name),
             "rank": round(weight * max(stability, 0.0), 6),
             "scale": one.look.scale.name,
             "window_ns": one.look.start_ns,

@@ -59,8 +59,9 @@ to {moment(found.until_ns)} UTC; {found.profile.rows:,} rows in the newest day,
 <p class="soft key"><i style="background:var(--then);margin-left:0"></i>training
 <i style="background:var(--now)"></i>the newest day. Those that matter most stand first.</p>
 <table><tr>{cells}</tr>{rows}</table>
-<p class="soft">Weight: how far the score moves when the field is shuffled. PSI: population stability index,
-less what chance gives; 0 is no change, 0.1 is much. New: values outside everything that training had.</p>
+<p class="soft">Weight: how far the score moves when the field is shuffled; empty where it never varied in
+training. PSI: population stability index, less what chance gives; 0 is no change, 0.1 is much. New: values
+outside everything that training had.</p>
 </body></html>
 """
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sidecar.drift.weight import weight_of
 from sidecar.profile.layout import Decision, Number
 
 if TYPE_CHECKING:
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SubjectFacts:
-    """One subject. importance: None for score and decision. stability: None before the first look.
+    """One subject. importance: None for score and decision, and where it is unknown.
 
+    stability: None before the first look.
     missing, missing_before, outside: shares, of the newest day and of the training rows. findings: the kinds
     that are open.
     """
@@ -56,7 +58,12 @@ def describe_subjects(found: Survey) -> list[SubjectFacts]:
             )
         )
     *fields, score, decision = facts
-    fields.sort(key=lambda each: (not each.findings, -(each.importance or 0) * max(each.stability or 0, 0)))
+    fields.sort(
+        key=lambda each: (
+            not each.findings,
+            -weight_of(each.name, found.importance) * max(each.stability or 0, 0),
+        )
+    )
     return [score, decision, *fields]
 
 

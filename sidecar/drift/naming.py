@@ -148,6 +148,7 @@ def _of_subject(
             "scale": one.look.scale.name,
             "window_ns": one.look.start_ns,
             "rows": one.look.window.rows,
+            "looked_until_ns": max(each.look.end_ns for each in kinds[what]),
             "compared_with": one.words,
             **figures,
         }

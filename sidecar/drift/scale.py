@@ -69,6 +69,14 @@ _BLOCKS = 3
 """Of four weeks, that a watch needs to find again what was open: two that are strange, and one before."""
 
 
+_BY_NAME = {scale.name: scale for scale in (*SCALES, *IN_PLACE_OF_DAYS)}
+
+
+def overdue_ns(scale: str) -> int:
+    """When another look at windows of this scale should long have been: after two of them, and a day."""
+    return max(2 * _BY_NAME[scale].length_ns, DAY_NS)
+
+
 def history_ns(rows: Mapping[int, int], min_rows: int) -> int:
     """From when on a watch must be given windows, so that it knows what one knows that never ended.
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sidecar.drift.scale import overdue_ns
 from sidecar.drift.weight import weight_of
 from sidecar.profile.layout import Decision, Number
 
 if TYPE_CHECKING:
     from sidecar.drift.survey import Survey
+    from sidecar.findings import Sighting
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,23 @@ def describe_subjects(found: Survey) -> list[SubjectFacts]:
 def moment(nanoseconds: int) -> str:
     """A moment in UTC, to the minute."""
     return f"{datetime.fromtimestamp(nanoseconds / 1e9, UTC):%Y-%m-%d %H:%M}"
+
+
+def last_look(found: Survey) -> str:
+    """When the monitor last looked, and at what."""
+    look = found.look
+    if look is None:
+        return "not looked at: too few rows"
+    return f"last looked at: {look.scale.name} until {moment(look.end_ns)}, {look.window.rows:,} rows"
+
+
+def not_looked_at_since(found: Survey, sighting: Sighting) -> int | None:
+    """Since when an open finding has not been looked at, though traffic went on; None where it was of late.
+
+    Of other monitors' findings, and of those by earlier versions, it is not known.
+    """
+    evidence = sighting.finding.evidence
+    looked_ns = evidence.get("looked_until_ns")
+    if looked_ns is None or found.until_ns - looked_ns <= overdue_ns(evidence["scale"]):
+        return None
+    return int(looked_ns)

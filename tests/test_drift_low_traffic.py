@@ -26,6 +26,7 @@ from trainer.reference import make_reference
 
 REFERENCE = reference()
 LAYOUT = REFERENCE.layout
+EARLIER = "the same hours of earlier weeks"
 WEEKLY, MONTHLY = 100, 20
 """Rows a day of which a week has enough, and of which four weeks have what is needed at least."""
 
@@ -123,6 +124,18 @@ def test_days_and_weeks_running_open_a_finding_together():
     assert opened(found) == 21  # the busy day, and the week after it
 
 
+@pytest.mark.parametrize(("rows", "weeks"), [(WEEKLY, 1), (MONTHLY, 4)])
+def test_what_only_differs_from_earlier_weeks_closes_when_none_of_those_is_left(rows, weeks):
+    watch = Watch(reference(), Drift())
+    spread = watch.reference.spread["day", "training"]
+    spread.excess[:], spread.worst[:] = 1.0, 20.0  # as if days had always differed much
+    found = watch_days(days_of([plain] * 28 * 2 + [dearer] * 28 * 12, rows=rows), watch)
+    assert {one.evidence["compared_with"] for each in found for one in each} == {EARLIER}
+    open_on = [day for day, each in enumerate(found) if "price" in {one.subject for one in each}]
+    assert open_on[0] == 56 + 2 * 7 * weeks
+    assert open_on[-1] < 28 * 8
+
+
 def weekly_rhythm(day, rng, rows):
     """The price is lower at weekends, and two calls come then for one."""
     blocks = blocks_of(rows * (2 if day % 7 > 4 else 1), rng)
@@ -184,7 +197,7 @@ def test_a_watch_that_begins_again_finds_what_one_knows_that_never_ended(rows, n
 def test_history_is_short_where_days_have_enough_rows():
     hours = {START_NS + hour * HOUR_NS: 30 for hour in range(24 * 7 * 52)}
     assert history_ns(hours, 500) == max(hours) - KEPT_NS
-    assert history_ns(hours, 1_000) == START_NS + 36 * WEEK_NS
+    assert history_ns(hours, 1_000) == START_NS + 32 * WEEK_NS
 
 
 def test_a_gap_ends_weeks_as_the_next_day_does():

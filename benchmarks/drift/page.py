@@ -88,8 +88,10 @@ either, the four together, if they have 50 rows. Weeks are whole, not days until
 the same weekdays as training and as the weeks before, which it is compared with, so that a Sunday more is no
 drift. They begin at fixed moments, so that a sidecar that starts again looks at the same ones. Such a look
 goes on where days left off. It needs a day's level, so that fewer looks raise fewer alarms; two running open
-a finding, and two plain ones close what was open, of days or of hours. What weeks vary is taken from
-training's weeks where its days had fewer than 20 rows, otherwise from its days, which vary no less."""
+a finding, and two plain ones close what was open, of days or of hours. What differs from the weeks before
+(four, or eight for four weeks together) is plain when none of those is left that did not. What weeks vary is
+taken from training's weeks where its days had fewer than 20 rows, otherwise from its days, which vary no
+less."""
 
 _LIMITS = """\
 * One window alone, however strange, opens nothing: the first word comes after two hours, or two days, two

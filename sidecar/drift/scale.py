@@ -55,7 +55,8 @@ SCALES = (HOUR, DAY)
 # all; with those of seven days, one look in twenty would. Means of weeks vary no more than means of days, so
 # the spread of days errs to the safe side.
 WEEK = Scale("week", WEEK_NS, DAY.alarms / 7, 2, (("week", WEEK_NS, 4),), ("week", "day"))
-FOUR_WEEKS = Scale("four weeks", 4 * WEEK_NS, DAY.alarms / 28, 2, (("week", WEEK_NS, 4),), ("week", "day"))
+# Eight, since the second of two strange windows is compared with what was before the first.
+FOUR_WEEKS = Scale("four weeks", 4 * WEEK_NS, DAY.alarms / 28, 2, (("week", WEEK_NS, 8),), ("week", "day"))
 IN_PLACE_OF_DAYS = (WEEK, FOUR_WEEKS)
 """From the shortest; each is looked at when nothing in it was."""
 LEAST_ROWS = 50
@@ -63,10 +64,10 @@ LEAST_ROWS = 50
 
 KEPT_NS = 4 * WEEK_NS + DAY_NS
 """How far back a look at an hour or a day reaches."""
-KEPT_OF_WEEKS_NS = 2 * FOUR_WEEKS.length_ns + DAY_NS
-"""How far back a look at four weeks reaches: to the four before."""
-_BLOCKS = 3
-"""Of four weeks, that a watch needs to find again what was open: two that are strange, and one before."""
+KEPT_OF_WEEKS_NS = 3 * FOUR_WEEKS.length_ns + DAY_NS
+"""How far back a look at four weeks reaches: to the eight before."""
+_BLOCKS = 4
+"""Of four weeks, that a watch needs to find again what was open: two that are strange, and two before."""
 
 
 _BY_NAME = {scale.name: scale for scale in (*SCALES, *IN_PLACE_OF_DAYS)}

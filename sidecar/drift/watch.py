@@ -157,6 +157,9 @@ class _ScaleWatch:
             size[which] = found.size
             side[which] = np.where(usable, strange(z[which], size[which], excess, worst, level), 0)
             compared[which] = usable
+        if scale is not self.scale:
+            # Of four weeks hardly anything is left once what stands out is. Then it is how things are now.
+            compared[CYCLE] = True
         self.streaks.take(
             side,
             np.nan_to_num(z),

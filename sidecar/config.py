@@ -127,7 +127,8 @@ class Drift:
     windows_running: int = 2
     """A finding opens when so many windows running are strange in the same way."""
     min_rows: int = 500
-    """Hours and days with fewer rows are not looked at."""
+    """Hours and days with fewer rows are not looked at. Where no day of a week has enough, the week is; where
+    it has too few, four weeks of 50 rows or more."""
     webhook: str = ""
     """An http or https address that each new finding is posted to, as JSON; empty for none."""
 

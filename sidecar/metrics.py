@@ -11,10 +11,11 @@ from prometheus_client.registry import Collector
 from sidecar.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from prometheus_client.metrics_core import Metric
 
+    from sidecar.drift.monitor import LastLook
     from sidecar.engine.contract import CanaryStats, Engine
     from sidecar.findings import FindingStore
     from sidecar.recorder import Recorder
@@ -27,7 +28,7 @@ _OF_A_SHADOW = ("scored", "failed", "shed", "queued", "restarts")
 class SidecarCollector(Collector):
     """What the parts of the sidecar say about themselves.
 
-    stability: PSI against the training rows by (model's digest, subject). findings: opened for each scrape.
+    last_look: the newest window that was compared with training. findings: opened for each scrape.
     """
 
     def __init__(
@@ -35,13 +36,13 @@ class SidecarCollector(Collector):
         engine: Engine,
         recorder: Recorder,
         shadows: ShadowSupervisor,
-        stability: Callable[[], Mapping[tuple[str, str], float]],
+        last_look: Callable[[], LastLook | None],
         findings: Callable[[], FindingStore],
     ) -> None:
         self._engine = engine
         self._recorder = recorder
         self._shadows = shadows
-        self._stability = stability
+        self._last_look = last_look
         self._findings = findings
 
     def collect(self) -> Iterator[Metric]:
@@ -108,12 +109,23 @@ class SidecarCollector(Collector):
     def _drift(self) -> Iterator[Metric]:
         index = GaugeMetricFamily(
             "sidecar_drift_psi",
-            "Population stability index of the newest hour or day against the training rows, less chance.",
+            "Population stability index of what was last looked at against the training rows, less chance.",
             labels=["model", "subject"],
         )
-        for (model, subject), value in sorted(self._stability().items()):
-            index.add_metric([model, subject], value)
-        yield index
+        until = GaugeMetricFamily(
+            "sidecar_drift_looked_until_seconds",
+            "End of the newest window looked at, in seconds since 1970 by the events' own time.",
+            labels=["model"],
+        )
+        rows = GaugeMetricFamily(
+            "sidecar_drift_looked_rows", "Rows of the newest window looked at.", labels=["model"]
+        )
+        if (look := self._last_look()) is not None:
+            for subject, value in sorted(look.stability.items()):
+                index.add_metric([look.model, subject], value)
+            until.add_metric([look.model], look.end_ns / 1e9)
+            rows.add_metric([look.model], look.rows)
+        yield from (index, until, rows)
         found = GaugeMetricFamily(
             "sidecar_finding_open",
             "The size of each finding that is open.",

@@ -106,7 +106,7 @@ async def serve(config: Config, announce: Callable[[str], None]) -> None:
         metrics = []
         if config.metrics.listen:
             collector = SidecarCollector(
-                engine, recorder, shadows, drift.stability, lambda: FindingStore(config.findings_path)
+                engine, recorder, shadows, drift.last_look, lambda: FindingStore(config.findings_path)
             )
             server = MetricsServer(config.metrics.listen, collector)
             parts.push_async_callback(asyncio.to_thread, server.stop)

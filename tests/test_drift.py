@@ -1,5 +1,7 @@
 """What a watch finds: nothing in traffic like training's, and each planted change by its name."""
 
+import dataclasses
+import doctest
 import time
 
 import numpy as np
@@ -8,13 +10,16 @@ from drift_traffic import SIGNATURE, START_NS, blocks_of, profile, reference, sc
 from scipy import stats
 
 from sidecar.config import Drift
+from sidecar.drift import unit as units
+from sidecar.drift import weight
 from sidecar.drift.comparison import Aspect, Comparer
 from sidecar.drift.level import Level, strange
 from sidecar.drift.naming import name_findings
 from sidecar.drift.scale import DAY, HOUR, HOUR_NS, WEEK_NS
+from sidecar.drift.unit import find_conversion
 from sidecar.drift.watch import Watch
 from sidecar.profile.profile import count_rows
-from sidecar.signature import Blocks
+from sidecar.signature import Blocks, Signature
 from trainer.reference import make_reference
 
 REFERENCE = reference()
@@ -103,6 +108,47 @@ def test_the_text_of_a_unit_names_factor_and_cause():
     assert "milliseconds for seconds" in one.cause
 
 
+@pytest.mark.parametrize(
+    ("unit", "factor", "offset", "found"),
+    [
+        ("kg", 2.204623, 0, True),
+        ("", 2.204623, 0, True),
+        ("EUR", 2.204623, 0, False),
+        ("EUR", 1 / 2.204623, 0, False),
+        ("EUR", 100, 0, True),
+        ("EUR", 0.001, 0, True),
+        ("EUR", -1, 0, True),
+        ("min, local", 60, 0, True),
+        ("mi", 60, 0, False),
+        ("mph", 1.609344, 0, True),
+        ("°C", 1.8, 32, True),
+        ("0 is Monday", 24, 0, False),
+    ],
+)
+def test_a_conversion_is_proposed_between_units_of_the_declared_kind_only(unit, factor, offset, found):
+    before = 50.0, 10.0
+    now = factor * before[0] + offset, abs(factor) * before[1]
+    assert (find_conversion(now, before, 0.0, unit) is not None) == found
+
+
+def test_higher_prices_in_a_declared_currency_are_no_other_unit():
+    def doubled(blocks):
+        blocks.numbers[:, 1] *= 2.2
+
+    fields = tuple(
+        dataclasses.replace(field, unit="EUR") if field.name == "price" else field
+        for field in SIGNATURE.fields
+    )
+    rng = np.random.default_rng(2)
+    blocks, score, decision = scored(blocks_of(20_000, rng))
+    event_ns = START_NS - np.arange(20_000, 0, -1)
+    for signature, what in ((SIGNATURE, {"unit"}), (Signature(fields), {"range", "shift", "type"})):
+        watch = Watch(make_reference(signature, blocks, event_ns, score, decision), Drift())
+        for hour in range(2):
+            watch.take(START_NS + hour * HOUR_NS, profile(watch.reference.layout, 2000, rng, doubled))
+        assert {one.what for one in name_findings(watch, "m", {}) if one.subject == "price"} == what
+
+
 def test_a_finding_closes_after_as_many_plain_windows_as_its_scale_says():
     change = CHANGES["missing"][2]
     found = watch_hours([change, change, plain, change, *[plain] * HOUR.plain])
@@ -123,6 +169,26 @@ def test_what_matters_to_the_model_stands_first():
         named = name_findings(watch, "m", {first: 0.99, second: 0.01})
         subjects = [one.subject for one in named]
         assert subjects.index(first) < subjects.index(second)
+
+
+def test_what_is_not_known_of_a_field_ranks_it_as_fields_are_on_average():
+    def all_three(blocks):
+        blocks.numbers[:, 0] += 30
+        blocks.numbers[:, 1] += 20
+        blocks.integers[:, 0] += 6
+
+    rng = np.random.default_rng(0)
+    watch = Watch(REFERENCE, Drift())
+    for hour in range(2):
+        watch.take(START_NS + hour * HOUR_NS, profile(LAYOUT, 2000, rng, all_three))
+    importance = {"seconds": 0.99, "price": 0.01, "channel": 0.0}
+    found = [one for one in name_findings(watch, "m", importance) if one.subject not in ("score", "decision")]
+    subjects = [one.subject for one in found]
+    assert subjects.index("items") < subjects.index("price")
+    items = next(one.evidence for one in found if one.subject == "items")
+    assert items["importance"] is None
+    assert items["rank"] == pytest.approx(items["psi"] / 3, rel=1e-4)
+    assert doctest.testmod(weight).failed == 0
 
 
 def test_too_few_rows_are_not_looked_at():
@@ -236,3 +302,7 @@ def test_a_look_takes_less_than_twenty_milliseconds_of_arithmetic():
 
 def test_a_week_is_a_week():
     assert 7 * DAY.length_ns == WEEK_NS
+
+
+def test_kinds_of_units_are_as_the_docstring_says():
+    assert doctest.testmod(units).failed == 0

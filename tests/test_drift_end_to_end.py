@@ -1,6 +1,7 @@
 """A real sidecar counts real calls, and what has drifted is told on every way out of it."""
 
 import json
+import re
 import threading
 import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -20,6 +21,7 @@ from tiny_bundles import SIGNATURE, tiny_bundle
 from sidecar.client import Client
 from sidecar.drift.scale import HOUR_NS, WEEK_NS
 from sidecar.drift.survey import open_findings
+from sidecar.drift.words import moment
 from sidecar.profile.layout import Layout
 from sidecar.profile.reference import read_reference
 from sidecar.profile.store import ProfileStore
@@ -136,6 +138,13 @@ def test_a_change_of_unit_reaches_metrics_log_webhook_command_page_and_gate(tmp_
             labels = f'model="{digest}",monitor="drift",subject="amount",what="unit"'
             assert f"sidecar_finding_open{{{labels}}}" in metrics
             assert f'sidecar_drift_psi{{model="{digest}",subject="amount"}}' in metrics
+            looked_ns = sighting.finding.evidence["looked_until_ns"]
+            assert looked_ns == START_NS + 4 * HOUR_NS
+            (until,) = re.findall(
+                rf'^sidecar_drift_looked_until_seconds{{model="{digest}"}} (.*)$', metrics, re.MULTILINE
+            )
+            assert float(until) >= looked_ns / 1e9
+            assert f'sidecar_drift_looked_rows{{model="{digest}"}} {float(ROWS)}' in metrics
             assert any("multiplied by 1000" in line for line in sidecar.err)
             assert sidecar.stop() == 0
     finally:
@@ -144,6 +153,8 @@ def test_a_change_of_unit_reaches_metrics_log_webhook_command_page_and_gate(tmp_
     shown = run_cli("drift", "--html", str(tmp_path / "page.html"), home=home, **environ)
     assert shown.returncode == 0, shown.stderr
     assert "unit      amount looks multiplied by 1000" in shown.stdout
+    assert f"last looked at: hour until {moment(START_NS + 5 * HOUR_NS)}, {ROWS} rows" in shown.stdout
+    assert "not looked at since" not in shown.stdout
     facts = json.loads(run_cli("drift", "--json", home=home, **environ).stdout)
     assert ("amount", "unit") in {(one["subject"], one["what"]) for one in facts["findings"]}
     assert {each["name"] for each in facts["subjects"]} == {*SIGNATURE.by_name, "score", "decision"}

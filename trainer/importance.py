@@ -25,7 +25,10 @@ _DIGITS = 6
 
 
 def importance_of(pipeline: bytes, signature: Signature, blocks: Blocks) -> dict[str, float]:
-    """The mean absolute change of the score by raw field, divided by their sum; all 0 if nothing matters."""
+    """The mean absolute change of the score by raw field, divided by their sum; all 0 if nothing matters.
+
+    A field with one value in all the rows that are shuffled is left out: nothing is known of it.
+    """
     session = open_session(pipeline)
     newest = blocks.take(slice(-ROWS, None))
     order = np.random.default_rng(_SEED).permutation(len(newest))
@@ -43,6 +46,8 @@ def importance_of(pipeline: bytes, signature: Signature, blocks: Blocks) -> dict
         ("texts", signature.texts),
     ):
         for column, field in enumerate(fields):
+            if len(np.unique(getattr(newest, kind)[:, column])) == 1:
+                continue
             parts = {name: getattr(newest, name) for name in ("numbers", "integers", "texts")}
             parts[kind] = parts[kind].copy()
             parts[kind][:, column] = parts[kind][order, column]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sidecar.drift.scale import HOUR, WEEK_NS
+from sidecar.drift.scale import DAY, HOUR, WEEK, WEEK_NS
 from sidecar.profile.layout import Layout, Number, Text, bounds_of
 from sidecar.profile.profile import count_rows
 from sidecar.profile.reference import Reference
@@ -28,6 +28,8 @@ RARE = 10_000
 """So many rare categories are known by name; any others count as unseen, now and later."""
 SPREAD_WEEKS = 8
 """The newest weeks of the training rows, which say how much windows vary."""
+MORE_WEEKS = 52
+"""So many of them say it where days have too few rows, of weeks."""
 
 
 def make_reference(
@@ -59,11 +61,17 @@ def make_reference(
     _expect_new(layout, blocks, profile)
     reference = Reference(layout, profile, {})
     hours = event_ns // HOUR.length_ns * HOUR.length_ns
-    first = int(np.searchsorted(hours, hours[-1] - SPREAD_WEEKS * WEEK_NS))
-    begins = first + np.flatnonzero(np.diff(hours[first:], prepend=-1))
-    ends = [*begins[1:].tolist(), len(hours)]
-    windows = {int(hours[begin]): count(begin, end) for begin, end in zip(begins.tolist(), ends, strict=True)}
-    return Reference(layout, profile, spread_of(reference, windows))
+
+    def newest(weeks: int) -> dict[int, Profile]:
+        first = int(np.searchsorted(hours, hours[-1] - weeks * WEEK_NS))
+        begins = first + np.flatnonzero(np.diff(hours[first:], prepend=-1))
+        ends = [*begins[1:].tolist(), len(hours)]
+        return {int(hours[at]): count(at, end) for at, end in zip(begins.tolist(), ends, strict=True)}
+
+    spread = spread_of(reference, newest(SPREAD_WEEKS))
+    if (DAY.name, "training") not in spread:
+        spread |= spread_of(reference, newest(MORE_WEEKS), (WEEK,))
+    return Reference(layout, profile, spread)
 
 
 def _layout(signature: Signature, blocks: Blocks, score: NDArray[np.float32]) -> Layout:

@@ -33,11 +33,13 @@ _CERTAIN = 3.0
 """Standard errors, under chance alone, by which the spread must exceed chance to be believed."""
 
 
-def spread_of(reference: Reference, windows: Mapping[int, Profile]) -> dict[tuple[str, str], Spread]:
+def spread_of(
+    reference: Reference, windows: Mapping[int, Profile], scales: Sequence[Scale] = SCALES
+) -> dict[tuple[str, str], Spread]:
     """The spread of windows of the shortest scale, by start, for each scale and baseline with enough."""
     comparer = Comparer(reference)
     compared = {}
-    for scale in SCALES:
+    for scale in scales:
         grouped = _grouped(windows, scale)
         compared[scale.name, "training"] = list(_with_the_others(comparer, reference, grouped))
         for name, distance, most in scale.cycles:

@@ -24,7 +24,7 @@ AMOUNTS = {"alibi_detect": (50, 20, 48), "evidently": (20, 10, 24), "nannyml": (
 """Windows of each size, trials of each change and hours of the cycle that a peer is asked about."""
 
 
-OWN = ("null", "changes", "cycle", "cost", "path", "flights")
+OWN = ("null", "changes", "cycle", "low_traffic", "cost", "path", "flights")
 BANK = "bank"
 """A part of its own: its rows are not ours to give."""
 
@@ -95,7 +95,23 @@ def _cycle() -> dict[str, Any]:
     return ours.cycle(data.CYCLE_DAYS)
 
 
-_OWN = dict(zip(OWN, (_null, _changes, _cycle, cost.measure, path.measure, flights.measure), strict=True))
+def _low_traffic() -> dict[str, Any]:
+    reference = ours.still_reference()
+    return {
+        "null": [ours.low_traffic(reference, rows, data.FOUR_WEEKS) for rows in data.LOW_TRAFFIC],
+        "detection": [
+            ours.low_traffic_detection(reference, one, ours.TRIALS) for one in data.LOW_TRAFFIC_CHANGES
+        ],
+    }
+
+
+_OWN = dict(
+    zip(
+        OWN,
+        (_null, _changes, _cycle, _low_traffic, cost.measure, path.measure, flights.measure),
+        strict=True,
+    )
+)
 
 
 def _peer(name: str) -> dict[str, Any]:

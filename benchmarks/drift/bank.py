@@ -57,9 +57,9 @@ def measure(file: Path | None, *, sha256: str = SHA256, folder: Path = WORK / "d
         "training_positive": int(champion.snapshot.label.sum()),
         "days": len(np.unique(later.event_ns // DAY_NS)),
         "min_rows": usual.min_rows,
-        "findings": served.watched(usual),
+        **served.watched(usual)._asdict(),
         "fewer_rows": FEWER_ROWS,
-        "findings_of_fewer": served.watched(replace(usual, min_rows=FEWER_ROWS)),
+        "with_fewer": served.watched(replace(usual, min_rows=FEWER_ROWS))._asdict(),
         "label_findings": _label_findings(task, champion.snapshot, later),
         "months": _months(calls, served),
     }

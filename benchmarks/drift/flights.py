@@ -34,5 +34,5 @@ def measure() -> dict[str, Any]:
         "rows": len(later),
         "training_rows": champion.reference.profile.rows,
         "days": len(np.unique(served.hour_ns // DAY_NS)),
-        "findings": served.watched(Drift()),
+        "findings": served.watched(Drift()).findings,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from sidecar.config import Drift
 from sidecar.drift.naming import name_findings
 from sidecar.drift.scale import DAY_NS, HOUR_NS, WEEK_NS
 from sidecar.drift.watch import Watch
-from sidecar.profile.profile import count_rows
+from sidecar.profile.profile import Profile, count_rows
 from sidecar.signature import Blocks, Field, Kind, Signature
 from trainer.reference import make_reference
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sidecar.profile.profile import Profile
     from sidecar.profile.reference import Reference
 
 START_NS = 2_900 * WEEK_NS
@@ -132,6 +132,41 @@ def cycle(days: int) -> dict[str, Any]:
         before = set(now)
     shift = reference.spread["hour", "training"].excess[:7, 0]
     return {"days": days, "rows": rows, "alarms": alarms, "excess": [float(f"{each:.3g}") for each in shift]}
+
+
+def low_traffic(reference: Reference, rows_a_day: int, four_weeks: int) -> dict[str, Any]:
+    """Days of few rows, four weeks together: how many had any finding open, and how many opened."""
+    watch, open_in, opened = Watch(reference, Drift()), 0, []
+    before: set[tuple[str, str]] = set()
+    for number in range(four_weeks):
+        _take_four_weeks(watch, number, data.null_window(28 * rows_a_day, number))
+        found = name_findings(watch, "", {})
+        now = {(one.subject, one.what) for one in found}
+        opened += [[number, *key] for key in sorted(now - before)]
+        open_in += bool(now)
+        before = now
+    return {"rows_a_day": rows_a_day, "four_weeks": four_weeks, "open_in": open_in, "opened": opened}
+
+
+def low_traffic_detection(reference: Reference, change: data.Change, trials: int) -> dict[str, Any]:
+    """In how many trials of two times four weeks the change is found on its own feature."""
+    found = 0
+    for trial in range(trials):
+        watch = Watch(reference, Drift())
+        for number in range(2):
+            _take_four_weeks(watch, number, change.window(2 * trial + number))
+        found += any(one.subject == change.feature for one in name_findings(watch, "", {}))
+    return {"change": change.name, "rows": change.rows, "trials": trials, "found": found}
+
+
+def _take_four_weeks(watch: Watch, number: int, rows: data.Rows) -> None:
+    """Give rows to a watch, evenly over the days of four weeks, and have it look at what that is."""
+    begin_ns = START_NS + 28 * number * DAY_NS
+    bounds = np.linspace(0, len(rows), 28 + 1).astype(int).tolist()
+    for day, (begin, end) in enumerate(pairwise(bounds)):
+        part = data.Rows(rows.numbers[begin:end], rows.texts[begin:end])
+        watch.take(begin_ns + day * DAY_NS, count(watch.reference, part))
+    watch.take(begin_ns + 28 * DAY_NS, Profile.empty(watch.reference.layout))
 
 
 def _middle(seconds: Sequence[float]) -> float:

@@ -56,6 +56,7 @@ def render(results: Mapping[str, dict[str, Any] | None]) -> str:
         "## Planted changes",
         about_changes,
         _detection(results),
+        _low_traffic(results),
         "## Cost",
         _cost(results),
         _path(results),
@@ -80,11 +81,23 @@ closes after six plain hours, or seven plain days.
 Rows of an hour hang together: the weather is the same for all. When a model is fitted, the windows of its
 training rows are compared in the same way, and what they vary beyond chance is kept in the bundle; live
 windows must be strange beside that. Where windows vary so, each of the two must reach the full level and be
-half as strange again as the strangest of training."""
+half as strange again as the strangest of training.
+
+Where no day of a week has `min_rows`, the week is looked at in their place; where no week of four has them
+either, the four together, if they have 50 rows. Weeks are whole, not days until there are enough: each has
+the same weekdays as training and as the weeks before, which it is compared with, so that a Sunday more is no
+drift. They begin at fixed moments, so that a sidecar that starts again looks at the same ones. Such a look
+goes on where days left off. It needs a day's level, so that fewer looks raise fewer alarms; two running open
+a finding, and two plain ones close what was open, of days or of hours. What differs from the weeks before
+(four, or eight for four weeks together) is plain when none of those is left that did not. What weeks vary is
+taken from training's weeks where its days had fewer than 20 rows, otherwise from its days, which vary no
+less."""
 
 _LIMITS = """\
-* One window alone, however strange, opens nothing: the first word comes after two hours (or two days, where
-  an hour has fewer rows than `min_rows`).
+* One window alone, however strange, opens nothing: the first word comes after two hours, or two days, two
+  weeks or eight, where what is shorter has fewer rows than `min_rows`.
+* A week of which one day has `min_rows` is looked at on that day only, and fewer than 50 rows in four
+  weeks are not looked at.
 * A change that only concerns how fields hang together, and no field by itself. That needs a classifier
   between reference and now.
 * A field whose hours already vary much in training must move further before it is told.
@@ -141,6 +154,38 @@ def _cycle(results: Mapping[str, dict[str, Any] | None]) -> str:
     ]
     others = table(["monitor, on the first hours", "hours", "hours flagged"], lines) if lines else ""
     return f"{text}\n\n{others}" if others else text
+
+
+def _low_traffic(results: Mapping[str, dict[str, Any] | None]) -> str:
+    own = results["low_traffic"]
+    if not own:
+        return ""
+    years = own["null"][0]["four_weeks"] / 13
+    text = (
+        "## Few rows a day\n\nThe same rows, so few that no week has enough and four weeks are looked at "
+        "together. "
+        f"{own['null'][0]['four_weeks']} times four weeks ({years:.0f} years) in which nothing changes:"
+    )
+    null = table(
+        ["rows a day", "rows of four weeks", "part of them with a finding open", "findings opened"],
+        [
+            [
+                str(each["rows_a_day"]),
+                f"{28 * each['rows_a_day']:,}",
+                _percent(each["open_in"], each["four_weeks"]),
+                str(len(each["opened"])),
+            ]
+            for each in own["null"]
+        ],
+    )
+    found = own["detection"]
+    planted = table(
+        ["change", "found"], [[each["change"], _percent(each["found"], each["trials"])] for each in found]
+    )
+    return (
+        f"{text}\n\n{null}\n\nPlanted changes, {found[0]['rows']} rows in four weeks, after the second four "
+        f"weeks; {found[0]['trials']} trials of each:\n\n{planted}"
+    )
 
 
 def _detection(results: Mapping[str, dict[str, Any] | None]) -> str:

@@ -52,11 +52,11 @@ def render_bank(results: Mapping[str, dict[str, Any] | None]) -> str:
         _BANK_TRAINING.format(**found),
         _BANK_TIMES.format(**found),
         f"## What is flagged, with default settings\n\nA window needs {usual} rows, and {looked_at} of the "
-        f"{found['days']} days have as many. {len(found['findings'])} findings opened.",
+        f"{found['days']} days have as many. {_looks(found)}",
         _findings(found["findings"]),
         f"## With {fewer} rows a window\n\n`[drift] min_rows = {fewer}`, also chosen before, nothing else: "
-        f"{looked_at_with_fewer} days are looked at. {len(found['findings_of_fewer'])} findings opened.",
-        _findings(found["findings_of_fewer"]),
+        f"{looked_at_with_fewer} days have as many. {_looks(found['with_fewer'])}",
+        _findings(found["with_fewer"]["findings"]),
         "## What the labels say\n\nWhat `trainer monitor` says of the labels of the newest 28 matured days "
         "beside those of training, asked once for every day. "
         f"{len(found['label_findings'])} findings opened.",
@@ -79,6 +79,11 @@ def _page(*parts: str) -> str:
     return "\n\n".join(part.rstrip() for part in (GENERATED, *parts)) + "\n"
 
 
+def _looks(found: Mapping[str, Any]) -> str:
+    looks = ", ".join(f"{count} times {scale}" for scale, count in found["looks"].items())
+    return f"Looked at: {looks}; the last ends on {found['last']}. {len(found['findings'])} findings opened."
+
+
 def _findings(found: Iterable[Mapping[str, Any]]) -> str:
     return table(
         ["field", "what", "since", "opened", "closed", "PSI", "weight", "it said"],
@@ -90,7 +95,7 @@ def _findings(found: Iterable[Mapping[str, Any]]) -> str:
                 one["opened"],
                 one["closed"] or "open",
                 f"{one['psi']:.3f}",
-                f"{one['importance']:.3f}",
+                "unknown" if one["importance"] is None else f"{one['importance']:.3f}",
                 one["text"],
             ]
             for one in found

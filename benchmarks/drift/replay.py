@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from sidecar.bundle import Bundle
     from sidecar.config import Drift
+    from sidecar.drift.watch import Look
     from sidecar.findings import Finding
     from sidecar.profile.reference import Reference
     from sidecar.signature import Blocks
@@ -70,11 +72,12 @@ class Served:
         prediction = load_model(champion.bundle.path).run(blocks)
         return cls(champion, blocks, event_ns // HOUR_NS * HOUR_NS, prediction.score, prediction.decision)
 
-    def watched(self, settings: Drift) -> list[dict[str, Any]]:
-        """Count hour by hour, and give every finding, in the order in which they opened."""
+    def watched(self, settings: Drift) -> Watched:
+        """Count hour by hour, and look as the monitor does."""
         reference, importance = self.champion.reference, self.champion.bundle.manifest["importance"]
         watch, sightings = Watch(reference, settings), Sightings()
         former: list[Finding] = []
+        looks: list[Look] = []
         begins = np.flatnonzero(np.diff(self.hour_ns, prepend=-1)).tolist()
         for begin, end in zip(begins, [*begins[1:], len(self.hour_ns)], strict=True):
             rows, hour_ns = slice(begin, end), int(self.hour_ns[begin])
@@ -84,7 +87,25 @@ class Served:
             )
             former = name_findings(watch, "", importance, former)
             sightings.take(hour_ns, former)
-        return sightings.all
+            for scale in watch.scales:
+                if scale.look is not None and scale.look not in looks[-2:]:
+                    looks.append(scale.look)
+        return Watched(
+            sightings.all,
+            dict(Counter(look.scale.name for look in looks)),
+            day(max(look.end_ns for look in looks)),
+        )
+
+
+class Watched(NamedTuple):
+    """Every finding, in the order in which they opened.
+
+    looks: how many windows of each scale were looked at. last: the day on which the last of them ended.
+    """
+
+    findings: list[dict[str, Any]]
+    looks: dict[str, int]
+    last: str
 
 
 class Sightings:

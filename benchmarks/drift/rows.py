@@ -107,7 +107,7 @@ class Change:
 
     def window(self, number: int) -> Rows:
         """A window in which it has happened."""
-        seed = (2, self.rows, CHANGES.index(self), number)
+        seed = (2, self.rows, (*CHANGES, *LOW_TRAFFIC_CHANGES).index(self), number)
         rows = draw(self.rows, *seed)
         self.change(rows, np.random.default_rng([SEED, *seed, 1]))
         return rows
@@ -121,6 +121,16 @@ CHANGES = (
     Change("two categories swapped", "t3", 2000, _swapped, 0.95),
     Change("mean moved 0.1 sd", "n2", 2000, _shifted, 0.70),
     Change("mean moved 0.1 sd", "n2", 10_000, _shifted, 0.99),
+)
+LOW_TRAFFIC = (2, 13, 40)
+"""Rows a day: of four weeks just enough, what a bank has, and of weeks just too few."""
+FOUR_WEEKS = 400
+LOW_TRAFFIC_CHANGES = (
+    Change("one number times 1000", "n0", 28 * 13, _thousandfold, None),
+    Change("2 % of a new category", "t4", 28 * 13, _new_category, None),
+    Change("missing, 5 % to 20 %", "n1", 28 * 13, _missing(0.20), None),
+    Change("two categories swapped", "t3", 28 * 13, _swapped, None),
+    Change("mean moved 0.1 sd", "n2", 28 * 13, _shifted, None),
 )
 NULL_ROWS = (500, 2000, 10_000)
 NULL_WINDOWS = 400

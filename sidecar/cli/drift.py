@@ -15,7 +15,7 @@ from rich.table import Table
 from sidecar.cli.options import as_json, with_config
 from sidecar.drift.page import page
 from sidecar.drift.survey import survey
-from sidecar.drift.words import describe_subjects, moment
+from sidecar.drift.words import describe_subjects, last_look, moment, not_looked_at_since
 from sidecar.errors import NoChampionError
 from sidecar.registry import Registry
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 def drift(config: Config, *, model: str, html: Path | None, as_json: bool) -> None:
     """Compare the newest traffic with the training rows, and list the findings that are open.
 
-    psi: the population stability index of the newest hour or day with enough rows, less what chance gives; 0
-    is no change, 0.1 is much. new: values outside everything that training had. weight: how much the field
-    matters to the model.
+    psi: the population stability index of what was last looked at, less what chance gives; 0 is no change,
+    0.1 is much. new: values outside everything that training had. weight: how much the field matters to the
+    model, empty where it never varied in training, so that nothing is known of it.
     """
     with closing(Registry(config.registry_path)) as registry:
         if not model:
@@ -57,11 +57,14 @@ def drift(config: Config, *, model: str, html: Path | None, as_json: bool) -> No
 def _print(found: Survey) -> None:
     console = Console(highlight=False, markup=False)
     console.print(f"{found.model}, traffic from {moment(found.since_ns)} to {moment(found.until_ns)}")
+    console.print(last_look(found))
     if not found.findings:
         console.print("no open finding")
     for sighting in found.findings:
         one = sighting.finding
-        console.print(f"{one.what:9} {one.text}; since {moment(one.since_ns)}")
+        since_ns = not_looked_at_since(found, sighting)
+        still = "" if since_ns is None else f"; not looked at since {moment(since_ns)}"
+        console.print(f"{one.what:9} {one.text}; since {moment(one.since_ns)}{still}")
         if one.cause:
             console.print(f"          perhaps: {one.cause}")
     console.print()
@@ -84,12 +87,25 @@ def _cells(facts: SubjectFacts) -> tuple[str, ...]:
 
 
 def _facts(found: Survey) -> dict[str, Any]:
+    look = found.look
     return {
         "model": asdict(found.model),
         "since_ns": found.since_ns,
         "until_ns": found.until_ns,
+        "look": look
+        and {
+            "scale": look.scale.name,
+            "start_ns": look.start_ns,
+            "end_ns": look.end_ns,
+            "rows": look.window.rows,
+        },
         "findings": [
-            {**asdict(sighting.finding), "opened_ns": sighting.opened_ns, "seen_ns": sighting.seen_ns}
+            {
+                **asdict(sighting.finding),
+                "opened_ns": sighting.opened_ns,
+                "seen_ns": sighting.seen_ns,
+                "not_looked_at_since_ns": not_looked_at_since(found, sighting),
+            }
             for sighting in found.findings
         ],
         "subjects": [asdict(facts) for facts in describe_subjects(found)],

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sidecar.drift.naming import MONITOR, name_findings
-from sidecar.drift.scale import KEPT_NS, SCALES
+from sidecar.drift.scale import SCALES, history_ns
 from sidecar.drift.watch import Watch
 
 if TYPE_CHECKING:
@@ -31,6 +31,16 @@ lost."""
 QUIET_SECONDS = 60.0
 """Without a row for so long, the window that the clock has left behind is taken to have ended too."""
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LastLook:
+    """The newest window that was looked at. model: its digest. stability: PSI by subject."""
+
+    model: str
+    end_ns: int
+    rows: int
+    stability: Mapping[str, float]
 
 
 @dataclass(slots=True)
@@ -72,7 +82,7 @@ class DriftMonitor:
         self._references: dict[str, Reference] = {}
         self._watched: dict[str, _Watched] = {}
         self._heard = time.monotonic()
-        self._stability: dict[tuple[str, str], float] = {}
+        self._last_look: LastLook | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drift", daemon=True)
 
@@ -85,9 +95,9 @@ class DriftMonitor:
         self._stopping.set()
         self._thread.join()
 
-    def stability(self) -> dict[tuple[str, str], float]:
-        """PSI of the newest window looked at, by (model's digest, subject); called by any thread."""
-        return dict(self._stability)
+    def last_look(self) -> LastLook | None:
+        """None before the first; called by any thread."""
+        return self._last_look
 
     def _run(self) -> None:
         while not self._stopping.wait(CHECK_SECONDS):
@@ -122,7 +132,8 @@ class DriftMonitor:
         reference = self._references[serving]
         if serving not in self._watched:
             watch = Watch(reference, self._settings)
-            self._watched[serving] = _Watched(watch, self._importance(serving), newest_ns - KEPT_NS)
+            since_ns = history_ns(self._profiles.rows(serving), self._settings.min_rows)
+            self._watched[serving] = _Watched(watch, self._importance(serving), since_ns)
         watched = self._watched[serving]
         until_ns = newest_ns
         quiet = time.monotonic() - self._heard > QUIET_SECONDS
@@ -139,11 +150,11 @@ class DriftMonitor:
 
     def _report(self, model: str, watched: _Watched) -> None:
         names = watched.watch.reference.layout.names
-        for scale in watched.watch.scales:
-            if scale.look is not None:
-                by_name = zip(names, scale.look.stability.tolist(), strict=True)
-                self._stability = {(model, name): value for name, value in by_name}
-                break
+        look = watched.watch.newest_look
+        if look is None:
+            return  # begun anew, and no word yet on what was found before
+        stability = dict(zip(names, look.stability.tolist(), strict=True))
+        self._last_look = LastLook(model, look.end_ns, look.window.rows, stability)
         found = name_findings(watched.watch, model, watched.importance, watched.found)
         watched.found = found
         self._tell(self._findings.report(MONITOR, model, found, watched.next_ns))

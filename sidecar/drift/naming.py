@@ -10,6 +10,7 @@ import numpy as np
 from sidecar.drift.comparison import Aspect
 from sidecar.drift.unit import find_conversion, moments
 from sidecar.drift.watch import TRAINING
+from sidecar.drift.weight import weight_of
 from sidecar.findings import Finding
 from sidecar.profile.layout import Decision, Number, Text
 from sidecar.session import DECISION, SCORE
@@ -47,7 +48,6 @@ class _Open:
     """One open test of a subject."""
 
     look: Look
-    scale: str
     baseline: int
     aspect: Aspect
     since_ns: int
@@ -70,8 +70,8 @@ def name_findings(
 ) -> list[Finding]:
     """The findings that are open, those first that matter most: importance times stability index.
 
-    importance: of raw fields, by name; score and decision count as 1. former: what the last look named; a
-    finding keeps its name while it goes on.
+    importance: of raw fields, by name; see `weight_of` for one that is not in it. Score and decision count as
+    1. former: what the last look named; a finding keeps its name while it goes on.
     """
     named_before: dict[str, set[str]] = {}
     for one in former:
@@ -83,7 +83,6 @@ def name_findings(
         by_subject.setdefault(subject, []).append(
             _Open(
                 look,
-                scale.scale.name,
                 baseline,
                 Aspect(aspect),
                 int(scale.streaks.since_ns[at]),
@@ -134,7 +133,8 @@ def _of_subject(
             told[special] = strongest
             kinds[special] = of_values
     name = layout.subjects[subject].name
-    weight = importance.get(name, 0.0) if subject < len(layout.subjects) - 2 else 1.0
+    of_the_model = subject >= len(layout.subjects) - 2
+    weight = 1.0 if of_the_model else weight_of(name, importance)
     findings = []
     for what, one in told.items():
         stability = float(one.look.stability[subject])
@@ -143,11 +143,12 @@ def _of_subject(
             "measure": _MEASURES[one.aspect],
             "z": round(one.z, 2),
             "psi": round(stability, 4),
-            "importance": weight,
+            "importance": 1.0 if of_the_model else importance.get(name),
             "rank": round(weight * max(stability, 0.0), 6),
-            "scale": one.scale,
+            "scale": one.look.scale.name,
             "window_ns": one.look.start_ns,
             "rows": one.look.window.rows,
+            "looked_until_ns": max(each.look.end_ns for each in kinds[what]),
             "compared_with": one.words,
             **figures,
         }
@@ -174,13 +175,14 @@ def _special(reference: Reference, subject: int, one: _Open) -> tuple[str, Conve
     one_value = not layout.numeric[subject] or window.least[subject] == window.most[subject]
     if np.count_nonzero(filled) == 1 and one_value and share_before < _MOSTLY:
         return "constant", None
-    if not layout.numeric[subject]:
+    each = layout.subjects[subject]
+    if not isinstance(each, Number):
         return "", None
-    spread = reference.spread.get((one.scale, "training"))
+    spread = reference.spread_for(one.look.scale.spreads, "training")
     natural = 0.0 if spread is None else float(spread.excess[subject, Aspect.SHIFT])
     now = moments(window, subject, int(filled.sum()))
     former = moments(baseline, subject, int(filled_before.sum()))
-    found = find_conversion(now, former, natural)
+    found = find_conversion(now, former, natural, each.unit)
     return ("unit" if found else ""), found
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sidecar.drift.words import describe_subjects, moment
+from sidecar.drift.words import describe_subjects, last_look, moment, not_looked_at_since
 from sidecar.profile.layout import Decision, Number
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ th.n, td.n { text-align: right; font-variant-numeric: tabular-nums; }
 
 def page(found: Survey) -> str:
     """The whole page."""
-    findings = "".join(_finding(sighting) for sighting in found.findings)
+    findings = "".join(_finding(found, sighting) for sighting in found.findings)
     rows = "".join(_row(found, facts) for facts in describe_subjects(found))
     head = ("field", "training and now", "weight", "PSI", "missing", "was", "new", "")
     numeric = {"weight", "PSI", "missing", "was", "new"}
@@ -52,15 +52,16 @@ def page(found: Survey) -> str:
 <h1>{escape(found.model.name)} {escape(found.model.version)}</h1>
 <p class="soft">{escape(found.model.digest[:12])}; traffic from {moment(found.since_ns)}
 to {moment(found.until_ns)} UTC; {found.profile.rows:,} rows in the newest day,
-{found.reference.profile.rows:,} in training</p>
+{found.reference.profile.rows:,} in training; {last_look(found)}</p>
 <h2>{_count(len(found.findings))}</h2>
 {findings}
 <h2>Fields</h2>
 <p class="soft key"><i style="background:var(--then);margin-left:0"></i>training
 <i style="background:var(--now)"></i>the newest day. Those that matter most stand first.</p>
 <table><tr>{cells}</tr>{rows}</table>
-<p class="soft">Weight: how far the score moves when the field is shuffled. PSI: population stability index,
-less what chance gives; 0 is no change, 0.1 is much. New: values outside everything that training had.</p>
+<p class="soft">Weight: how far the score moves when the field is shuffled; empty where it never varied in
+training. PSI: population stability index, less what chance gives; 0 is no change, 0.1 is much. New: values
+outside everything that training had.</p>
 </body></html>
 """
 
@@ -69,15 +70,16 @@ def _count(findings: int) -> str:
     return {0: "No open finding", 1: "One open finding"}.get(findings, f"{findings} open findings")
 
 
-def _finding(sighting: Sighting) -> str:
-    one = sighting.finding
+def _finding(found: Survey, sighting: Sighting) -> str:
+    one, since_ns = sighting.finding, not_looked_at_since(found, sighting)
+    still = "" if since_ns is None else f"; <b>not looked at since {moment(since_ns)}</b>"
     cause = f"<p>Perhaps {escape(one.cause)}.</p>" if one.cause else ""
     against = escape(str(one.evidence.get("compared_with", "")))
     scale = escape(str(one.evidence.get("scale", "")))
     return (
         f'<div class="finding"><p><b>{escape(one.what)}</b>{escape(one.text)}.</p>{cause}'
         f'<p class="soft">Since {moment(one.since_ns)} UTC; {scale} against {against}; '
-        f"z {one.evidence.get('z', '')}, PSI {one.evidence.get('psi', '')}</p></div>"
+        f"z {one.evidence.get('z', '')}, PSI {one.evidence.get('psi', '')}{still}</p></div>"
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sidecar.config import Config
     from sidecar.domain import BundleRef
+    from sidecar.drift.monitor import LastLook
     from sidecar.engine.contract import Engine
     from sidecar.findings import Finding
     from sidecar.registry import Registry
@@ -42,9 +43,8 @@ class Unwatched:
     def close(self) -> None:
         """Do nothing."""
 
-    def stability(self) -> Mapping[tuple[str, str], float]:
-        """Nothing is known."""
-        return {}
+    def last_look(self) -> None:
+        """There was none."""
 
 
 class Watched:
@@ -84,9 +84,9 @@ class Watched:
         """Close the files."""
         self._files.close()
 
-    def stability(self) -> Mapping[tuple[str, str], float]:
-        """As `DriftMonitor.stability`."""
-        return self._monitor.stability()
+    def last_look(self) -> LastLook | None:
+        """As `DriftMonitor.last_look`."""
+        return self._monitor.last_look()
 
     def _champion(self) -> BundleRef | None:
         return self._engine.deployment.champion

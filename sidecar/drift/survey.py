@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sidecar.bundle import open_bundle
-from sidecar.drift.scale import KEPT_NS
+from sidecar.drift.scale import history_ns
 from sidecar.drift.watch import Watch
 from sidecar.errors import NotFoundError
 from sidecar.findings import FindingStore
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """looks: by scale, the newest window that was looked at; a scale without one is left out.
+    """look: the newest window that was looked at, None when none was.
 
     profile: all rows of the newest day. since_ns, until_ns: the windows that there are. findings: those that
     matter most first.
@@ -44,7 +44,7 @@ class Survey:
     since_ns: int
     until_ns: int
     profile: Profile
-    looks: Mapping[str, Look]
+    look: Look | None
     findings: list[Sighting]
 
 
@@ -67,12 +67,11 @@ def survey(config: Config, version: Version) -> Survey:
     if not config.profiles_path.exists():
         raise none
     with ProfileStore(config.profiles_path) as store:
-        newest_ns = store.newest_ns(digest)
-        if newest_ns is None:
+        rows = store.rows(digest)
+        if not rows:
             raise none
-        windows = store.windows(
-            digest, reference.layout, since_ns=newest_ns - KEPT_NS, until_ns=newest_ns + 1
-        )
+        since_ns = history_ns(rows, config.drift.min_rows)
+        windows = store.windows(digest, reference.layout, since_ns=since_ns, until_ns=max(rows) + 1)
     watch = Watch(reference, config.drift)
     for start_ns, window in windows:
         watch.take(start_ns, window)
@@ -90,6 +89,6 @@ def survey(config: Config, version: Version) -> Survey:
         since_ns=windows[0][0],
         until_ns=windows[-1][0] + watch.scales[0].scale.length_ns,
         profile=total,
-        looks={each.scale.name: each.look for each in watch.scales if each.look is not None},
+        look=watch.newest_look,
         findings=sorted(found, key=lambda sighting: -float(sighting.finding.evidence.get("rank", 0.0))),
     )

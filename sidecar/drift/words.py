@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sidecar.drift.scale import overdue_ns
+from sidecar.drift.weight import weight_of
 from sidecar.profile.layout import Decision, Number
 
 if TYPE_CHECKING:
     from sidecar.drift.survey import Survey
+    from sidecar.findings import Sighting
 
 
 @dataclass(frozen=True)
 class SubjectFacts:
-    """One subject. importance: None for score and decision. stability: None before the first look.
+    """One subject. importance: None for score and decision, and where it is unknown.
 
+    stability: None before the first look.
     missing, missing_before, outside: shares, of the newest day and of the training rows. findings: the kinds
     that are open.
     """
@@ -32,8 +36,7 @@ class SubjectFacts:
 def describe_subjects(found: Survey) -> list[SubjectFacts]:
     """Score and decision first, then fields as they matter: importance times stability index."""
     layout = found.reference.layout
-    look = next(iter(found.looks.values()), None)
-    facts = []
+    look, facts = found.look, []
     for place, subject in enumerate(layout.subjects):
         slots = slice(int(layout.starts[place]), int(layout.starts[place]) + subject.slots)
         now, before = found.profile.counts[slots], found.reference.profile.counts[slots]
@@ -57,10 +60,35 @@ def describe_subjects(found: Survey) -> list[SubjectFacts]:
             )
         )
     *fields, score, decision = facts
-    fields.sort(key=lambda each: (not each.findings, -(each.importance or 0) * max(each.stability or 0, 0)))
+    fields.sort(
+        key=lambda each: (
+            not each.findings,
+            -weight_of(each.name, found.importance) * max(each.stability or 0, 0),
+        )
+    )
     return [score, decision, *fields]
 
 
 def moment(nanoseconds: int) -> str:
     """A moment in UTC, to the minute."""
     return f"{datetime.fromtimestamp(nanoseconds / 1e9, UTC):%Y-%m-%d %H:%M}"
+
+
+def last_look(found: Survey) -> str:
+    """When the monitor last looked, and at what."""
+    look = found.look
+    if look is None:
+        return "not looked at: too few rows"
+    return f"last looked at: {look.scale.name} until {moment(look.end_ns)}, {look.window.rows:,} rows"
+
+
+def not_looked_at_since(found: Survey, sighting: Sighting) -> int | None:
+    """Since when an open finding has not been looked at, though traffic went on; None where it was of late.
+
+    Of other monitors' findings, and of those by earlier versions, it is not known.
+    """
+    evidence = sighting.finding.evidence
+    looked_ns = evidence.get("looked_until_ns")
+    if looked_ns is None or found.until_ns - looked_ns <= overdue_ns(evidence["scale"]):
+        return None
+    return int(looked_ns)

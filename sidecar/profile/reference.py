@@ -21,7 +21,7 @@ from sidecar.profile.profile import Profile
 from sidecar.session import SCORE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -51,6 +51,11 @@ class Reference:
     layout: Layout
     profile: Profile
     spread: Mapping[tuple[str, str], Spread]
+
+    def spread_for(self, scales: Sequence[str], baseline: str) -> Spread | None:
+        """The spread of the first of these scales that has one."""
+        found = (self.spread.get((scale, baseline)) for scale in scales)
+        return next((each for each in found if each is not None), None)
 
     def to_bytes(self) -> bytes:
         """The file's content; the same reference gives the same bytes."""

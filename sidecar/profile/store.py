@@ -87,6 +87,14 @@ class ProfileStore:
             windows[start_ns] = windows[start_ns] + profile if start_ns in windows else profile
         return sorted(windows.items())
 
+    def rows(self, model: str) -> dict[int, int]:
+        """How many rows each window of a model has, by its start."""
+        with self._usable():
+            counted = self._connection.execute(
+                "SELECT start_ns, SUM(rows) FROM profiles WHERE model = ? GROUP BY start_ns", (model,)
+            )
+            return dict(counted.fetchall())
+
     def newest_ns(self, model: str) -> int | None:
         """The start of the newest window of a model; None without any."""
         with self._usable():

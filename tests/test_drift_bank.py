@@ -108,6 +108,7 @@ def test_what_changes_is_found_and_said_on_the_page(found):
     page = render_bank({"bank": found})
     assert first["text"] in page
     assert found["model"] in page
+    assert f"Looked at: {found['looks']['day']} days" in page
 
 
 def test_without_results_the_page_is_its_title():

@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from sidecar_process import admit_without_check, promote, run_cli
-from tiny_bundles import SIGNATURE, tiny_bundle
+from sidecar_process import SidecarProcess, admit_without_check, promote, run_cli, wait_for_activation
+from tiny_bundles import SIGNATURE, row, tiny_bundle
 
+from sidecar.client import Client
 from sidecar.config import Drift
 from sidecar.drift.naming import MONITOR, name_findings
 from sidecar.drift.scale import DAY_NS, HOUR_NS, WEEK_NS
@@ -82,3 +83,20 @@ def test_where_there_was_no_look_it_is_said(home_after):
     home = home_after(1)
     shown = run_cli("drift", home=home, SIDECAR_DRIFT_MIN_ROWS="10000")
     assert "not looked at: too few rows" in shown.stdout
+
+
+def test_a_sidecar_that_starts_where_nothing_is_looked_at_leaves_open_what_was_found(home_after):
+    home = home_after(200)
+    (digest,) = {one.finding.model for one in everything(home)}
+    with SidecarProcess(home) as sidecar, Client(sidecar.target.removeprefix("unix:")) as client:
+        wait_for_activation(home, 1)
+        client.predict(row(), event_ns=START_NS + 210 * DAY_NS)
+        assert sidecar.stop() == 0
+    with ProfileStore(home / "profiles.db") as profiles:
+        assert profiles.newest_ns(digest) == START_NS + 210 * DAY_NS
+    assert [one.closed_ns for one in everything(home)] == [None] * len(everything(home))
+
+
+def everything(home):
+    with FindingStore(home / "findings.db") as findings:
+        return findings.all()

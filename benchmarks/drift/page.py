@@ -182,9 +182,11 @@ def _low_traffic(results: Mapping[str, dict[str, Any] | None]) -> str:
     planted = table(
         ["change", "found"], [[each["change"], _percent(each["found"], each["trials"])] for each in found]
     )
+    alarms = sum(len(each["opened"]) for each in own["null"])
     return (
-        f"{text}\n\n{null}\n\nPlanted changes, {found[0]['rows']} rows in four weeks, after the second four "
-        f"weeks; {found[0]['trials']} trials of each:\n\n{planted}"
+        f"{text}\n\n{null}\n\nThat is {alarms} false alarms in {len(own['null']) * years:.0f} years, each of "
+        f"which stays open for eight weeks or more.\n\nPlanted changes, {found[0]['rows']} rows in four "
+        f"weeks, after the second four weeks; {found[0]['trials']} trials of each:\n\n{planted}"
     )
 
 

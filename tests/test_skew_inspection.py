@@ -199,6 +199,15 @@ def test_a_mistake_of_a_new_version_is_named(trained_on, name):
     assert found.since_ns - first < HOUR_NS * (3 if kind in ("stale", "default") else 1)
 
 
+@pytest.mark.parametrize(("unit", "named"), [("min", True), ("", True), ("USD", False)])
+def test_a_unit_is_another_one_of_its_kind(trained_on, unit, named):
+    logged, since_ns = live(changed(amount=lambda x: x / 60))
+    fields = (replace(each, unit=unit) if each.name == "amount" else each for each in SIGNATURE.fields)
+    found = inspect(Signature(tuple(fields)), logged, since_ns, trained_on, frozenset())
+    told = [one.facts["factor"] for one in found if (one.kind, one.fields) == ("unit", ("amount",))]
+    assert told == pytest.approx([1 / 60] if named else [])
+
+
 @pytest.mark.parametrize("newcomers", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("earlier", [7, 0])
 @pytest.mark.parametrize("seed", [0, 1])

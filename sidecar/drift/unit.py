@@ -48,10 +48,14 @@ _KNOWN = (
 )
 _UNITS = {
     "time": "ns us ms s sec secs second seconds min mins minute minutes h hr hrs hour hours d day days",
-    "temperature": "c f celsius fahrenheit",
+    "temperature": "c f k celsius fahrenheit kelvin",
     # Speeds are converted as the lengths in them are.
-    "length": "mm cm m km in inch inches ft foot feet mi mile miles metre metres meter meters mph kph kmh",
+    "length": "mm cm m km in inch inches ft foot feet mi mile miles metre metres meter meters"
+    " mph kph kmh kn kt knot knots",
     "mass": "g kg lb lbs gram grams kilogram kilograms pound pounds",
+    "volume": "l litre litres liter liters gal gallon gallons",
+    "pressure": "mb mbar millibar millibars hpa pa kpa inhg",
+    "angle": "deg degree degrees rad radian radians",
 }
 _KIND_OF = {unit: kind for kind, units in _UNITS.items() for unit in units.split()}
 
@@ -64,6 +68,15 @@ def kind_of(unit: str) -> str:
     """
     word = re.search(r"[^\W_]+", unit)
     return _KIND_OF.get(word[0].lower(), "") if word else ""
+
+
+def is_possible(between: str, unit: str) -> bool:
+    """Whether values declared in this unit may be converted between units of a kind; "" of either is any.
+
+    >>> is_possible("mass", "kg"), is_possible("mass", "EUR"), is_possible("mass", ""), is_possible("", "EUR")
+    (True, False, True, True)
+    """
+    return not (between and unit) or between == kind_of(unit)
 
 
 def find_conversion(
@@ -79,10 +92,8 @@ def find_conversion(
         return None
     if abs(mean - former_mean) < max(_LEAST_MOVE, _NATURAL_MOVES * math.sqrt(natural)) * former_deviation:
         return None
-    kind = kind_of(unit)
     for known in _both_ways():
-        possible = not (known.between and unit) or known.between == kind
-        if possible and _turns(known, former_mean, former_deviation, mean, deviation):
+        if is_possible(known.between, unit) and _turns(known, former_mean, former_deviation, mean, deviation):
             return known
     return None
 

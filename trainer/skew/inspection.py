@@ -166,14 +166,14 @@ def _suspicions(
     """
     places = range(len(signature.fields))
     texts = [place for place in places if signature.fields[place].kind is Kind.TEXT]
-    numbers = [place for place in places if place not in texts]
+    units = {place: signature.fields[place].unit for place in places if place not in texts}
     every = right.background(suspect)
     if every is not None:
         yield from ((found, every.block) for found in _of_texts(suspect, every, texts))
     alike = right.like(suspect, texts)
     near = alike.background(suspect)
     if near is not None:
-        found_in = _of_numbers(suspect, near, alike.history, numbers, texts)
+        found_in = _of_numbers(suspect, near, alike.history, units, texts)
         yield from ((found, near.block) for found in found_in)
 
 
@@ -183,9 +183,15 @@ def _of_texts(suspect: AuditRows, right: Background, texts: Sequence[int]) -> It
 
 
 def _of_numbers(
-    suspect: AuditRows, right: Background, history: AuditRows, numbers: Sequence[int], texts: Sequence[int]
+    suspect: AuditRows,
+    right: Background,
+    history: AuditRows,
+    units: Mapping[int, str],
+    texts: Sequence[int],
 ) -> Iterator[Suspicion]:
-    yield from unit_changes(suspect, right, numbers)
+    """units: the declared one of each field of numbers, by its place."""
+    numbers = list(units)
+    yield from unit_changes(suspect, right, units)
     yield from swaps(suspect, right, numbers, are_numbers=True)
     yield from reversals(suspect, right, numbers)
     yield from zone_changes(suspect, right, numbers)

@@ -29,7 +29,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from trainer.betting import e_value, log_e_value, periods_until
-from trainer.interval import PER, Interval, gain_interval
+from trainer.interval import PER, Interval, gain_interval, percent
 from trainer.policy import Policy
 from trainer.vetoes import doubts, faults, gaps, incomplete, objections
 
@@ -205,7 +205,7 @@ def _bets(evidence: Evidence, policy: Policy) -> str:
     return (
         f"e-value {e_value(last.winning):,.3g} after {cycles} cycles of {policy.cycle_days} days, up to "
         f"{last.until}, {share.wanted(policy.error):,.0f} promotes ({share.of(policy.error):.2%} of an error "
-        f"of {100 * policy.error:g}%, {share.until} tried){_earlier(evidence)}"
+        f"of {percent(policy.error)}, {share.until} tried){_earlier(evidence)}"
     )
 
 
@@ -225,7 +225,7 @@ def _earlier(evidence: Evidence) -> str:
 def _display(evidence: Evidence, policy: Policy) -> str:
     gain = gain_interval(evidence.days, 1 - policy.error)
     return (
-        f"{evidence.currency} {gain.estimate:+,.0f} per {PER:,} decisions, {100 * gain.confidence:g}% "
+        f"{evidence.currency} {gain.estimate:+,.0f} per {PER:,} decisions, {percent(gain.confidence)} "
         f"interval of one look [{gain.lower:+,.0f}; {gain.upper:+,.0f}], over {_over(evidence)}"
     )
 

@@ -27,6 +27,15 @@ PER = 1_000
 """Money is given per so many decisions."""
 
 
+def percent(share: float) -> str:
+    """A declared share with all its digits.
+
+    >>> percent(0.95), percent(0.025)
+    ('95%', '2.5%')
+    """
+    return f"{100 * share:g}%"
+
+
 @dataclass(frozen=True, slots=True)
 class Day:
     """A unit of evidence: one whole UTC day of rows that champion and candidate both decided.

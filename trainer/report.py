@@ -12,7 +12,7 @@ from rich.text import Text
 from trainer.betting import e_value
 from trainer.days import DAY_NS, iso_day, iso_minute
 from trainer.gate import Action
-from trainer.interval import PER, gain_interval
+from trainer.interval import PER, gain_interval, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,7 +97,7 @@ def evidence_view(evidence: Evidence, policy: Policy, sides: tuple[str, str] = G
         f"{_failures(judged)}, labelled {evidence.labelled_share:.2%}\n"
         f"shadowed  {_days(shadowed)}, {shadowed.served:,} rows{_failures(shadowed)}, "
         f"{evidence.unmatured:,} not matured\n"
-        f"gain      {currency} {gain} per {PER:,} decisions, {100 * gain.confidence:g}% interval of one "
+        f"gain      {currency} {gain} per {PER:,} decisions, {percent(gain.confidence)} interval of one "
         f"look, {evidence.changed:,} of {evidence.joined:,} decisions changed, {evidence.losses:,} of them "
         f"lost money\n"
         f"{_hidden(evidence)}"

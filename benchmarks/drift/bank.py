@@ -18,6 +18,7 @@ from benchmarks.drift.replay import Champion, Served, Sightings
 from benchmarks.environments import WORK
 from sidecar.config import Drift
 from sidecar.drift.scale import DAY_NS
+from trainer.days import nanoseconds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +68,6 @@ def measure(file: Path | None, *, sha256: str = SHA256, folder: Path = WORK / "d
 
 def _label_findings(task: Task, trained: Snapshot, later: Calls) -> list[dict[str, Any]]:
     """What `trainer monitor` says of the newest labels beside training's, asked when each day has matured."""
-    from trainer.days import nanoseconds  # noqa: PLC0415 - not needed to render
     from trainer.monitor.level import Daily, compare  # noqa: PLC0415
     from trainer.monitor.verdict import label_finding  # noqa: PLC0415
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +15,7 @@ from sidecar.drift.watch import Watch
 from sidecar.profile.profile import count_rows
 from sidecar.profile.reference import read_reference
 from sidecar.session import load_model
+from trainer.days import iso_day
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,7 +93,7 @@ class Served:
         return Watched(
             sightings.all,
             dict(Counter(look.scale.name for look in looks)),
-            day(max(look.end_ns for look in looks)),
+            iso_day(max(look.end_ns for look in looks)),
         )
 
 
@@ -119,15 +119,15 @@ class Sightings:
         """What a look found."""
         now = {(one.subject, one.what): one for one in found}
         for key in self._open.keys() - now.keys():
-            self._open.pop(key)["closed"] = day(at_ns)
+            self._open.pop(key)["closed"] = iso_day(at_ns)
         for key, one in now.items():
             if key in self._open:
                 continue
             self._open[key] = {
                 "subject": one.subject,
                 "what": one.what,
-                "since": day(one.since_ns),
-                "opened": day(at_ns),
+                "since": iso_day(one.since_ns),
+                "opened": iso_day(at_ns),
                 "closed": None,
                 "text": one.text,
                 **{
@@ -137,8 +137,3 @@ class Sightings:
                 },
             }
             self.all.append(self._open[key])
-
-
-def day(at_ns: int) -> str:
-    """The UTC date, such as 2013-03-15."""
-    return f"{datetime.fromtimestamp(at_ns / 1e9, UTC):%Y-%m-%d}"

@@ -12,7 +12,7 @@ from rich.text import Text
 from trainer.days import iso_day
 from trainer.evaluation.ranking import rank, sentence
 from trainer.evaluation.slices import LEAST_ROWS
-from trainer.interval import PER
+from trainer.interval import PER, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,7 +69,7 @@ def footnotes(found: Evaluation, left_out: Mapping[str, str]) -> list[str]:
     first, last, known = iso_day(span.since_ns), iso_day(span.until_ns - 1), iso_day(span.as_of_ns)
     rows = (
         f"{first} to {last}: {coverage.served:,} rows served on whole UTC days that had matured by {known}, "
-        f"{coverage.labelled_share:.2%} with an outcome. Intervals: {100 * found.confidence:g}%, whole days "
+        f"{coverage.labelled_share:.2%} with an outcome. Intervals: {percent(found.confidence)}, whole days "
         "are the units."
     )
     lines = [rows, *(_hidden(found) if censoring.declared else _censored(censoring))]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from trainer.betting import e_value, log_e_value
 from trainer.gate import Action, Decision
-from trainer.interval import PER, gain_interval
+from trainer.interval import PER, gain_interval, percent
 from trainer.latency import ALLOWED
 from trainer.vetoes import bounds, doubts
 
@@ -230,7 +230,7 @@ def _display(probation: Probation, policy: Policy) -> str:
     gain = gain_interval(evidence.days, 1 - policy.error)
     return (
         f"{_former(probation).lower()} would have earned {evidence.currency} {gain.estimate:+,.0f} per "
-        f"{PER:,} decisions, {100 * gain.confidence:g}% interval of one look [{gain.lower:+,.0f}; "
+        f"{PER:,} decisions, {percent(gain.confidence)} interval of one look [{gain.lower:+,.0f}; "
         f"{gain.upper:+,.0f}], over {evidence.joined:,} decisions on {len(evidence.days)} whole days, "
         f"{evidence.changed:,} of them changed"
     )
